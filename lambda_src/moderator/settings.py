@@ -1,0 +1,118 @@
+"""The service's environment, read once into a frozen value.
+
+Every variable that the service reads is named here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from moderator.errors import ConfigurationError
+
+_LAMBDA_SRC = Path(__file__).resolve().parent.parent
+
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off", ""})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What can be changed without changing code; each field's variable is its name in capitals.
+
+    Sizes are counts, times are in the unit that the name ends with.
+    """
+
+    model_dir: Path = _LAMBDA_SRC / "demo_model"
+    label_sets_dir: Path = _LAMBDA_SRC / "label_sets"
+
+    # The store: `redis://` or `rediss://` (TLS); empty means that there is none.
+    cache_url: str = ""
+    # A cluster client asks the store for its slots first; serverless ElastiCache needs one.
+    cache_cluster: bool = False
+    # Both set: authenticate to ElastiCache with a signed IAM token instead of a password.
+    cache_iam_user: str = ""
+    cache_iam_name: str = ""
+    cache_ttl_seconds: int = 30 * 24 * 3600
+    # The most that one request may wait for the store, in all.
+    cache_budget_ms: int = 150
+    # How long a failing store is left alone before it is tried again.
+    cache_retry_seconds: float = 5.0
+    # Labels kept in this process; 10,000 embeddings of 512 numbers are 20 MB.
+    memory_labels: int = 10_000
+
+    max_pixels: int = 50_000_000
+    max_body_bytes: int = 10_000_000
+    max_labels: int = 1000
+    max_pictures: int = 16
+
+    # Threads of the towers; 0 means as many as this process may really use.
+    threads: int = 0
+    # Labels in the log help to debug, but they are the client's own words.
+    log_labels: bool = False
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Read the settings from `environment`.
+
+    Raises:
+        ConfigurationError: a variable's value cannot be what it has to be; names the variable.
+    """
+    defaults = Settings()
+    values: dict[str, object] = {}
+    for field, default in vars(defaults).items():
+        variable = field.upper()
+        text = environment.get(variable)
+        if text is not None:
+            values[field] = _parse(variable, text.strip(), default)
+    settings = Settings(**values)  # type: ignore[arg-type]  # _parse keeps each default's type
+    _check(settings)
+    return settings
+
+
+def _parse(variable: str, text: str, default: object) -> object:
+    match default:
+        case bool():
+            if text.lower() in _TRUE | _FALSE:
+                return text.lower() in _TRUE
+            raise ConfigurationError(f"{variable} is {text!r}: it must be true or false.")
+        case int():
+            if text.isascii() and text.isdigit():
+                return int(text)
+            raise ConfigurationError(f"{variable} is {text!r}: it must be a whole number, 0 or more.")
+        case float():
+            try:
+                number = float(text)
+            except ValueError:
+                number = -1.0
+            if 0 < number < float("inf"):
+                return number
+            raise ConfigurationError(f"{variable} is {text!r}: it must be a number above 0.")
+        case Path():
+            if not text:
+                raise ConfigurationError(f"{variable} is empty: it must name a folder.")
+            return Path(text)
+        case _:
+            return text
+
+
+def _check(settings: Settings) -> None:
+    for field in (
+        "cache_ttl_seconds",
+        "cache_budget_ms",
+        "memory_labels",
+        "max_pixels",
+        "max_body_bytes",
+        "max_labels",
+        "max_pictures",
+    ):
+        if getattr(settings, field) < 1:
+            raise ConfigurationError(f"{field.upper()} is 0: it must be 1 or more.")
+    if settings.cache_url and not settings.cache_url.startswith(("redis://", "rediss://")):
+        # The URL may hold a password, so it is not repeated.
+        raise ConfigurationError("CACHE_URL must start with redis:// or rediss://.")
+    if bool(settings.cache_iam_user) != bool(settings.cache_iam_name):
+        raise ConfigurationError("CACHE_IAM_USER and CACHE_IAM_NAME go together: set both or neither.")
+    if settings.cache_iam_user and not settings.cache_url.startswith("rediss://"):
+        raise ConfigurationError("CACHE_IAM_USER needs CACHE_URL to start with rediss://: ElastiCache asks for TLS.")
