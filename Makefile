@@ -1,0 +1,76 @@
+# Every command of the project; `make help` lists them. CI calls these and nothing else.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+export PYTHONPATH := lambda_src
+
+# The service
+PORT      ?= 8080
+MODEL_DIR ?=
+CACHE_URL ?=
+# The export
+MODEL      ?= ViT-B-32-quickgelu
+PRETRAINED ?= openai
+OUT        ?= models/vit-b-32
+PRECISION  ?= fp32
+
+.PHONY: help run test check bench model demo-model lock format clean
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+run: $(VENV)/.runtime ## Serve on http://127.0.0.1:8080 (PORT=, MODEL_DIR=, CACHE_URL=redis://...)
+	$(if $(MODEL_DIR),MODEL_DIR=$(MODEL_DIR)) $(if $(CACHE_URL),CACHE_URL=$(CACHE_URL)) \
+	POWERTOOLS_METRICS_DISABLED=true $(BIN)/python -m moderator.server --port $(PORT)
+
+test: $(VENV)/.dev redis ## Run every test
+	$(BIN)/python -m pytest -q
+
+check: $(VENV)/.dev ## Formatting, lint, strict types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy .
+
+format: $(VENV)/.dev ## Format the code and mend what lint can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.dev redis ## The benchmark: a table, and build/bench.json
+	$(BIN)/python -m bench
+
+model: $(VENV)/.dev ## Export a model (MODEL=, PRETRAINED=tag|path|none, OUT=, PRECISION=)
+	$(BIN)/python -m model_build.export --model $(MODEL) --pretrained $(PRETRAINED) --out $(OUT) --precision $(PRECISION)
+
+demo-model: $(VENV)/.dev ## Train the demo model again from nothing
+	$(BIN)/python -m model_build.demo --out lambda_src/demo_model
+
+lock: $(VENV)/.dev ## Pin the Lambda's requirements again, with hashes
+	$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+	  lambda_src/requirements.in -o lambda_src/requirements.txt
+
+clean: ## Remove what the other targets made
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# What the service needs, and no more: seconds, not minutes.
+$(VENV)/.runtime: lambda_src/requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: set PYTHON=.")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r lambda_src/requirements.txt
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt requirements.txt lambda_src/model_build/requirements.txt
+	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	@touch $@
+
+# The tests talk to a real server.
+.PHONY: redis
+redis:
+	@command -v redis-server >/dev/null || command -v valkey-server >/dev/null || { \
+	  echo "Installing redis-server, which the tests start themselves."; \
+	  if command -v brew >/dev/null; then brew install redis; \
+	  elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq redis-server; \
+	  elif command -v apt-get >/dev/null && command -v sudo >/dev/null; then sudo apt-get update -qq && sudo apt-get install -y -qq redis-server; \
+	  else echo "Please install redis-server or valkey-server: the tests need one of them."; exit 1; fi; }

@@ -1,0 +1,102 @@
+"""What can be wrong with a request, each with its status; and with the service's own configuration.
+
+    Exception
+    ├── ConfigurationError     the service cannot start: a setting, a label set, the model folder
+    ├── WarmUpError            the warm-up event could not do its work
+    └── RequestError           the caller's mistake: a status and a sentence
+        ├── MalformedBody      400
+        ├── RouteNotFound      404
+        ├── MethodNotAllowed   405
+        ├── TooMuch            413
+        ├── UnknownPicture     415
+        └── InvalidField       422
+            └── BrokenPicture  422
+
+Anything else that is raised while a request is answered is a bug, and is never turned into one of these.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import ClassVar
+
+
+class ConfigurationError(Exception):
+    """The service cannot start; the message names what is wrong and what would be right."""
+
+
+class WarmUpError(Exception):
+    """The warm-up event could not put every embedding into the store."""
+
+
+class RequestError(Exception):
+    """The caller's mistake; `detail` says what was wrong and what would be right."""
+
+    status: ClassVar[HTTPStatus] = HTTPStatus.BAD_REQUEST
+    title: ClassVar[str] = "Bad request"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+    def problem(self) -> dict[str, str | int]:
+        """The problem document of RFC 9457; its type is a name, not an address: nothing has to be fetched."""
+        name = type(self).__name__
+        kebab = "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("-")
+        return {
+            "type": f"urn:clip-video-moderator:problem:{kebab}",
+            "title": self.title,
+            "status": int(self.status),
+            "detail": self.detail,
+        }
+
+
+class MalformedBody(RequestError):
+    """The body is not JSON, or the base64 is not base64."""
+
+    title = "The request cannot be read"
+
+
+class RouteNotFound(RequestError):
+    """There is no such route."""
+
+    status = HTTPStatus.NOT_FOUND
+    title = "No such route"
+
+
+class MethodNotAllowed(RequestError):
+    """The route exists, but not with this method."""
+
+    status = HTTPStatus.METHOD_NOT_ALLOWED
+    title = "The route does not take this method"
+
+    def __init__(self, detail: str, *, allowed: str) -> None:
+        super().__init__(detail)
+        self.allowed = allowed
+
+
+class TooMuch(RequestError):
+    """More pixels, bytes, labels or pictures than allowed."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    title = "The request is too large"
+
+
+class UnknownPicture(RequestError):
+    """The bytes are not a picture of a kind that is read here."""
+
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    title = "Not a picture that can be read"
+
+
+class InvalidField(RequestError):
+    """A field is missing, of the wrong type, empty, given twice or has a value that cannot be used."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    title = "A field is not valid"
+
+
+class BrokenPicture(InvalidField):
+    """The picture is of a known kind but truncated or damaged."""
+
+    title = "The picture is damaged"

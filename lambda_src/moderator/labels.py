@@ -1,0 +1,141 @@
+"""The label cache: this process, then the store, then the text tower."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from moderator.errors import WarmUpError
+from moderator.store import Allowance, Embedding, Store
+from moderator.towers import Embeddings, TextTower
+
+# A warm-up is not a request: it may wait for a store that is only just starting.
+_WARM_UP_SECONDS = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelEmbeddings:
+    """The embeddings of a request's labels, and where each of them came from."""
+
+    matrix: Embeddings  # (labels, dim), in the order asked
+    memory: int = 0
+    store: int = 0
+    computed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarmUp:
+    """What a warm-up did."""
+
+    labels: int
+    stored: int
+    computed: int
+    ms: float
+
+
+class LabelCache:
+    """Finds the embedding of each label, computing only what nobody has computed before."""
+
+    def __init__(self, text_tower: TextTower, store: Store | None, *, memory_labels: int) -> None:
+        self._text_tower = text_tower
+        self._store = store
+        self._memory_labels = memory_labels
+        self._memory: OrderedDict[str, Embedding] = OrderedDict()
+        # A label set that repeats is found whole: stacking 1000 rows anew would take longer than the softmax.
+        self._stacks: OrderedDict[tuple[str, ...], Embeddings] = OrderedDict()
+        self._stacked_rows = 0
+
+    def embed(self, labels: Sequence[str]) -> LabelEmbeddings:
+        """Find the embeddings of `labels`, which are all different.
+
+        Raises:
+            InvalidField: a label that had to be computed cannot be (too long for the model's context, say).
+        """
+        asked = tuple(labels)
+        stack = self._stacks.get(asked)
+        if stack is not None:
+            self._stacks.move_to_end(asked)
+            return LabelEmbeddings(matrix=stack, memory=len(asked))
+
+        found = self._from_memory(asked)
+        memory = len(found)
+        stored = computed = 0
+        missing = [label for label in asked if label not in found]
+        if missing and self._store is not None:
+            allowance = self._store.allowance()
+            from_store = self._store.read(missing, allowance)
+            stored = len(from_store)
+            found |= from_store
+            missing = [label for label in missing if label not in from_store]
+            computed = self._compute(missing, found, allowance)
+        elif missing:
+            computed = self._compute(missing, found, None)
+
+        matrix = np.stack([found[label] for label in asked])
+        self._remember(asked, found, matrix)
+        return LabelEmbeddings(matrix=matrix, memory=memory, store=stored, computed=computed)
+
+    def warm(self, labels: Sequence[str]) -> WarmUp:
+        """Put the embeddings of `labels` into the store, computing those that it lacks, renewing the others.
+
+        Raises:
+            WarmUpError: there is no store, or it did not take them.
+            InvalidField: a label cannot be computed.
+        """
+        if self._store is None:
+            raise WarmUpError("There is no store to warm: set CACHE_URL.")
+        began = time.perf_counter()
+        asked = list(dict.fromkeys(labels))
+        try:
+            found = self._store.read_and_renew(asked, _WARM_UP_SECONDS)
+        except Exception as error:
+            raise WarmUpError(f"The store could not be read: {error}") from error
+        missing = [label for label in asked if label not in found]
+        if missing:
+            computed = dict(zip(missing, self._text_tower.embed(missing), strict=True))
+            try:
+                self._store.write_or_raise(computed, _WARM_UP_SECONDS)
+            except Exception as error:
+                raise WarmUpError(f"The store did not take {len(missing)} embeddings: {error}") from error
+        return WarmUp(
+            labels=len(asked),
+            stored=len(found),
+            computed=len(missing),
+            ms=round((time.perf_counter() - began) * 1000, 1),
+        )
+
+    def _from_memory(self, labels: Sequence[str]) -> dict[str, Embedding]:
+        found = {}
+        for label in labels:
+            embedding = self._memory.get(label)
+            if embedding is not None:
+                self._memory.move_to_end(label)
+                found[label] = embedding
+        return found
+
+    def _compute(self, labels: list[str], found: dict[str, Embedding], allowance: Allowance | None) -> int:
+        if not labels:
+            return 0
+        computed = dict(zip(labels, self._text_tower.embed(labels), strict=True))
+        found |= computed
+        if self._store is not None and allowance is not None:
+            self._store.write(computed, allowance)
+        return len(labels)
+
+    def _remember(self, asked: tuple[str, ...], found: dict[str, Embedding], matrix: Embeddings) -> None:
+        for label, row in zip(asked, matrix, strict=True):
+            if label not in self._memory:
+                # A copy, or one label that stays would keep its whole matrix alive.
+                self._memory[label] = row.copy()
+        while len(self._memory) > self._memory_labels:
+            self._memory.popitem(last=False)
+
+        self._stacks[asked] = matrix
+        self._stacked_rows += len(asked)
+        while self._stacked_rows > self._memory_labels and self._stacks:
+            oldest, _ = self._stacks.popitem(last=False)
+            self._stacked_rows -= len(oldest)

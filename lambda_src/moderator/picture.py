@@ -1,0 +1,168 @@
+"""Turns a picture's bytes into the pixels that the image tower takes.
+
+The arithmetic is open_clip's own preprocessing (torchvision's `Resize` and `CenterCrop` over Pillow), so that the
+pixels are the same to the bit. The normalisation is not here: it is part of the exported graph.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from moderator.errors import BrokenPicture, TooMuch, UnknownPicture
+
+Pixels = npt.NDArray[np.uint8]  # (height, width, 3), RGB
+
+# Only these decoders are asked; Pillow knows some forty more, each of them reachable by a stranger's bytes.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+_READABLE = "JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF"
+
+_INTERPOLATION = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+
+# Pictures longer than this many times their height (or the reverse) are no longer scaled whole.
+_LONGEST_STRIP = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocessing:
+    """How a picture becomes the model's input; it travels with the model, in its manifest."""
+
+    height: int
+    width: int
+    resize_mode: Literal["shortest", "squash"]
+    interpolation: Literal["bicubic", "bilinear"]
+
+
+def read_pixels(data: bytes, preprocessing: Preprocessing, *, max_pixels: int, name: str) -> Pixels:
+    """Decode `data` and bring it to the model's size.
+
+    Args:
+        data: an encoded picture; of an animated one the first frame is taken.
+        preprocessing: the model's input size and how to get there.
+        max_pixels: width times height that is still decoded.
+        name: what the picture is called in an error, such as `image_data` or `images[2]`.
+
+    Returns:
+        uint8 pixels (height, width, 3) in RGB.
+
+    Raises:
+        UnknownPicture: the bytes are not one of `FORMATS`.
+        TooMuch: the picture has more than `max_pixels`.
+        BrokenPicture: the picture is truncated or damaged.
+    """
+    with _open(data, max_pixels, name) as image:
+        try:
+            rgb = _to_rgb(_upright(image))
+        except Image.DecompressionBombError as error:
+            raise _too_many_pixels(image, max_pixels, name) from error
+        except MemoryError:
+            raise
+        except Exception as error:  # decoders raise whatever their format makes them stumble over
+            raise BrokenPicture(
+                f"{name} is a {image.format} picture that cannot be decoded: it is truncated or damaged. "
+                "Send the whole file."
+            ) from error
+        return np.asarray(_resize(rgb, preprocessing))
+
+
+def _open(data: bytes, max_pixels: int, name: str) -> Image.Image:
+    """Read the header only; no pixel is decoded before the size is known to be allowed."""
+    if not data:
+        raise UnknownPicture(f"{name} is empty: send the bytes of a {_READABLE} picture.")
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns of large pictures and of odd metadata; the size is checked below, oddities do not matter.
+            warnings.simplefilter("ignore")
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except UnidentifiedImageError as error:
+        raise UnknownPicture(f"{name} is not a picture that can be read: send {_READABLE}.") from error
+    except Image.DecompressionBombError as error:
+        raise TooMuch(f"{name} has more than the {max_pixels:,} pixels allowed: send a smaller picture.") from error
+    except Exception as error:  # see read_pixels
+        raise BrokenPicture(f"{name} has a damaged header: send the whole file.") from error
+    if image.width * image.height > max_pixels:
+        raise _too_many_pixels(image, max_pixels, name)
+    return image
+
+
+def _too_many_pixels(image: Image.Image, max_pixels: int, name: str) -> TooMuch:
+    return TooMuch(
+        f"{name} has {image.width} x {image.height} pixels, more than the {max_pixels:,} allowed: "
+        "send a smaller picture."
+    )
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Apply the EXIF orientation; broken EXIF counts as none, as in every viewer."""
+    image.load()
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # noqa: BLE001 - metadata is not the picture: whatever is wrong with it, the pixels are there
+        return image
+    if orientation not in range(2, 9):
+        return image
+    return ImageOps.exif_transpose(image)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Convert any mode to RGB: transparency on white, 16 bits a channel down to 8."""
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGB", rgba.size, "white")
+        white.paste(rgba, mask=rgba.getchannel("A"))
+        return white
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        return _to_8_bits(image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _to_8_bits(image: Image.Image) -> Image.Image:
+    """Scale deep grey to 8 bits; Pillow's own conversion would clip everything above 255 to white."""
+    values = np.asarray(image)
+    if image.mode == "F":
+        # Floating-point TIFFs hold 0..1 by convention, or any other range: then the largest value is white.
+        top = float(np.nanmax(values, initial=0.0))
+        scaled = np.nan_to_num(values) * (255.0 / (top if top > 1.0 else 1.0))
+    else:
+        scaled = values.astype(np.float32) * (255.0 / 65535.0)
+    return Image.fromarray(np.clip(scaled + 0.5, 0, 255).astype(np.uint8))
+
+
+def _resize(image: Image.Image, to: Preprocessing) -> Image.Image:
+    """Scale the picture, then cut out its centre.
+
+    The integer arithmetic is that of torchvision.transforms.functional: `resize` cuts off the longer side's fraction,
+    `center_crop` rounds half to even.
+    """
+    interpolation = _INTERPOLATION[to.interpolation]
+    size = image.size
+    if to.resize_mode == "squash":
+        return image if size == (to.width, to.height) else image.resize((to.width, to.height), interpolation)
+
+    shortest = min(to.width, to.height)
+    if image.width <= image.height:
+        scaled = (shortest, int(shortest * image.height / image.width))
+    else:
+        scaled = (int(shortest * image.width / image.height), shortest)
+    left = round((scaled[0] - to.width) / 2.0)
+    top = round((scaled[1] - to.height) / 2.0)
+    centre = (left, top, left + to.width, top + to.height)
+
+    if max(scaled) > _LONGEST_STRIP * shortest:
+        # Scaled whole, a picture of 1 x 20000 would take 3 GB. `box` computes the centre alone; it is not used always
+        # because Pillow keeps it in single precision, which moves one pixel in a thousand by one level.
+        x, y = size[0] / scaled[0], size[1] / scaled[1]
+        return image.resize(
+            (to.width, to.height), interpolation, box=(centre[0] * x, centre[1] * y, centre[2] * x, centre[3] * y)
+        )
+    if size != scaled:
+        image = image.resize(scaled, interpolation)
+    return image.crop(centre)

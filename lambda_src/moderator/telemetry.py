@@ -1,0 +1,65 @@
+"""What the service says about itself: one log line a request, and CloudWatch metrics in the log (EMF).
+
+Neither holds a picture, nor - unless LOG_LABELS is set - a label.
+"""
+
+from __future__ import annotations
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+
+from moderator.classifier import Classification
+from moderator.errors import RequestError
+from moderator.payload import Question
+
+NAMESPACE = "ClipVideoModerator"
+SERVICE = "clip-video-moderator"
+
+
+class Telemetry:
+    """Counts and logs requests."""
+
+    def __init__(self, *, log_labels: bool) -> None:
+        self.log = Logger(service=SERVICE)
+        self._metrics = Metrics(namespace=NAMESPACE, service=SERVICE)
+        self._log_labels = log_labels
+        self._cold = True
+
+    def classified(
+        self, question: Question, classification: Classification, milliseconds: float, store_state: str | None
+    ) -> None:
+        """Record an answered question."""
+        timing, labels = classification.timing, classification.labels
+        counts = {
+            "Requests": 1,
+            "Pictures": len(question.pictures),
+            "ColdStart": int(self._cold),
+            "LabelsFromMemory": labels.memory,
+            "LabelsFromStore": labels.store,
+            "LabelsComputed": labels.computed,
+        }
+        if store_state is not None and labels.memory < len(question.labels):
+            counts["StoreAvailable"] = int(store_state == "up")
+        times = {
+            "RequestTime": milliseconds,
+            "DecodeTime": timing.decode,
+            "LabelTime": timing.labels,
+            "ImageTime": timing.image,
+        }
+        for name, count in counts.items():
+            self._metrics.add_metric(name=name, unit=MetricUnit.Count, value=count)
+        for name, time in times.items():
+            self._metrics.add_metric(name=name, unit=MetricUnit.Milliseconds, value=time)
+        self._metrics.flush_metrics()
+        self._cold = False
+        fields: dict[str, object] = {"labels": len(question.labels), "ms": round(milliseconds, 1), **counts}
+        if self._log_labels:
+            fields["asked"] = question.labels
+        self.log.info("classified", extra=fields)
+
+    def refused(self, error: RequestError) -> None:
+        """Record a request that was the caller's mistake; its detail may quote a label, so only its kind is kept."""
+        fields: dict[str, object] = {"status": int(error.status), "problem": type(error).__name__}
+        if self._log_labels:
+            fields["detail"] = error.detail
+        self.log.info("refused", extra=fields)
