@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from moderator.errors import WarmUpError
-from moderator.store import Allowance, Embedding, Store
+from moderator.store import Embedding, Store
 from moderator.towers import Embeddings, TextTower
 
 # A warm-up is not a request: it may wait for a store that is only just starting.
@@ -63,21 +63,21 @@ class LabelCache:
 
         found = self._from_memory(asked)
         memory = len(found)
-        stored = computed = 0
         missing = [label for label in asked if label not in found]
         if missing and self._store is not None:
             allowance = self._store.allowance()
-            from_store = self._store.read(missing, allowance)
-            stored = len(from_store)
-            found |= from_store
-            missing = [label for label in missing if label not in from_store]
-            computed = self._compute(missing, found, allowance)
-        elif missing:
-            computed = self._compute(missing, found, None)
+            found.update(self._store.read(missing, allowance))
+            missing = [label for label in missing if label not in found]
+        stored = len(found) - memory
+        if missing:
+            computed = dict(zip(missing, self._text_tower.embed(missing), strict=True))
+            found.update(computed)
+            if self._store is not None:
+                self._store.write(computed, allowance)
 
         matrix = np.stack([found[label] for label in asked])
-        self._remember(asked, found, matrix)
-        return LabelEmbeddings(matrix=matrix, memory=memory, store=stored, computed=computed)
+        self._remember(asked, matrix)
+        return LabelEmbeddings(matrix=matrix, memory=memory, store=stored, computed=len(missing))
 
     def warm(self, labels: Sequence[str]) -> WarmUp:
         """Put the embeddings of `labels` into the store, computing those that it lacks, renewing the others.
@@ -117,16 +117,7 @@ class LabelCache:
                 found[label] = embedding
         return found
 
-    def _compute(self, labels: list[str], found: dict[str, Embedding], allowance: Allowance | None) -> int:
-        if not labels:
-            return 0
-        computed = dict(zip(labels, self._text_tower.embed(labels), strict=True))
-        found |= computed
-        if self._store is not None and allowance is not None:
-            self._store.write(computed, allowance)
-        return len(labels)
-
-    def _remember(self, asked: tuple[str, ...], found: dict[str, Embedding], matrix: Embeddings) -> None:
+    def _remember(self, asked: tuple[str, ...], matrix: Embeddings) -> None:
         for label, row in zip(asked, matrix, strict=True):
             if label not in self._memory:
                 # A copy, or one label that stays would keep its whole matrix alive.

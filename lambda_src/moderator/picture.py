@@ -7,6 +7,7 @@ pixels are the same to the bit. The normalisation is not here: it is part of the
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from dataclasses import dataclass
 from typing import Literal
@@ -22,6 +23,17 @@ Pixels = npt.NDArray[np.uint8]  # (height, width, 3), RGB
 # Only these decoders are asked; Pillow knows some forty more, each of them reachable by a stranger's bytes.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 _READABLE = "JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF"
+
+# How a picture of each kind begins: what begins so, and yet is not recognised, is damaged rather than something else.
+_BEGINNINGS = {
+    "JPEG": re.compile(rb"\xff\xd8\xff"),
+    "PNG": re.compile(rb"\x89PNG\r\n\x1a\n"),
+    "WebP": re.compile(rb"RIFF.{4}WEBP", re.DOTALL),
+    "GIF": re.compile(rb"GIF8[79]a"),
+    "BMP": re.compile(rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0", re.DOTALL),
+    "TIFF": re.compile(rb"II\*\0|MM\0\*|II\+\0|MM\0\+"),
+    "AVIF": re.compile(rb".{4}ftypavi[fs]", re.DOTALL),
+}
 
 _INTERPOLATION = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
@@ -56,19 +68,20 @@ def read_pixels(data: bytes, preprocessing: Preprocessing, *, max_pixels: int, n
         TooMuch: the picture has more than `max_pixels`.
         BrokenPicture: the picture is truncated or damaged.
     """
-    with _open(data, max_pixels, name) as image:
-        try:
-            rgb = _to_rgb(_upright(image))
-        except Image.DecompressionBombError as error:
-            raise _too_many_pixels(image, max_pixels, name) from error
-        except MemoryError:
-            raise
-        except Exception as error:  # decoders raise whatever their format makes them stumble over
-            raise BrokenPicture(
-                f"{name} is a {image.format} picture that cannot be decoded: it is truncated or damaged. "
-                "Send the whole file."
-            ) from error
-        return np.asarray(_resize(rgb, preprocessing))
+    with warnings.catch_warnings():
+        # Pillow warns of large pictures and of odd metadata: sizes are checked here, oddities do not matter.
+        warnings.simplefilter("ignore")
+        with _open(data, max_pixels, name) as image:
+            try:
+                rgb = _to_rgb(_upright(image))
+            except MemoryError:
+                raise
+            except Exception as error:  # decoders raise whatever their format makes them stumble over
+                raise BrokenPicture(
+                    f"{name} is a {image.format} picture that cannot be decoded: it is truncated or damaged. "
+                    "Send the whole file."
+                ) from error
+            return np.asarray(_resize(rgb, preprocessing))
 
 
 def _open(data: bytes, max_pixels: int, name: str) -> Image.Image:
@@ -76,16 +89,16 @@ def _open(data: bytes, max_pixels: int, name: str) -> Image.Image:
     if not data:
         raise UnknownPicture(f"{name} is empty: send the bytes of a {_READABLE} picture.")
     try:
-        with warnings.catch_warnings():
-            # Pillow warns of large pictures and of odd metadata; the size is checked below, oddities do not matter.
-            warnings.simplefilter("ignore")
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError as error:
-        raise UnknownPicture(f"{name} is not a picture that can be read: send {_READABLE}.") from error
-    except Image.DecompressionBombError as error:
-        raise TooMuch(f"{name} has more than the {max_pixels:,} pixels allowed: send a smaller picture.") from error
-    except Exception as error:  # see read_pixels
-        raise BrokenPicture(f"{name} has a damaged header: send the whole file.") from error
+        known = next((kind for kind, beginning in _BEGINNINGS.items() if beginning.match(data)), None)
+        if known is None:
+            raise UnknownPicture(f"{name} is not a picture that can be read: send {_READABLE}.") from error
+        raise BrokenPicture(
+            f"{name} begins as a {known} picture but is truncated or damaged. Send the whole file."
+        ) from error
+    except Exception as error:  # as above
+        raise BrokenPicture(f"{name} has a damaged header. Send the whole file.") from error
     if image.width * image.height > max_pixels:
         raise _too_many_pixels(image, max_pixels, name)
     return image

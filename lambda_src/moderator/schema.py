@@ -20,9 +20,11 @@ Base64Picture = Annotated[
         min_length=1,
         description="One picture in base64: standard or URL-safe alphabet, with or without padding, white space and a "
         "`data:image/...;base64,` prefix. JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF.",
-        # Drawn in four pixels, so that the documentation's own example can be tried.
+        # A red circle, so that the documentation's own example can be tried.
         examples=[
-            "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAEElEQVR42mP4zwAEDBDqPwAf7gP9WQNAfwAAAABJRU5ErkJggg=="
+            "iVBORw0KGgoAAAANSUhEUgAAAEAAAABAAQMAAACQp+OdAAAABlBMVEXr6+vWHCTU7pJ3AAAAg0lEQVR42r3QsQ2DQBQE0ccH"
+            "CTJTAu4Ed+QSrwSXQAmEJwtxDpCtC4gcsNFoVtpguTa3jMCzP0RTSgJ9KSvBwEAw0hFMBMFMQ0tCk0IDs/jOx4FTbToYa/OD"
+            "AYbT6j/IkE+rDdba7LDUpkDSYuYhSBSChZ1gZSPIZII3L1qY79XPF+QDrEEctGfYTQAAAAAASUVORK5CYII="
         ],
     ),
 ]
@@ -173,6 +175,8 @@ def _sentence(error: ErrorDetails) -> str:
             return f"{_shortened(field)} is not a field of this request: the fields are {fields}."
         case "string_type":
             return f"{field} is {found}: it must be a string."
+        case "string_unicode":
+            return f"{field} has half a surrogate pair (such as \\ud83d alone): send whole characters."
         case "list_type":
             return f"{field} is {found}: it must be a list of strings."
         case "string_too_short" | "too_short":
