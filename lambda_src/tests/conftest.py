@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -12,6 +13,7 @@ import pytest
 from harness import RedisServer, Service, StartService, free_port, serving
 from moderator.handler import build_handler
 from moderator.settings import Settings
+from tally import Tally
 
 
 @pytest.fixture
@@ -39,3 +41,12 @@ def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def tally() -> Iterator[Tally]:
+    """The counts of the whole run."""
+    counts = Tally()
+    yield counts
+    if path := os.environ.get("RELIABILITY_JSON"):
+        counts.write(Path(path))
