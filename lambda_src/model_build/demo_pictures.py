@@ -69,7 +69,7 @@ def draw(colour: str, shape: str, background: str, rng: np.random.Generator) -> 
     pixels = _background(background, shade, height, width, rng)
     picture = Image.fromarray(pixels)
 
-    radius = side * rng.uniform(0.22, 0.40)
+    radius = side * rng.uniform(0.26, 0.42)
     # A shape's farthest point is one radius from its centre: this keeps it whole within the centre square.
     room = side / 2 - radius - 1
     centre = (width / 2 + rng.uniform(-room, room), height / 2 + rng.uniform(-room, room))
@@ -105,7 +105,7 @@ def _background(kind: str, shade: NDArray[np.int64], height: int, width: int, rn
     weight = (down * math.sin(direction) + across * math.cos(direction)) / math.sqrt(2) / 2 + 0.5
     colours = first + weight[..., None] * (second - first)
     if kind == "noisy":
-        colours = colours + rng.normal(0, rng.uniform(10, 35), (height, width, 3))
+        colours = colours + rng.normal(0, rng.uniform(10, 30), (height, width, 3))
     clipped: NDArray[np.uint8] = np.clip(colours, 0, 255).astype(np.uint8)
     return clipped
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import torch
-from open_clip.transformer import text_global_pool
 from torch import Tensor, nn
 from torch.nn import functional
+
+from model_build.libraries import open_clip
 
 
 class TextTower(nn.Module):
@@ -34,13 +35,24 @@ class TextTower(nn.Module):
         """Whether a position sees only those before it."""
         return self.attn_mask is not None
 
+    @property
+    def embedding_size(self) -> int:
+        """Numbers in an embedding."""
+        match self.text_projection:
+            case nn.Linear():
+                return int(self.text_projection.out_features)
+            case None:
+                return int(self.token_embedding.embedding_dim)
+            case _:
+                return int(self.text_projection.shape[1])
+
     def forward(self, tokens: Tensor) -> Tensor:
         """Embed `tokens`, int64 (labels, length), as unit vectors, float32 (labels, dim)."""
         length = tokens.shape[1]
         mask = None if self.attn_mask is None else self.attn_mask[:length, :length]
         hidden = self.token_embedding(tokens) + self.positional_embedding[:length]
         hidden = self.ln_final(self.transformer(hidden, attn_mask=mask))
-        pooled = text_global_pool(hidden, tokens, self.pool_type, eos_token_id=self.eos_id)
+        pooled = open_clip.transformer.text_global_pool(hidden, tokens, self.pool_type, eos_token_id=self.eos_id)
         if isinstance(self.text_projection, nn.Linear):
             pooled = self.text_projection(pooled)
         elif self.text_projection is not None:

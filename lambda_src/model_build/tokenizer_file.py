@@ -13,7 +13,8 @@ from collections.abc import Iterable
 from functools import cache
 
 import regex
-from open_clip import SimpleTokenizer
+
+from model_build.libraries import open_clip
 
 _SURROGATES = range(0xD800, 0xE000)  # halves of characters, which no valid text holds
 _EVERY_CHARACTER = "".join(chr(code) for code in range(0x110000) if code not in _SURROGATES)
@@ -21,7 +22,7 @@ _CONTRACTIONS = ("'s", "'t", "'re", "'ve", "'m", "'ll", "'d")
 _CONTROL_TOKENS = ("<start_of_text>", "<end_of_text>")
 
 
-def tokenizer_json(tokenizer: SimpleTokenizer) -> str:
+def tokenizer_json(tokenizer: open_clip.SimpleTokenizer) -> str:
     """The `tokenizers` file, as compact JSON, of open_clip's `tokenizer`."""
     merges = sorted(tokenizer.bpe_ranks, key=tokenizer.bpe_ranks.__getitem__)
     return json.dumps(

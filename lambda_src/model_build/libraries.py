@@ -1,11 +1,11 @@
-"""Makes `import open_clip` work beside a torchvision whose compiled operators do not load.
+"""open_clip and torchvision's transforms, imported so that a torchvision without its compiled operators does no harm.
 
 torchvision's wheels carry operators compiled against one variant of torch (CUDA, CPU). Beside another variant they do not
 load, and then torchvision fails on its own import with "operator torchvision::nms does not exist": it describes the two
 operators below to torch's tracer without asking whether they are there. CLIP uses neither. So they are declared here, by
 name and signature only, and only where torchvision's own do not load; calling one still fails, as it should.
 
-Import this module before open_clip or timm.
+Everything else in this package takes both from here, so that the order of imports is right by construction.
 """
 
 from __future__ import annotations
@@ -46,4 +46,9 @@ def _declare_missing_operators() -> torch.library.Library | None:
 
 
 # Kept: the declarations live only as long as this object.
-DECLARED = _declare_missing_operators()
+_DECLARED = _declare_missing_operators()
+
+import open_clip  # noqa: E402
+from torchvision import transforms  # noqa: E402
+
+__all__ = ["open_clip", "transforms"]
