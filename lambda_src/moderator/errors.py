@@ -17,7 +17,7 @@ class RequestError(Exception):
         self.detail = detail
 
 
-class InvalidField(RequestError):
+class InvalidField(RequestError):  # noqa: N818  # reads as what it is where it is raised
     """A field's value cannot be used; `detail` says which and why."""
 
     def __init__(self, detail: str) -> None:
