@@ -2,8 +2,8 @@
 
     python -m model_build.demo --out lambda_src/demo_model
 
-The folder holds the model's configuration beforehand; afterwards also the checkpoint in open_clip's own format, the four
-exported files, and training.json with how it was trained and how often it is right.
+The folder holds the model's configuration beforehand; afterwards also the checkpoint in open_clip's own format, the
+four exported files, and training.json with how it was trained and how often it is right.
 """
 
 from __future__ import annotations
@@ -19,13 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
-from torch import nn
-
 from model_build.demo_training import Plan, draw_many, top_1, train
 from model_build.export import export, summary
 from model_build.libraries import open_clip
 from model_build.source import ExportError, add_config, load
+from safetensors.torch import save_file
+from torch import nn
 
 CONFIG, CHECKPOINT, RECORD = "demo-shapes.json", "demo-shapes.safetensors", "training.json"
 # The share of held-out pictures that the model must get right to be kept.
@@ -68,8 +67,7 @@ def save_checkpoint(model: nn.Module, path: Path) -> None:
     """Store the weights in half precision, which train() has rounded them to; statistics stay as they are."""
     weights = {name for name, _ in model.named_parameters()}
     state = {
-        name: (tensor.half() if name in weights else tensor).contiguous()
-        for name, tensor in model.state_dict().items()
+        name: (tensor.half() if name in weights else tensor).contiguous() for name, tensor in model.state_dict().items()
     }
     save_file(state, path)
 

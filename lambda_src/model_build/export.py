@@ -1,6 +1,6 @@
 """Turns an open_clip model into the folder that the service reads: two ONNX towers, a tokenizer and a manifest.
 
-    python -m model_build.export --model ViT-B-32-quickgelu --pretrained openai --out models/vit-b-32
+python -m model_build.export --model ViT-B-32-quickgelu --pretrained openai --out models/vit-b-32
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-from moderator.tokenizer import END, START
 
 from model_build.agreement import LIMITS, as_json, measure, refuse_disagreement
 from model_build.image_graph import ImageTower
@@ -31,6 +29,7 @@ from model_build.onnx_files import write_image_tower, write_text_tower
 from model_build.source import ExportError, Source, add_config, load
 from model_build.text_graph import TextTower
 from model_build.tokenizer_file import tokenizer_json
+from moderator.tokenizer import END, START
 
 
 def export(source: Source, out: Path, *, precision: str = "fp32", label_template: str = "{}") -> dict[str, Any]:
@@ -60,9 +59,7 @@ def export(source: Source, out: Path, *, precision: str = "fp32", label_template
             "format": FORMAT,
             "name": source.name,
             "pretrained": source.pretrained,
-            "fingerprint": fingerprint(
-                source, precision=precision, tokenizer=tokenizer, label_template=label_template
-            ),
+            "fingerprint": fingerprint(source, precision=precision, tokenizer=tokenizer, label_template=label_template),
             "embedding_size": text_tower.embedding_size,
             "context_length": source.context_length,
             "causal_text": text_tower.causal,
@@ -128,7 +125,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     model = parser.add_mutually_exclusive_group(required=True)
     model.add_argument("--model", help="a model's name in open_clip")
     model.add_argument("--config", type=Path, help="the JSON configuration of a model that open_clip does not have")
-    parser.add_argument("--pretrained", required=True, help='a tag of open_clip\'s, a checkpoint\'s path, or "none"')
+    parser.add_argument("--pretrained", required=True, help="a tag of open_clip's, a checkpoint's path, or \"none\"")
     parser.add_argument("--out", type=Path, required=True, help="the folder to write")
     parser.add_argument("--precision", default="fp32", help="of the written towers (default: fp32)")
     parser.add_argument("--label-template", default="{}", help='wraps every label, such as "a photo of {}"')

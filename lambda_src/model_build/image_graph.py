@@ -10,11 +10,14 @@ from torch.nn import functional
 
 
 class ImageTower(nn.Module):
-    """open_clip's image tower with its normalisation inside, so that a picture travels as bytes, a quarter of its floats.
+    """open_clip's image tower with its normalisation inside, so that a picture travels as bytes, not floats.
 
     The normalisation stays a multiplication and an addition of its own. Folding it into the first convolution would be
     exact only for towers whose first convolution does not pad: padding is black after normalisation, not before.
     """
+
+    scale: Tensor
+    offset: Tensor
 
     def __init__(self, model: Any) -> None:
         super().__init__()

@@ -10,11 +10,10 @@ import numpy as np
 import onnx
 import onnx.numpy_helper
 import torch
-from onnx import ModelProto, TensorProto
-from torch import Tensor, nn
-
 from model_build.image_graph import ImageTower
 from model_build.text_graph import TextTower
+from onnx import ModelProto, TensorProto
+from torch import Tensor, nn
 
 # The newest that both the exporter writes and every ONNX Runtime since 1.14 reads.
 _OPSET = 18
@@ -57,6 +56,7 @@ def _exported(tower: nn.Module, example: Tensor, name: str, dynamic: dict[int, s
             external_data=False,
             verbose=False,
         )
+    assert program is not None  # noqa: S101  # only the older exporter answers None
     model = program.model_proto
     onnx.checker.check_model(model)
     return model
