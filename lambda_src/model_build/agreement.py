@@ -45,8 +45,8 @@ LABELS = (
     "a blue square",
     "a yellow star",
     "an arrow pointing up",
-    "a screenshot of a computer game with a score and a health bar at the bottom of the screen",
-    "Crème brûlée &amp; café ☕, 100% 'homemade'",
+    "a screenshot of a computer game with a score",
+    "Crème brûlée &amp; café ☕",
     "x",
 )
 
