@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import runpy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -120,7 +121,8 @@ class _Monitor(MockMonitor):
         self._recorded = recorded
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802  # the engine's own name
-        answer = super().RegisterResource(request)  # type: ignore[no-untyped-call]
+        with _loop_of_this_thread():
+            answer = super().RegisterResource(request)  # type: ignore[no-untyped-call]
         if ":" in request.type and not request.type.startswith(("pulumi:", "clip:")):
             self._recorded.resources.append(
                 Resource(
@@ -136,6 +138,23 @@ class _Monitor(MockMonitor):
                 )
             )
         return answer
+
+
+    def Invoke(self, request: Any) -> Any:  # noqa: N802  # the engine's own name
+        with _loop_of_this_thread():
+            return super().Invoke(request)  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _loop_of_this_thread() -> Iterator[None]:
+    """Give the worker thread an event loop and close it; the mock monitor would leave its own open."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        yield
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
 
 
 def defaults() -> dict[str, object]:
