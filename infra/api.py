@@ -163,10 +163,12 @@ def curl(*, auth: str, url: str, region: str) -> str:
     With auth iam it takes the credentials from the usual environment variables; with jwt the token from TOKEN.
     """
     credentials = {
-        # curl leaves a header out whose value is empty, so that keys without a session token work too.
+        # Keys without a session token must not send the header: curl signs it empty, and then leaves it out. In one
+        # word, because zsh does not split it in two.
         "iam": (
             f"--aws-sigv4 aws:amz:{region}:execute-api "
-            '--user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" -H "x-amz-security-token: $AWS_SESSION_TOKEN" '
+            '--user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" '
+            '${AWS_SESSION_TOKEN:+-H"x-amz-security-token: $AWS_SESSION_TOKEN"} '
         ),
         "jwt": '-H "Authorization: Bearer $TOKEN" ',
         "none": "",

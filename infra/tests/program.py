@@ -13,7 +13,7 @@ from typing import Any
 import pulumi
 import yaml
 from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mocks, set_mocks
-from pulumi.runtime.settings import set_root_resource
+from pulumi.runtime.settings import SETTINGS, set_root_resource
 from pulumi.runtime.stack import Stack, run_pulumi_func
 
 from infra.config import ROOT
@@ -139,7 +139,6 @@ class _Monitor(MockMonitor):
             )
         return answer
 
-
     def Invoke(self, request: Any) -> Any:  # noqa: N802  # the engine's own name
         with _loop_of_this_thread():
             return super().Invoke(request)  # type: ignore[no-untyped-call]
@@ -157,6 +156,18 @@ def _loop_of_this_thread() -> Iterator[None]:
         loop.close()
 
 
+def _end(loop: asyncio.AbstractEventLoop) -> None:
+    """Let nothing of a program that failed half-way reach into the next one."""
+    loop.set_exception_handler(lambda *_: None)
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+    loop.run_until_complete(loop.shutdown_default_executor())
+    asyncio.set_event_loop(None)
+    loop.close()
+
+
 def defaults() -> dict[str, object]:
     """Every setting's default, from Pulumi.yaml."""
     project = yaml.safe_load((ROOT / "Pulumi.yaml").read_text(encoding="utf-8"))
@@ -171,6 +182,7 @@ def run_program(
     values = {**defaults(), **(settings or {})}
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
+    SETTINGS.outputs.clear()
     set_root_resource(None)  # type: ignore[arg-type]  # each run has a stack of its own
     mocks = _Cloud(health)
     set_mocks(mocks, project=PROJECT, stack=stack, preview=False, monitor=_Monitor(mocks, recorded))
@@ -191,6 +203,5 @@ def run_program(
     try:
         loop.run_until_complete(whole())
     finally:
-        loop.close()
-        asyncio.set_event_loop(None)
+        _end(loop)
     return recorded

@@ -25,7 +25,10 @@ def test_no_rule_names_an_address_only_groups(every: Recorded) -> None:
     text = json.dumps([resource.inputs for resource in every.resources])
     assert "0.0.0.0/0" not in text
     assert "::/0" not in text
-    for kind in ("securityGroupIngressRule:SecurityGroupIngressRule", "securityGroupEgressRule:SecurityGroupEgressRule"):
+    for kind in (
+        "securityGroupIngressRule:SecurityGroupIngressRule",
+        "securityGroupEgressRule:SecurityGroupEgressRule",
+    ):
         for rule in every.all(f"aws:vpc/{kind}"):
             assert rule.inputs["referencedSecurityGroupId"]
             assert not {"cidrIpv4", "cidrIpv6", "prefixListId"} & rule.inputs.keys()
