@@ -58,7 +58,7 @@ $(VENV)/.runtime: lambda_src/requirements.txt
 	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r lambda_src/requirements.txt
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt lambda_src/model_build/requirements.txt
+$(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt requirements.txt lambda_src/model_build/requirements.txt
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
 	@touch $@
 
