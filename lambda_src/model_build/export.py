@@ -1,0 +1,136 @@
+"""Turns an open_clip model into the folder that the service reads: two ONNX towers, a tokenizer and a manifest.
+
+python -m model_build.export --model ViT-B-32-quickgelu --pretrained openai --out models/vit-b-32
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from model_build.agreement import LIMITS, as_json, measure, refuse_disagreement
+from model_build.image_graph import ImageTower
+from model_build.libraries import open_clip
+from model_build.manifest import (
+    FORMAT,
+    IMAGE,
+    TEXT,
+    TOKENIZER,
+    described_files,
+    fingerprint,
+    replaced_folder,
+    write_manifest,
+)
+from model_build.onnx_files import write_image_tower, write_text_tower
+from model_build.source import ExportError, Source, add_config, load
+from model_build.text_graph import TextTower
+from model_build.tokenizer_file import tokenizer_json
+from moderator.tokenizer import END, START
+
+
+def export(source: Source, out: Path, *, precision: str = "fp32", label_template: str = "{}") -> dict[str, Any]:
+    """Write the model folder `out` and answer its manifest.
+
+    Raises:
+        ExportError: the precision or the template cannot be used, or the written model disagrees with open_clip; `out`
+            is then as it was.
+    """
+    refuse_options(precision, label_template)
+    with replaced_folder(out) as folder:
+        # 1. The tokenizer.
+        tokenizer = tokenizer_json(open_clip.SimpleTokenizer(context_length=source.context_length))
+        (folder / TOKENIZER).write_text(tokenizer, encoding="utf-8")
+
+        # 2. The towers, in float32.
+        text_tower = TextTower(source.model)
+        write_image_tower(ImageTower(source.model), source.image_size, folder / IMAGE)
+        write_text_tower(text_tower, source.context_length, folder / TEXT)
+
+        # 3. What was written, held against where it came from.
+        agreement = measure(source, folder, label_template)
+        refuse_disagreement(agreement, LIMITS[precision])
+
+        # 4. The manifest, last.
+        manifest = {
+            "format": FORMAT,
+            "name": source.name,
+            "pretrained": source.pretrained,
+            "fingerprint": fingerprint(source, precision=precision, tokenizer=tokenizer, label_template=label_template),
+            "embedding_size": text_tower.embedding_size,
+            "context_length": source.context_length,
+            "causal_text": text_tower.causal,
+            "image_size": list(source.image_size),
+            "resize_mode": source.resize_mode,
+            "interpolation": source.interpolation,
+            "logit_scale": float(source.model.logit_scale.exp()),
+            "label_template": label_template,
+            "precision": precision,
+            "files": described_files(folder),
+            "agreement": as_json(agreement),
+        }
+        write_manifest(manifest, folder)
+    return manifest
+
+
+def refuse_options(precision: str, label_template: str) -> None:
+    """Check what needs no model.
+
+    Raises:
+        ExportError: the precision is not known, or the template is not one.
+    """
+    if precision not in LIMITS:
+        raise ExportError(f"The precision {precision!r} cannot be written: known are {', '.join(LIMITS)}.")
+    if label_template.count("{}") != 1:
+        raise ExportError(f"The label template {label_template!r} must hold {{}} once, where the label goes.")
+    if START in label_template or END in label_template:
+        raise ExportError(f"The label template {label_template!r} holds a control token: leave it out.")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Export as the command line says; answers the exit status."""
+    options = _parse(arguments)
+    # open_clip warns that weights are random, which is what `none` asks for.
+    logging.getLogger().setLevel(logging.ERROR)
+    try:
+        refuse_options(options.precision, options.label_template)
+        name = add_config(options.config) if options.config else options.model
+        source = load(name, options.pretrained)
+        manifest = export(source, options.out, precision=options.precision, label_template=options.label_template)
+    except ExportError as error:
+        print(f"model_build.export: {error}", file=sys.stderr)
+        return 2
+    print(summary(manifest, options.out))
+    return 0
+
+
+def summary(manifest: dict[str, Any], out: Path) -> str:
+    """What was written and how well it agrees, in three lines."""
+    agreement = manifest["agreement"]
+    sizes = ", ".join(f"{name} {file['bytes'] / 1e6:.1f} MB" for name, file in manifest["files"].items())
+    return (
+        f"{out}: {manifest['name']} ({manifest['pretrained']}), {manifest['precision']}, {manifest['fingerprint']}\n"
+        f"  {sizes}\n"
+        f"  against open_clip over {agreement['pictures']} pictures and {agreement['labels']} labels, at worst: "
+        f"cosine {agreement['image_cosine']} (image), {agreement['text_cosine']} (text), "
+        f"probability difference {agreement['probability_difference']}"
+    )
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m model_build.export", description=__doc__)
+    model = parser.add_mutually_exclusive_group(required=True)
+    model.add_argument("--model", help="a model's name in open_clip")
+    model.add_argument("--config", type=Path, help="the JSON configuration of a model that open_clip does not have")
+    parser.add_argument("--pretrained", required=True, help="a tag of open_clip's, a checkpoint's path, or \"none\"")
+    parser.add_argument("--out", type=Path, required=True, help="the folder to write")
+    parser.add_argument("--precision", default="fp32", help="of the written towers (default: fp32)")
+    parser.add_argument("--label-template", default="{}", help='wraps every label, such as "a photo of {}"')
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""The model folder: its manifest, its fingerprint, and putting it in place whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from model_build.source import ExportError, Source
+
+FORMAT = 1
+IMAGE, TEXT, TOKENIZER, MANIFEST = "image.onnx", "text.onnx", "tokenizer.json", "manifest.json"
+
+
+def fingerprint(source: Source, *, precision: str, tokenizer: str, label_template: str) -> str:
+    """16 hex digits that change with anything that could change an embedding."""
+    digest = hashlib.sha256()
+    facts = {
+        "format": FORMAT,
+        "name": source.name,
+        "preprocessing": source.model.visual.preprocess_cfg,
+        "precision": precision,
+        "label_template": label_template,
+    }
+    digest.update(json.dumps(facts, sort_keys=True).encode())
+    digest.update(hashlib.sha256(tokenizer.encode()).digest())
+    digest.update(_weights_digest(source.model))
+    return digest.hexdigest()[:16]
+
+
+def _weights_digest(model: Any) -> bytes:
+    digest = hashlib.sha256()
+    for name, weights in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tuple(weights.shape)} {weights.dtype}\n".encode())
+        digest.update(weights.contiguous().numpy().tobytes())
+    return digest.digest()
+
+
+def described_files(folder: Path) -> dict[str, dict[str, Any]]:
+    """Size and SHA-256 of each file that the manifest vouches for."""
+    described = {}
+    for name in (IMAGE, TEXT, TOKENIZER):
+        with (folder / name).open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        described[name] = {"bytes": (folder / name).stat().st_size, "sha256": sha256}
+    return described
+
+
+def write_manifest(manifest: dict[str, Any], folder: Path) -> None:
+    """Write manifest.json, for people too."""
+    text = json.dumps(manifest, indent=2, ensure_ascii=False)
+    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+
+
+@contextmanager
+def replaced_folder(target: Path) -> Iterator[Path]:
+    """A temporary folder whose files take the place of those in `target` when the block ends without an error.
+
+    A folder without a manifest is no model, so the manifest goes first and comes back last.
+
+    Raises:
+        ExportError: `target` is not a folder.
+    """
+    if target.exists() and not target.is_dir():
+        raise ExportError(f"{target} is a file: name a folder to write the model into.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        yield temporary
+        target.mkdir(exist_ok=True)
+        (target / MANIFEST).unlink(missing_ok=True)
+        for name in (IMAGE, TEXT, TOKENIZER, MANIFEST):
+            (temporary / name).replace(target / name)
+    finally:
+        shutil.rmtree(temporary)

@@ -1,0 +1,83 @@
+"""Writes the two towers as ONNX files in float32, each one file whole."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx.numpy_helper
+import torch
+from model_build.image_graph import ImageTower
+from model_build.text_graph import TextTower
+from onnx import ModelProto, TensorProto
+from torch import Tensor, nn
+
+# The newest that both the exporter writes and every ONNX Runtime since 1.14 reads.
+_OPSET = 18
+
+
+def write_image_tower(tower: ImageTower, image_size: tuple[int, int], path: Path) -> None:
+    """Write image.onnx: `pixels` uint8 (pictures, height, width, 3) -> `embeddings` float32 (pictures, dim)."""
+    height, width = image_size
+    # Two pictures: the exporter takes a size of one for a constant.
+    pixels = torch.zeros(2, height, width, 3, dtype=torch.uint8)
+    onnx.save(_exported(tower, pixels, "pixels", {0: "pictures"}), path)
+
+
+def write_text_tower(tower: TextTower, context_length: int, path: Path) -> None:
+    """Write text.onnx: `tokens` int64 (labels, length) -> `embeddings` float32 (labels, dim)."""
+    dynamic = {0: "labels"}
+    if tower.causal:
+        dynamic[1] = "length"
+    tokens = torch.zeros(2, min(9, context_length) if tower.causal else context_length, dtype=torch.int64)
+    tokens[:, -1] = 49407
+    model = _exported(tower, tokens, "tokens", dynamic)
+    halve_token_table(model)
+    onnx.save(model, path)
+
+
+def _exported(tower: nn.Module, example: Tensor, name: str, dynamic: dict[int, str]) -> ModelProto:
+    dimensions = {axis: torch.export.Dim(word, min=1) for axis, word in dynamic.items()}
+    with warnings.catch_warnings(), torch.no_grad():
+        # The exporter and the torch it calls warn of their own deprecations, which nothing here can change.
+        warnings.simplefilter("ignore")
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        program = torch.onnx.export(
+            tower.eval(),
+            (example,),
+            input_names=[name],
+            output_names=["embeddings"],
+            dynamic_shapes=({**dimensions},),
+            opset_version=_OPSET,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+    assert program is not None  # noqa: S101  # only the older exporter answers None
+    model = program.model_proto
+    onnx.checker.check_model(model)
+    return model
+
+
+def halve_token_table(model: ModelProto) -> bool:
+    """Store the token table in half precision where that loses nothing; tells whether it did.
+
+    The table is a third of a text tower. OpenAI trained in half precision, so its table holds no more than that.
+    """
+    graph = model.graph
+    gather = next(node for node in graph.node if node.op_type == "Gather" and node.input[1] == "tokens")
+    stored = next(tensor for tensor in graph.initializer if tensor.name == gather.input[0])
+    table = onnx.numpy_helper.to_array(stored)
+    with np.errstate(over="ignore"):  # too large for half precision: the comparison finds it
+        halves = table.astype(np.float16)
+    if not np.array_equal(halves.astype(np.float32), table):
+        return False
+    stored.CopyFrom(onnx.numpy_helper.from_array(halves, stored.name))
+    rows, gather.output[0] = gather.output[0], f"{gather.output[0]}_half"
+    widen = onnx.helper.make_node("Cast", [gather.output[0]], [rows], name="widen_tokens", to=TensorProto.FLOAT)
+    graph.node.insert(list(graph.node).index(gather) + 1, widen)
+    del graph.value_info[:]  # it still names the table's old type
+    return True
