@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import fields
 
 import pytest
-from moderator.settings import Settings, read_settings
 
 from infra.config import CONTEXT
 from infra.environment import POWERTOOLS_VARIABLES
 from infra.tests.program import Recorded, run_program
+from moderator.settings import Settings, read_settings
 
 FUNCTION = "aws:lambda/function:Function"
 

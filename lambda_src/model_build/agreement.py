@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import torch
+from numpy.typing import NDArray
+from PIL import Image
+
 from model_build.demo_pictures import BACKGROUNDS, COLOURS, SHAPES, draw
 from model_build.libraries import open_clip, transforms
 from model_build.manifest import IMAGE, TEXT, TOKENIZER
 from model_build.source import ExportError, Source
 from moderator.tokenizer import Tokenizer
-from numpy.typing import NDArray
-from PIL import Image
 
 # Photographs and scans that scikit-image's wheel carries, in colour and grey, landscape, portrait and square.
 _REAL = (

@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
+from torch import nn
+
 from model_build.demo_training import Plan, draw_many, top_1, train
 from model_build.export import export, summary
 from model_build.libraries import open_clip
 from model_build.source import ExportError, add_config, load
-from safetensors.torch import save_file
-from torch import nn
 
 CONFIG, CHECKPOINT, RECORD = "demo-shapes.json", "demo-shapes.safetensors", "training.json"
 # The share of held-out pictures that the model must get right to be kept.

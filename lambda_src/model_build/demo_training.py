@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
 from model_build.demo_captions import BOTH, COLOUR_ONLY, SHAPE_ONLY, combinations, labels, spell
 from model_build.demo_pictures import BACKGROUNDS, COLOURS, SHAPES, draw
 from model_build.libraries import open_clip, transforms
 from model_build.text_graph import TextTower
-from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn import functional
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,10 +10,11 @@ import numpy as np
 import onnx
 import onnx.numpy_helper
 import torch
-from model_build.image_graph import ImageTower
-from model_build.text_graph import TextTower
 from onnx import ModelProto, TensorProto
 from torch import Tensor, nn
+
+from model_build.image_graph import ImageTower
+from model_build.text_graph import TextTower
 
 # The newest that both the exporter writes and every ONNX Runtime since 1.14 reads.
 _OPSET = 18

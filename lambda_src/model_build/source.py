@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from model_build.libraries import open_clip
 
 # The weights of `--pretrained none`: any number does, as long as it stays.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from model_build.libraries import open_clip
 from torch import Tensor, nn
 from torch.nn import functional
+
+from model_build.libraries import open_clip
 
 
 class TextTower(nn.Module):

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from functools import cache
 
 import regex
+
 from model_build.libraries import open_clip
 
 _SURROGATES = range(0xD800, 0xE000)  # halves of characters, which no valid text holds

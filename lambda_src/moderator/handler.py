@@ -67,7 +67,7 @@ def _store(settings: Settings, model: Model, telemetry: Telemetry) -> Store | No
     if not settings.cache_url:
         return None
     return Store(
-        connector(settings),
+        connector(settings, os.environ),
         fingerprint=model.fingerprint,
         embedding_size=model.embedding_size,
         ttl_seconds=settings.cache_ttl_seconds,

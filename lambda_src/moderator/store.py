@@ -192,12 +192,17 @@ class Store:
         return clients[patience]
 
     def _give_up(self) -> None:
-        """Leave the hanging thread behind, and make it end: its sockets are closed under it, or it might read for ever."""
+        """Leave the hanging thread behind and close its sockets under it, or it might read for ever."""
         hanging, self._clients = self._clients, {}
         self._worker.shutdown(wait=False, cancel_futures=True)
         self._worker = _worker()
         # In the new thread: closing waits for locks that the hanging one may hold.
-        self._worker.submit(lambda: [client.close() for client in hanging.values()])
+        self._worker.submit(_close, list(hanging.values()))
+
+
+def _close(clients: list[Commands]) -> None:
+    for client in clients:
+        client.close()
 
 
 def _worker() -> ThreadPoolExecutor:

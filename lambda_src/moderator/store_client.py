@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from moderator.settings import Settings
@@ -37,12 +37,14 @@ class Commands(Protocol):
         """Close every connection."""
 
 
-def connector(settings: Settings) -> Callable[[float], Commands]:
+def connector(settings: Settings, environment: Mapping[str, str]) -> Callable[[float], Commands]:
     """Make what makes clients for `settings.cache_url`, given the seconds that each of their steps may take.
 
     redis-py's defaults (5 s timeouts, 10 retries with pauses) would hold up a request for seconds. Here every step may
     take the request's whole allowance, and a connection that turns out to be dead - as after a frozen Lambda resumes -
     is replaced once. A timeout is not retried.
+
+    `environment` is asked for the role's keys with each new connection, where the settings name an IAM user.
     """
     # Only a service with a store pays for it. At the start and not with the first request: that takes 0.15 s on an idle
     # CPU, which is the whole of a request's allowance.
@@ -51,6 +53,14 @@ def connector(settings: Settings) -> Callable[[float], Commands]:
     from redis.cluster import RedisCluster
     from redis.maint_notifications import MaintNotificationsConfig
     from redis.retry import Retry
+
+    credentials = None
+    if settings.cache_iam_user:
+        from moderator.iam import IamCredentialProvider
+
+        credentials = IamCredentialProvider(
+            cache_name=settings.cache_iam_name, user=settings.cache_iam_user, environment=environment
+        )
 
     def connect(seconds: float) -> Commands:
         options: dict[str, Any] = {
@@ -61,6 +71,7 @@ def connector(settings: Settings) -> Callable[[float], Commands]:
             "maint_notifications_config": MaintNotificationsConfig(enabled=False),
             # CLIENT SETINFO would be one more command on every new connection.
             "driver_info": None,
+            "credential_provider": credentials,
         }
         client: Any
         if settings.cache_cluster:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from harness import RedisServer, Service, StartService, free_port, serving
 from moderator.handler import build_handler
 from moderator.settings import Settings

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import redis
+
 from harness import RedisServer, free_port
 from tcp_proxy import TcpProxy
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import redis
+
 from harness import RedisServer, free_port
 
 _SLOTS = 16384
@@ -20,14 +21,14 @@ class Cluster:
     """Three masters and a connection to each, for the tests' own questions."""
 
     servers: list[RedisServer]
-    admins: list[Any]
+    admins: list[Any]  # redis-py leaves execute_command without types
 
     @property
     def url(self) -> str:
         return self.servers[0].url
 
-    def keys(self) -> list[bytes]:
-        return [key for admin in self.admins for key in admin.keys()]
+    def all_keys(self) -> list[bytes]:
+        return [key for admin in self.admins for key in admin.scan_iter()]
 
     def slot(self, key: bytes) -> int:
         return int(self.admins[0].execute_command("CLUSTER", "KEYSLOT", key))
@@ -64,7 +65,7 @@ def redis_cluster(folder: Path) -> Iterator[Cluster]:
             server.start()
             stack.callback(server.stop)
             servers.append(server)
-        admins = [redis.Redis(port=server.port) for server in servers]
+        admins: list[Any] = [redis.Redis(port=server.port) for server in servers]
         for admin in admins:
             stack.callback(admin.close)
         for place, admin in enumerate(admins):

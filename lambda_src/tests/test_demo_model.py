@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
 from model_build.agreement import LABELS, measure
 from model_build.demo import CHECKPOINT, CONFIG, LEAST_TOP_1, RECORD
 from model_build.demo_captions import combinations, labels
 from model_build.demo_pictures import BACKGROUNDS, COLOURS, SHAPES, draw
 from model_build.source import Source, add_config, load
 from moderator.tokenizer import Tokenizer
-from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
 LAMBDA_SRC = Path(__file__).resolve().parent.parent
 DEMO_MODEL = LAMBDA_SRC / "demo_model"

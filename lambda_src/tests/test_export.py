@@ -16,6 +16,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+
 from model_build import export as export_module
 from model_build.agreement import LIMITS, Agreement, refuse_disagreement
 from model_build.export import export, main

@@ -19,8 +19,9 @@ import redis
 from botocore.auth import SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from moderator.iam import AwsCredentials, IamCredentialProvider, read_credentials, sign_token
 from redis.exceptions import AuthenticationError
+
+from moderator.iam import AwsCredentials, IamCredentialProvider, read_credentials, sign_token
 
 # Characters that a query must escape stand in every part.
 SESSION_TOKEN = "IQoJb3JpZ2lu/EXAMPLE+token=="

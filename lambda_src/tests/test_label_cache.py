@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from harness import LAMBDA_SRC, RedisServer, StartService
 from moderator.handler import build_handler
 from moderator.model import read_model

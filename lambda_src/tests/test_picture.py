@@ -6,13 +6,14 @@ import io
 
 import numpy as np
 import pytest
+from PIL import Image
+from skimage import data as photographs
+
 from harness import Service, StartService
 from model_build.libraries import open_clip
 from moderator.errors import BrokenPicture
 from moderator.picture import Pixels, Preprocessing, read_pixels
 from pictures import as_base64, drawn, encoded, noise
-from PIL import Image
-from skimage import data as photographs
 
 TO_224 = Preprocessing(height=224, width=224, resize_mode="shortest", interpolation="bicubic")
 

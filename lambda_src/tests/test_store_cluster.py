@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from harness import Service, StartService
 from redis_cluster import Cluster, redis_cluster
 from tally import Tally
@@ -33,7 +34,7 @@ def test_all_labels_are_read_and_written_at_the_one_master_of_their_slot(
     witness = witness_of(cluster, start_service, service, cache_budget_ms=2000)
     witness.ask(DURING)
     assert witness.ask(DURING).label_cache["store"] >= 2
-    assert len({cluster.slot(key) for key in cluster.keys()}) == 1
+    assert len({cluster.slot(key) for key in cluster.all_keys()}) == 1
     tally.add("Cluster", "Three masters", "read and written in one slot")
 
 
@@ -42,7 +43,7 @@ def test_a_slot_moves_while_requests_run(
 ) -> None:
     witness = witness_of(cluster, start_service, service, cache_budget_ms=2000)
     witness.ask(DURING)
-    slot = cluster.slot(cluster.keys()[0])
+    slot = cluster.slot(cluster.all_keys()[0])
     source = cluster.owner(slot)
     target = (source + 1) % 3
     mover = threading.Thread(target=cluster.move, args=(slot, source, target, 0.3))
@@ -68,7 +69,7 @@ def test_a_master_dies_and_comes_back(
     budget = 1000
     witness = witness_of(cluster, start_service, service, cache_budget_ms=budget)
     witness.ask(DURING)
-    place = cluster.owner(cluster.slot(cluster.keys()[0])) if whose == "the slot's own" else 0
+    place = cluster.owner(cluster.slot(cluster.all_keys()[0])) if whose == "the slot's own" else 0
     cluster.servers[place].stop()
     replies = [witness.ask(BEFORE) for _ in range(10)]
     assert sorted(map(label_ms, replies))[5] < budget / 2

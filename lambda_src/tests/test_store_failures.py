@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from harness import RedisServer, Reply, Service, StartService
 from moderator.errors import WarmUpError
 from moderator.handler import build_handler
 from moderator.settings import Settings
-from outages import OUTAGES, Servers, servers
+from outages import OUTAGES, servers
 from pictures import as_base64, drawn, encoded
 from server_process import server_process
 from tally import Tally
@@ -87,7 +88,11 @@ def test_a_store_that_fails_is_a_miss(
     with servers(tmp_path) as running:
         outage = OUTAGES[way](running)
         # One label in memory: nearly all of every request's labels are asked of the store.
-        settings = {"cache_url": outage.url, "cache_budget_ms": BUDGET_MS, "cache_retry_seconds": RETRY_SECONDS}
+        settings: dict[str, Any] = {
+            "cache_url": outage.url,
+            "cache_budget_ms": BUDGET_MS,
+            "cache_retry_seconds": RETRY_SECONDS,
+        }
         witness = Witness(start_service(memory_labels=1, **settings), service)
 
         witness.ask(BEFORE)
@@ -208,7 +213,7 @@ def test_values_that_are_no_embeddings_are_computed_and_overwritten(
     for kind in (*lies, *others):
         redis_server.client.flushall()
         start_service(cache_url=redis_server.url).classify(image_data=PICTURE, labels=DURING)
-        for key in redis_server.client.keys():
+        for key in list(redis_server.client.scan_iter()):
             if kind in lies:
                 redis_server.client.set(key, lies[kind])
             else:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 import regex
+from tokenizers import Regex, pre_tokenizers
+
 from model_build.libraries import open_clip
 from model_build.tokenizer_file import tokenizer_json, word_pattern
 from moderator.errors import ConfigurationError, InvalidField
 from moderator.tokenizer import Tokenizer, clean
-from tokenizers import Regex, pre_tokenizers
 
 NO_LIMIT = 1_000_000
 SCRIPTS = {
