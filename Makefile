@@ -16,11 +16,13 @@ MODEL      ?= ViT-B-32-quickgelu
 PRETRAINED ?= openai
 OUT        ?= models/vit-b-32
 PRECISION  ?= fp32
+# Of `make image-tree`
+ARGS       ?=
 
-.PHONY: help run test check model demo-model lock format clean
+.PHONY: help run test check model demo-model image-tree supported-models lock format clean
 
 help: ## List the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 run: $(VENV)/.runtime ## Serve on http://127.0.0.1:8080 (PORT=, MODEL_DIR=, CACHE_URL=redis://...)
 	$(if $(MODEL_DIR),MODEL_DIR=$(MODEL_DIR)) $(if $(CACHE_URL),CACHE_URL=$(CACHE_URL)) \
@@ -43,6 +45,12 @@ model: $(VENV)/.dev ## Export a model (MODEL=, PRETRAINED=tag|path|none, OUT=, P
 
 demo-model: $(VENV)/.dev ## Train the demo model again from nothing
 	$(BIN)/python -m model_build.demo --out lambda_src/demo_model
+
+image-tree: $(VENV)/.dev ## Make the image's files without a container engine and check them (ARGS=--native|--model NAME)
+	$(BIN)/python -m infra.image_tree $(ARGS)
+
+supported-models: $(VENV)/.dev ## Write infra/models.json again: the models and weights that a stack may choose
+	$(BIN)/python -m infra.tests.exportable
 
 lock: $(VENV)/.dev ## Pin the Lambda's requirements again, with hashes
 	$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from infra.config import StackSettings
 
-# The export's own list is model_build/source.py; a test holds the two equal.
-SUPPORTED_MODELS = (
-    "demo",
-    "ViT-B-32-quickgelu",
-    "ViT-B-32",
-    "ViT-B-16",
-    "ViT-L-14",
-    "RN50",
-    "convnext_base_w",
-    "MobileCLIP-S1",
-)
+# Every open_clip model that the export takes, and its weights; `make supported-models` writes it, and a test holds it
+# to the export's own checks. Read from a file, because the program must not need torch.
+SUPPORTED_MODELS: dict[str, list[str]] = json.loads(Path(__file__).with_name("models.json").read_text("utf-8"))
 
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
 _RETENTION_DAYS = (
@@ -27,7 +22,6 @@ _RETENTION_DAYS = (
 )  # fmt: skip
 
 _CHOICES: dict[str, tuple[object, ...]] = {
-    "model": SUPPORTED_MODELS,
     "precision": ("auto", "fp32", "int8"),
     "logLevel": ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
     "logRetentionDays": _RETENTION_DAYS,
@@ -67,6 +61,7 @@ def first_complaint(settings: StackSettings, label_sets: frozenset[str]) -> str 
 
 def _complaints(settings: StackSettings, label_sets: frozenset[str]) -> Iterator[str]:
     yield from _of_one_value(settings)
+    yield from _of_model(settings)
     yield from _of_names(settings, label_sets)
     yield from _of_pairs(settings)
 
@@ -80,6 +75,24 @@ def _of_one_value(settings: StackSettings) -> Iterator[str]:
         value = getattr(settings, _field(key))
         if not least <= value <= most:
             yield f"{key} is {value}: it must be between {least:,} and {most:,} ({why})."
+
+
+def _of_model(settings: StackSettings) -> Iterator[str]:
+    if settings.model == "demo":
+        return
+    if settings.model not in SUPPORTED_MODELS:
+        close = _close(settings.model, SUPPORTED_MODELS, "is near")
+        yield f"model is {settings.model!r}: it must be demo or a name in infra/models.json{close}."
+    elif settings.pretrained not in SUPPORTED_MODELS[settings.model]:
+        weights = ", ".join(SUPPORTED_MODELS[settings.model])
+        others = [name for name, tags in SUPPORTED_MODELS.items() if settings.pretrained in tags]
+        close = _close(settings.model, others, "has them")
+        yield f"pretrained is {settings.pretrained!r}: with {settings.model} it must be one of {weights}{close}."
+
+
+def _close(name: str, names: Iterable[str], why: str) -> str:
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"; {close[0]} {why}" if close else ""
 
 
 def _of_names(settings: StackSettings, label_sets: frozenset[str]) -> Iterator[str]:

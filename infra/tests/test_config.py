@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-
 import pulumi
 import pytest
 
-from infra.config import CONTEXT
 from infra.rules import SUPPORTED_MODELS
-from infra.tests.program import run_program
+from infra.tests.exportable import exportable
+from infra.tests.program import defaults, run_program
 
 JWT = {"auth": "jwt", "jwtIssuer": "https://issuer.example.org", "jwtAudience": ["clip"]}
 
@@ -37,7 +35,20 @@ WRONG: list[tuple[dict[str, object], str]] = [
     ({"labelSets": ["moderation", "weather"]}, "labelSets has 'weather': it must be the name of a file in "),
     ({"labelSets": "moderation"}, "labelSets is 'moderation': it must be a list of texts."),
     ({"labelSets": [1]}, "labelSets is '[1]': it must be a list of texts."),
-    ({"model": "ViT-H-14"}, "model is 'ViT-H-14': it must be one of demo, ViT-B-32-quickgelu,"),
+    (
+        {"model": "ViT-B-32-SigLIP2-256"},
+        "model is 'ViT-B-32-SigLIP2-256': it must be demo or a name in infra/models.json; ViT-B-32-256 is near.",
+    ),
+    ({"model": "resnet"}, "model is 'resnet': it must be demo or a name in infra/models.json."),
+    (
+        {"model": "ViT-L-14"},
+        "pretrained is 'openai': with ViT-L-14 it must be one of none, laion400m_e31, ",
+    ),
+    ({"model": "ViT-L-14"}, "; ViT-L-14-quickgelu has them."),
+    (
+        {"pretrained": "models/mine.pt"},
+        "pretrained is 'models/mine.pt': with ViT-B-32-quickgelu it must be one of none,",
+    ),
     ({"precision": "fp8"}, "precision is 'fp8': it must be one of auto, fp32, int8."),
     ({"cache": "redis"}, "cache is 'redis': it must be one of serverless, none."),
     ({"cacheTtlDays": 0}, "cacheTtlDays is 0: it must be between 1 and 3,650"),
@@ -73,19 +84,15 @@ def test_a_stacks_name_that_elasticache_refuses_is_refused_here(stack: str) -> N
         run_program({}, stack=stack)
 
 
-@pytest.mark.parametrize("model", SUPPORTED_MODELS)
-def test_every_supported_model_can_be_chosen(model: str) -> None:
-    recorded = run_program({"model": model})
-    assert recorded.inputs("docker-build:index:Image")["buildArgs"]["MODEL"] == model
+@pytest.mark.parametrize(("model", "pretrained"), [("demo", "openai"), ("RN50", "none"), ("ViT-L-14", "dfn2b_s39b")])
+def test_a_supported_model_can_be_chosen(model: str, pretrained: str) -> None:
+    arguments = run_program({"model": model, "pretrained": pretrained}).inputs("docker-build:index:Image")["buildArgs"]
+    assert (arguments["MODEL"], arguments["PRETRAINED"]) == (model, pretrained)
 
 
-def test_the_program_and_the_export_support_the_same_models() -> None:
-    source = CONTEXT / "model_build" / "source.py"
-    if not source.exists():
-        pytest.skip("the export is not in this checkout")
-    specification = importlib.util.spec_from_file_location("model_build_source", source)
-    assert specification
-    assert specification.loader
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    assert {"demo", *module.SUPPORTED_MODELS} == set(SUPPORTED_MODELS)
+def test_the_program_takes_exactly_the_models_and_weights_that_the_export_takes() -> None:
+    assert exportable() == SUPPORTED_MODELS, "make supported-models writes infra/models.json again"
+
+
+def test_the_default_model_is_one_that_the_export_takes() -> None:
+    assert str(defaults()["pretrained"]) in SUPPORTED_MODELS[str(defaults()["model"])]

@@ -5,6 +5,8 @@ Neither holds a picture, nor - unless LOG_LABELS is set - a label.
 
 from __future__ import annotations
 
+import os
+
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
@@ -20,8 +22,11 @@ class Telemetry:
     """Counts and logs requests."""
 
     def __init__(self, *, log_labels: bool) -> None:
-        self.log = Logger(service=SERVICE)
-        self._metrics = Metrics(namespace=NAMESPACE, service=SERVICE)
+        # Powertools' own variables would lose against the arguments: a deployment's names go first.
+        service = os.environ.get("POWERTOOLS_SERVICE_NAME") or SERVICE
+        namespace = os.environ.get("POWERTOOLS_METRICS_NAMESPACE") or NAMESPACE
+        self.log = Logger(service=service)
+        self._metrics = Metrics(namespace=namespace, service=service)
         self._log_labels = log_labels
         self._cold = True
 

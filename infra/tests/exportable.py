@@ -1,0 +1,44 @@
+"""What the export takes, found out by asking it about every model and all weights that open_clip knows.
+
+Run as `python -m infra.tests.exportable`; it writes `infra/models.json`.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from unittest.mock import patch
+
+from model_build import source
+from model_build.libraries import open_clip
+
+MODELS_FILE = Path(__file__).resolve().parents[1] / "models.json"
+
+
+class _NotRefusedError(Exception):
+    """The export would now make the model and download its weights."""
+
+
+def exportable() -> dict[str, list[str]]:
+    """Give the weights, "none" first, that the export takes for each model that it takes; downloads nothing."""
+    models = {
+        name: [tag for tag in ("none", *open_clip.list_pretrained_tags_by_model(name)) if _takes(name, tag)]
+        for name in open_clip.list_models()
+    }
+    return {name: tags for name, tags in models.items() if tags}
+
+
+def _takes(name: str, pretrained: str) -> bool:
+    with patch.object(open_clip, "create_model_and_transforms", side_effect=_NotRefusedError):
+        try:
+            source.load(name, pretrained)
+        except source.ExportError:
+            return False
+        except _NotRefusedError:
+            return True
+    raise AssertionError("the export makes models in another way")
+
+
+if __name__ == "__main__":
+    lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(tags)}" for name, tags in exportable().items())
+    MODELS_FILE.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
