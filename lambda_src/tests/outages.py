@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any, Literal
 
 import redis
 
+from certificates import make_certificate, tls_options
 from harness import RedisServer, free_port
 from tcp_proxy import TcpProxy
 
@@ -168,29 +168,18 @@ def forbidding(command: str) -> Callable[[Servers], Outage]:
 
 
 def showing_a_certificate_that_does_not_verify(servers: Servers) -> Outage:
-    folder = servers.folder
-    for name in ("trusted", "stranger"):
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-             "-days", "1", "-subj", "/CN=store", "-addext", "subjectAltName=IP:127.0.0.1",
-             "-keyout", f"{name}.key", "-out", f"{name}.crt"],
-            cwd=folder, check=True, capture_output=True,
-        )  # fmt: skip
+    trusted = make_certificate(servers.folder, "trusted")
+    make_certificate(servers.folder, "stranger")
     port = free_port()
-
-    def options(name: str) -> list[str]:
-        return ["--tls-port", str(port), "--tls-auth-clients", "no", "--tls-ca-cert-file", "trusted.crt",
-                "--tls-cert-file", f"{name}.crt", "--tls-key-file", f"{name}.key"]  # fmt: skip
-
-    server = servers.start(*options("trusted"))
+    server = servers.start(*tls_options("trusted", port))
 
     def restart(name: str) -> None:
         server.stop()
-        server.options = options(name)
+        server.options = tls_options(name, port)
         server.start()
 
     return Outage(
-        url=f"rediss://127.0.0.1:{port}?ssl_ca_certs={folder}/trusted.crt",
+        url=f"rediss://127.0.0.1:{port}?ssl_ca_certs={trusted}",
         begin=lambda: restart("stranger"),
         end=lambda: restart("trusted"),
     )

@@ -1,9 +1,10 @@
-"""A proxy between the service and its store that can be slow, or let something happen in the middle of a request."""
+"""A proxy between the service and its store: it can be slow, do something in the middle of a request, or listen in."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -12,8 +13,12 @@ from collections.abc import Callable
 class TcpProxy:
     """Passes bytes on, as `delay`, `trickle` and `on_request` say at that moment."""
 
-    def __init__(self, upstream_port: int) -> None:
+    def __init__(self, upstream_port: int, tls: ssl.SSLContext | None = None) -> None:
         self._upstream_port = upstream_port
+        # The service speaks TLS with the proxy, and the proxy speaks plainly with the store.
+        self._tls = tls
+        # What the service sent, connection by connection.
+        self.sent: list[bytes] = []
         # Seconds that every answer is held back.
         self.delay = 0.0
         # Answers go out one byte at a time, so that no single wait is ever long.
@@ -37,8 +42,10 @@ class TcpProxy:
                 return
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
-    def _serve(self, client: socket.socket) -> None:
-        with client:
+    def _serve(self, accepted: socket.socket) -> None:
+        with contextlib.suppress(ssl.SSLError), self._secured(accepted) as client:
+            place = len(self.sent)
+            self.sent.append(b"")
             try:
                 upstream = socket.create_connection(("127.0.0.1", self._upstream_port))
             except OSError:
@@ -50,7 +57,11 @@ class TcpProxy:
                         if self.on_request is not None:
                             self.on_request()
                             return
+                        self.sent[place] += data
                         upstream.sendall(data)
+
+    def _secured(self, accepted: socket.socket) -> socket.socket:
+        return self._tls.wrap_socket(accepted, server_side=True) if self._tls else accepted
 
     def _answers(self, upstream: socket.socket, client: socket.socket) -> None:
         with contextlib.suppress(OSError):
