@@ -46,7 +46,7 @@ model: $(VENV)/.dev ## Export a model (MODEL=, PRETRAINED=tag|path|none, OUT=, P
 demo-model: $(VENV)/.dev ## Train the demo model again from nothing
 	$(BIN)/python -m model_build.demo --out lambda_src/demo_model
 
-image-tree: $(VENV)/.dev ## Make the image's files without a container engine and check them (ARGS=--native|--model NAME)
+image-tree: $(VENV)/.dev ## Make the image's files without a container engine and check them (ARGS=--native, --model, ...)
 	$(BIN)/python -m infra.image_tree $(ARGS)
 
 supported-models: $(VENV)/.dev ## Write infra/models.json again: the models and weights that a stack may choose

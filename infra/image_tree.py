@@ -23,14 +23,22 @@ from infra.release import HEALTH_EVENT
 from infra.tree_checks import MAX_MEGABYTES, faults, megabytes
 
 
-def build_tree(out: Path, *, model: str = "demo", python: Path, native: bool = False, context: Path = CONTEXT) -> Stage:
+def build_tree(
+    out: Path,
+    *,
+    model: str = "demo",
+    precision: str = "auto",
+    python: Path,
+    native: bool = False,
+    context: Path = CONTEXT,
+) -> Stage:
     """Follow the Dockerfile of `context` into `out` and answer its last stage."""
     platforms = re.compile(r"--(platform|implementation|python-version) \S+ ")
     builder = Builder(
         context=context,
         out=out,
         python=python,
-        arguments={"MODEL": model, "PRETRAINED": "none"},
+        arguments={"MODEL": model, "PRETRAINED": "none", "PRECISION": precision},
         rewrite=(lambda command: platforms.sub("", command)) if native else (lambda command: command),
     )
     return builder.follow(context / "Dockerfile")[-1]
@@ -81,13 +89,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, help="keep the tree in this new folder")
     parser.add_argument("--model", default="demo", help="the model to put in; others than demo get random weights")
+    parser.add_argument("--precision", default="auto", help="of a model other than demo: auto, fp32 or int8")
     parser.add_argument("--python", type=Path, default=None, help="the Python to build with, best 3.13")
     parser.add_argument("--native", action="store_true", help="take this machine's wheels and start the handler")
     options = parser.parse_args()
     python = options.python or find_python()
     with tempfile.TemporaryDirectory() as temporary:
         out = (options.out or Path(temporary) / "tree").resolve()
-        image = build_tree(out, model=options.model, python=python, native=options.native)
+        image = build_tree(out, model=options.model, precision=options.precision, python=python, native=options.native)
         print(f"image: {megabytes(image):.0f} MB unpacked, of {MAX_MEGABYTES} MB, without the base image {image.base}")
         found = faults(image, native=options.native)
         for fault in found:
