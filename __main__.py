@@ -14,6 +14,7 @@ from infra.image import Image, ImageArgs
 from infra.network import Network, NetworkArgs
 from infra.observability import Observability, ObservabilityArgs
 from infra.release import Release, ReleaseArgs
+from infra.role import FunctionRole
 from infra.tags import tag_everything
 
 NAME = "clip"
@@ -22,9 +23,10 @@ settings = read_settings(pulumi.Config())
 tag_everything({"Project": pulumi.get_project(), "Stack": pulumi.get_stack(), "ManagedBy": "pulumi"})
 region = aws.get_region_output().region
 
+role = FunctionRole(NAME)
 network = store = None
 if settings.cache == "serverless":
-    network = Network(NAME, NetworkArgs(zone_ids=settings.zone_ids))
+    network = Network(NAME, NetworkArgs(role=role, zone_ids=settings.zone_ids))
     store = LabelStore(
         NAME,
         LabelStoreArgs(
@@ -50,6 +52,7 @@ function = Function(
     NAME,
     FunctionArgs(
         name=settings.name,
+        role=role,
         image_uri=image.uri,
         environment=environment(settings, store),
         network=network,

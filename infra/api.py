@@ -185,7 +185,8 @@ def _cors(origins: Sequence[str]) -> aws.apigatewayv2.ApiCorsConfigurationArgs |
     return aws.apigatewayv2.ApiCorsConfigurationArgs(
         allow_origins=list(origins),
         allow_methods=["GET", "POST"],
-        allow_headers=["authorization", "content-type"],
+        # The last three are those of a signed request.
+        allow_headers=["authorization", "content-type", "x-amz-date", "x-amz-security-token", "x-amz-content-sha256"],
         expose_headers=["server-timing", "x-label-cache"],
         max_age=3600,
     )

@@ -8,6 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.network import STORE_PORTS, Network
+from infra.role import FunctionRole
 
 # What the service does and no more: read and write its own keys, and ask where they are. @write holds FLUSHALL and its
 # like, which the last rule takes away again.
@@ -68,21 +69,7 @@ class LabelStore(pulumi.ComponentResource):
         self.url = pulumi.Output.format("rediss://{0}", self.endpoint)
         self.register_outputs({})
 
-    def allow_connecting(self, role: aws.iam.Role) -> aws.iam.RolePolicy:
+    def allow_connecting(self, role: FunctionRole) -> aws.iam.RolePolicy:
         """Let `role` sign in to this store as this store's user."""
-        policy = {
-            "Version": "2012-10-17",
-            "Statement": [
-                {
-                    "Effect": "Allow",
-                    "Action": "elasticache:Connect",
-                    "Resource": [self._cache.arn, self._user.arn],
-                }
-            ],
-        }
-        return aws.iam.RolePolicy(
-            "connect-to-store",
-            role=role.name,
-            policy=pulumi.Output.json_dumps(policy),
-            opts=pulumi.ResourceOptions(parent=self),
-        )
+        statement = {"Action": "elasticache:Connect", "Resource": [self._cache.arn, self._user.arn]}
+        return role.allow("connect-to-store", statement, parent=self)

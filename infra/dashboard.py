@@ -101,7 +101,8 @@ def _cost_per_1000_pictures(of: Watched) -> list[Series]:
         f" + calls * {LAMBDA_PER_REQUEST:.8f} + requests * {API_PER_REQUEST:.8f})"
     )
     return [
-        [{"expression": f"IF(pictures > 0, 1000 * {dollars} / pictures)", "label": "$ per 1000", "id": "cost"}],
+        # A time without pictures has no point in the graph.
+        [{"expression": f"1000 * {dollars} / pictures", "label": "$ per 1000", "id": "cost"}],
         of.function("Duration", id="duration", stat="Sum", visible=False),
         of.function("Invocations", id="calls", stat="Sum", visible=False),
         of.api("Count", id="requests", stat="Sum", visible=False),

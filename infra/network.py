@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from infra.role import FunctionRole
+
 # 6379 writes and reads, 6380 reads only.
 # https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/set-up.html
 STORE_PORTS = (6379, 6380)
@@ -19,21 +21,39 @@ STORE_PORTS = (6379, 6380)
 # Lambda gives its network interfaces back slowly: 20 to 45 minutes after the function is gone.
 _SLOW_DELETE = pulumi.CustomTimeouts(delete="45m")
 
+# Lambda asks for these before it knows the interface, and describing takes no narrower resource.
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions
+_JOIN = {
+    "Action": [
+        "ec2:CreateNetworkInterface",
+        "ec2:DeleteNetworkInterface",
+        "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeSubnets",
+        "ec2:AssignPrivateIpAddresses",
+        "ec2:UnassignPrivateIpAddresses",
+    ],
+    "Resource": "*",
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkArgs:
     """What the network is made from; without `zone_ids` it takes the region's first two zones."""
 
+    role: FunctionRole
     zone_ids: Sequence[str]
 
 
 class Network(pulumi.ComponentResource):
-    """Offers `subnet_ids`, `function_group_id` and `store_group_id`."""
+    """Offers `subnet_ids`, the groups' ids, and `allow_joining`, the right that a function in here must wait for."""
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("clip:infra:Network", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        slow = pulumi.ResourceOptions(parent=self, custom_timeouts=_SLOW_DELETE)
+        self.allow_joining = args.role.allow("join-network", _JOIN, parent=self)
+        # Made after the right, and so deleted before it: Lambda takes its interfaces away in the role's name, some time
+        # after the function is gone. https://repost.aws/knowledge-center/lambda-eni-find-delete
+        slow = pulumi.ResourceOptions(parent=self, custom_timeouts=_SLOW_DELETE, depends_on=[self.allow_joining])
 
         self._vpc = aws.ec2.Vpc(
             name,
@@ -44,7 +64,9 @@ class Network(pulumi.ComponentResource):
             opts=child,
         )
         # AWS makes this group with rules that let everything through; adopted without rules it lets nothing through.
-        aws.ec2.DefaultSecurityGroup(f"{name}-default", vpc_id=self._vpc.id, ingress=[], egress=[], opts=child)
+        self.default_group_id = aws.ec2.DefaultSecurityGroup(
+            f"{name}-default", vpc_id=self._vpc.id, ingress=[], egress=[], opts=child
+        ).id
 
         self.subnet_ids = [
             aws.ec2.Subnet(

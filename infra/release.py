@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from infra.function import Function, trust
+from infra.function import Function
+from infra.role import allow, trust
 
 # The smallest event that API Gateway would send: it walks the same way as a request does.
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
@@ -104,13 +105,8 @@ class Release(pulumi.ComponentResource):
         """Call the live version now and then: Lambda puts away what was idle for weeks, and embeddings expire."""
         child = pulumi.ResourceOptions(parent=self)
         role = aws.iam.Role(f"{name}-rewarm", assume_role_policy=trust("scheduler.amazonaws.com"), opts=child)
-        statement = {"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": self.alias.arn}
-        policy = aws.iam.RolePolicy(
-            "rewarm",
-            role=role.name,
-            policy=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": [statement]}),
-            opts=child,
-        )
+        statement = {"Action": "lambda:InvokeFunction", "Resource": self.alias.arn}
+        policy = allow(role, "rewarm", statement, child)
         aws.scheduler.Schedule(
             f"{name}-rewarm",
             schedule_expression=schedule,

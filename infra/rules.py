@@ -105,6 +105,8 @@ def _of_names(settings: StackSettings, label_sets: frozenset[str]) -> Iterator[s
         if name not in label_sets:
             known = ", ".join(sorted(label_sets)) or "none yet"
             yield f"labelSets has {name!r}: it must be the name of a file in lambda_src/label_sets ({known})."
+    if len(set(settings.label_sets)) < len(settings.label_sets):
+        yield f"labelSets is {list(settings.label_sets)}: it must name each label set once."
     if settings.zone_ids and not (2 <= len(set(settings.zone_ids)) == len(settings.zone_ids) <= 3):
         yield f"zoneIds is {list(settings.zone_ids)}: it must be two or three different zones, or empty."
     if settings.rewarm_schedule and not re.fullmatch(r"(rate|cron)\([^()]+\)", settings.rewarm_schedule):

@@ -36,6 +36,7 @@ class Resource:
     waits_for: frozenset[str]
     delete_timeout: str
     retained_on_delete: bool
+    protected: bool
 
     @property
     def key(self) -> str:
@@ -135,6 +136,7 @@ class _Monitor(MockMonitor):
                     ),
                     delete_timeout=request.customTimeouts.delete,
                     retained_on_delete=request.retainOnDelete,
+                    protected=request.protect,
                 )
             )
         return answer

@@ -28,6 +28,13 @@ def test_the_routes_are_the_contracts(every: Recorded) -> None:
     assert {route.inputs["target"] for route in every.all(ROUTE)} == {"integrations/clip-id"}
 
 
+def test_it_is_an_http_api_whose_events_the_service_reads(every: Recorded) -> None:
+    """A REST API would cost three and a half times as much."""
+    assert every.inputs("aws:apigatewayv2/api:Api")["protocolType"] == "HTTP"
+    integration = every.inputs("aws:apigatewayv2/integration:Integration")
+    assert (integration["integrationType"], integration["payloadFormatVersion"]) == ("AWS_PROXY", "2.0")
+
+
 @pytest.mark.parametrize("configuration", ["defaults", "no cache", "SnapStart"])
 def test_routes_ask_for_signed_requests_by_default(run: Callable[[str], Recorded], configuration: str) -> None:
     stack = run(configuration)
@@ -61,6 +68,8 @@ def test_web_pages_may_call_only_when_their_origin_is_named(every: Recorded, run
     if every in (run("open with CORS"), run("everything")):
         assert cors["allowOrigins"] == ["https://example.org"]
         assert cors["allowMethods"] == ["GET", "POST"]
+        # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
+        assert {"content-type", "authorization", "x-amz-date", "x-amz-security-token"} <= set(cors["allowHeaders"])
     else:
         assert not cors
 

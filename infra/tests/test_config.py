@@ -33,6 +33,10 @@ WRONG: list[tuple[dict[str, object], str]] = [
         "provisionedConcurrency is 9: it must be at most reservedConcurrency, which is 5.",
     ),
     ({"labelSets": ["moderation", "weather"]}, "labelSets has 'weather': it must be the name of a file in "),
+    (
+        {"labelSets": ["moderation", "moderation"]},
+        "labelSets is ['moderation', 'moderation']: it must name each label set once.",
+    ),
     ({"labelSets": "moderation"}, "labelSets is 'moderation': it must be a list of texts."),
     ({"labelSets": [1]}, "labelSets is '[1]': it must be a list of texts."),
     (

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from infra.config import CONTEXT
+from infra.config import CONTEXT, ROOT
 from infra.context import context_files, context_hash
 from infra.tests.program import Recorded, run_program
+from model_build.export import main as export
 
 IMAGE = "docker-build:index:Image"
 REPOSITORY = "aws:ecr/repository:Repository"
@@ -75,6 +77,20 @@ def test_the_build_is_told_which_model() -> None:
         "PRECISION": "fp32",
         "TORCH_INDEX": "https://cpu",
     }
+
+
+def test_the_precision_is_measured_unless_it_is_chosen(defaults: Recorded) -> None:
+    assert defaults.inputs(IMAGE)["buildArgs"]["PRECISION"] == "auto"
+
+
+@pytest.mark.parametrize("file", ["lambda_src/Dockerfile", "Makefile"])
+def test_the_export_knows_every_option_that_it_is_called_with(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (call,) = re.findall(r"-m model_build\.export (.*)", (ROOT / file).read_text(encoding="utf-8"))
+    options = re.findall(r"--[\w-]+", call)
+    assert set(options) >= {"--model", "--pretrained", "--precision", "--out"}
+    # An option that it does not know ends the parser; this value is refused after it, and before any work.
+    assert export([word for option in options for word in (option, "no-such")]) == 2
+    assert "no-such" in capsys.readouterr().err
 
 
 def test_every_build_argument_is_one_of_the_dockerfile(defaults: Recorded) -> None:

@@ -187,6 +187,13 @@ def test_wheels_are_for_graviton_pinned_by_hash_and_never_built() -> None:
     assert version[1] == base[1], "the wheels and the base image must be for one Python"
 
 
+def test_onnxruntime_is_one_that_starts_on_graviton() -> None:
+    """Those before 1.26 abort when they are imported in an arm64 Lambda."""
+    pinned = re.search(r"^onnxruntime==(\d+)\.(\d+)", (CONTEXT / "requirements.txt").read_text("utf-8"), re.MULTILINE)
+    assert pinned
+    assert (int(pinned[1]), int(pinned[2])) >= (1, 26)
+
+
 def test_no_requirement_is_chosen_by_the_building_machines_processor() -> None:
     """Pip asks the machine that it runs on, not the one that the wheels are for."""
     requirements = CONTEXT / "requirements.txt"

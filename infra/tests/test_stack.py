@@ -12,7 +12,6 @@ from typing import Any
 import pulumi_aws
 import pytest
 import yaml
-from pulumi import CustomResource
 
 from infra.api import ROUTES, curl
 from infra.config import ROOT, StackSettings, camel
@@ -63,10 +62,44 @@ def test_the_rest_of_the_resources_cannot_be_tagged(every: Recorded) -> None:
 
 
 def test_nothing_is_protected_because_nothing_here_is_a_users_data(every: Recorded) -> None:
-    assert issubclass(aws_class("aws:ec2/vpc:Vpc"), CustomResource)
+    assert not [resource.key for resource in every.resources if resource.protected]
     kept = [resource.key for resource in every.resources if resource.retained_on_delete]
     assert kept == ["docker-build:index:Image::clip"], "its repository takes the images along"
     assert not [group.key for group in every.all("aws:cloudwatch/logGroup:LogGroup") if group.inputs.get("skipDestroy")]
+
+
+# Paid by use, or not at all.
+FREE_WHILE_NOBODY_CALLS = {
+    "Alias",
+    "Api",
+    "DefaultSecurityGroup",
+    "Function",
+    "Image",
+    "Integration",
+    "Invocation",
+    "LifecyclePolicy",
+    "LogGroup",
+    "Permission",
+    "Role",
+    "RolePolicy",
+    "Route",
+    "SecurityGroup",
+    "SecurityGroupEgressRule",
+    "SecurityGroupIngressRule",
+    "Stage",
+    "Subnet",
+    "User",
+    "UserGroup",
+    "Vpc",
+}
+
+
+@pytest.mark.parametrize(("configuration", "store"), [("defaults", {"ServerlessCache"}), ("no cache", set())])
+def test_what_costs_money_idle_is_the_store_and_the_cents_that_the_readme_prices(
+    run: Callable[[str], Recorded], configuration: str, store: set[str]
+) -> None:
+    paid = {resource.type.split(":")[-1] for resource in run(configuration).resources} - FREE_WHILE_NOBODY_CALLS
+    assert paid == {"Dashboard", "MetricAlarm", "Repository"} | store
 
 
 def test_two_stacks_of_one_account_share_no_name(run: Callable[[str], Recorded]) -> None:

@@ -140,6 +140,8 @@ def test_each_connection_has_a_token_of_its_own_from_the_credentials_of_that_mom
         store.admin.client_kill_filter(_type="normal", skipme=True)
         assert client.ping()
 
+    for sent in proxy.sent:
+        assert b"MAINT_NOTIFICATIONS" not in sent, "ElastiCache does not know it"
     first, second = (_token(sent) for sent in proxy.sent)
     assert first["X-Amz-Credential"][0].startswith("AKIDEXAMPLE/")
     assert second["X-Amz-Credential"][0].startswith("AKIDROTATED/")
