@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-import socket
-import subprocess
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 from redis.exceptions import NoPermissionError
 
+from harness import RedisServer, free_port
 from infra.cache import STORE_RIGHTS
 from infra.tests.program import Recorded
 
@@ -91,36 +88,19 @@ def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
     `Any`, because redis-py's cluster client has no types.
     """
-    server = shutil.which("redis-server")
-    if server is None:
-        pytest.skip("redis-server is not installed")
-    folder: Path = tmp_path_factory.mktemp("store")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        # The cluster's own port is 10,000 above: both must be below 65,536.
-        port = 20_000 + int(probe.getsockname()[1]) % 20_000
-    config = folder / "redis.conf"
-    config.write_text(
-        f'port {port}\nbind 127.0.0.1\nsave ""\ndir {folder}\ncluster-enabled yes\nuser store {STORE_RIGHTS} nopass\n',
-        encoding="utf-8",
-    )
-    process = subprocess.Popen([server, str(config)], stdout=subprocess.DEVNULL)
+    rights = ["--user", "store", *STORE_RIGHTS.split(), "nopass"]
+    as_cluster = ["--cluster-enabled", "yes", "--cluster-port", str(free_port())]
+    server = RedisServer(tmp_path_factory.mktemp("store"), free_port(), [*as_cluster, *rights])
+    server.start()
     try:
-        _wait_until(lambda: _answers(port))
-        with redis.Redis(host="127.0.0.1", port=port) as administrator:
+        with redis.Redis(port=server.port) as administrator:
             administrator.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
             _wait_until(lambda: administrator.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
-        client = redis.RedisCluster(host="127.0.0.1", port=port, username="store", password="any")
+        client = redis.RedisCluster(host="127.0.0.1", port=server.port, username="store", password="any")
         yield client
         client.close()
     finally:
-        process.terminate()
-        process.wait()
-
-
-def _answers(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        server.stop()
 
 
 def _wait_until(is_ready: Callable[[], bool]) -> None:

@@ -15,6 +15,7 @@ import yaml
 
 from infra.api import ROUTES, curl
 from infra.config import ROOT, StackSettings, camel
+from infra.dashboard import API_PER_REQUEST, LAMBDA_PER_GB_SECOND, LAMBDA_PER_REQUEST
 from infra.tests.program import Recorded, defaults, run_program
 
 TAGS = {"Project": "clip-video-moderator", "Stack": "dev", "ManagedBy": "pulumi"}
@@ -148,11 +149,38 @@ def test_the_whole_program_runs_in_every_stack(stack: str) -> None:
     }
 
 
-def test_the_readme_part_names_the_programs_routes_settings_and_command() -> None:
-    text = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+def test_the_readme_names_the_programs_routes_settings_and_command() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert all(f"`{route}`" in text for route in ROUTES)
     set_there = set(re.findall(r"pulumi config set (?:--path ')?(\w+)(?!\w*:)", text))
+    assert "model" in set_there
     assert set_there <= set(defaults()), "a setting that does not exist"
     one_line = re.sub(r"\s*\\\n\s*", " ", text)
     command = curl(auth="iam", url="URL", region="eu-central-1")
     assert command.replace("'URL/classify?label_set=moderation'", "") in one_line
+
+
+def test_the_readme_names_every_file_of_the_program() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    files = [path.name for path in (ROOT / "infra").iterdir() if path.suffix in {".py", ".json"}]
+    assert [name for name in files if f"`{name}`" not in text and name != "__init__.py"] == []
+
+
+def test_every_command_that_the_readme_names_is_a_target() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert set(re.findall(r"(?:`|^ {4}|^)make ([a-z-]+)", text, re.MULTILINE)) <= targets
+
+
+def test_the_readme_prices_1000_pictures_as_the_dashboard_does() -> None:
+    """And its sums are right."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = text.split("For each 1000 pictures")[1].split("Beside this")[0]
+    prices = [float(price) for price in re.findall(r"\| \**(\d[\d.]*)\** \|$", table, re.MULTILINE)]
+    *parts, together = prices
+    assert parts[:3] == [
+        pytest.approx(1000 * 0.060 * 1769 / 1024 * LAMBDA_PER_GB_SECOND, rel=0.01),
+        pytest.approx(1000 * LAMBDA_PER_REQUEST),
+        pytest.approx(1000 * API_PER_REQUEST),
+    ]
+    assert together == pytest.approx(sum(parts), abs=0.00005)

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
-import socket
-import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -21,6 +17,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from redis.exceptions import AuthenticationError
 
+from harness import RedisServer, free_port
 from moderator.iam import AwsCredentials, IamCredentialProvider, read_credentials, sign_token
 
 # Characters that a query must escape stand in every part.
@@ -207,24 +204,7 @@ def keys_server() -> Iterator[KeysServer]:
 @pytest.fixture
 def redis_port(tmp_path: Path) -> Iterator[int]:
     """A real server whose user `iam-user` may come in with any token."""
-    server = shutil.which("redis-server")
-    if server is None:
-        pytest.skip("redis-server is not installed")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    config = tmp_path / "redis.conf"
-    config.write_text(f'port {port}\nbind 127.0.0.1\nsave ""\ndir {tmp_path}\nuser iam-user on nopass ~* +@all\n')
-    process = subprocess.Popen([server, str(config)], stdout=subprocess.DEVNULL)
-    try:
-        for _ in range(200):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.02)
-        else:
-            pytest.fail("redis-server did not start")
-        yield port
-    finally:
-        process.terminate()
-        process.wait()
+    server = RedisServer(tmp_path, free_port(), ["--user", "iam-user", "on", "nopass", "~*", "+@all"])
+    server.start()
+    yield server.port
+    server.stop()
