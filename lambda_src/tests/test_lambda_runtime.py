@@ -101,7 +101,8 @@ def test_a_warm_up_that_cannot_do_its_work_is_an_error_to_lambda(api: RuntimeApi
 
 
 def test_an_event_that_is_neither_is_an_error_and_the_process_lives_on(api: RuntimeApi, tally: Tally) -> None:
-    for event in ({}, [], None, "text", {"Records": []}, {"version": "2.0"}):
+    strange: list[Any] = [{}, [], None, "text", {"Records": []}, {"version": "2.0"}]
+    for event in strange:
         assert api.invoke(event).kind == "error"
         tally.add("Lambda runtime", "Events that are neither HTTP nor a warm-up", "reported as an error")
     assert answer(api, http_api("GET", "/health", encode=False))["status"] == "ok"
