@@ -75,6 +75,6 @@ def test_a_full_answer_is_as_described(fields: dict[str, Any], service: Service,
     tally.add("Requests", "Full answers against the description", "status 200")
 
 
-def operations(service: Service) -> list[schemathesis.APIOperation[Any]]:
+def operations(service: Service) -> list[schemathesis.APIOperation[Any, Any, Any, Any]]:
     schema = schemathesis.openapi.from_url(f"http://127.0.0.1:{service.port}/openapi.json")
     return [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
