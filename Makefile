@@ -50,6 +50,7 @@ soak: $(VENV)/.dev redis ## Eight clients for a minute while the store fails and
 	$(BIN)/python lambda_src/tests/soak.py --seconds $(SECONDS) --out build/soak.json
 
 reliability: $(VENV)/.dev redis ## Run the reliability tests and write docs/reliability.md from their counts
+	rm -f build/reliability.json
 	RELIABILITY_JSON=build/reliability.json $(BIN)/python -m pytest -q $(RELIABILITY_TESTS)
 	$(BIN)/python -m tools.reliability
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from moderator.decoding_cost import check_decoder, check_parts, check_size
-from moderator.errors import BrokenPicture, UnknownPicture
+from moderator.errors import BrokenPicture, TooMuch, UnknownPicture
 from moderator.strips import Upright
 
 Pixels = npt.NDArray[np.uint8]  # (height, width, 3), RGB
@@ -101,6 +101,8 @@ def _open(data: bytes, max_pixels: int, name: str) -> ImageFile.ImageFile:
             f"{name} begins as a {known} picture but is truncated or damaged. Send the whole file."
         ) from error
     except Exception as error:  # as above
+        if "MAX_TEXT" in str(error):  # Pillow's own limits on what a PNG's texts may unpack to
+            raise TooMuch(f"{name} has metadata that is too large: save the picture without metadata.") from error
         raise BrokenPicture(f"{name} has a damaged header. Send the whole file.") from error
     check_size(image.width, image.height, max_pixels, name)
     check_decoder(image, data, max_pixels, name)
