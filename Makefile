@@ -11,6 +11,8 @@ export PYTHONPATH := lambda_src
 PORT      ?= 8080
 MODEL_DIR ?=
 CACHE_URL ?=
+# The soak
+SECONDS   ?= 60
 # The export
 MODEL      ?= ViT-B-32-quickgelu
 PRETRAINED ?= openai
@@ -19,7 +21,10 @@ PRECISION  ?= fp32
 # Of `make image-tree`
 ARGS       ?=
 
-.PHONY: help run test check model demo-model image-tree supported-models lock format clean
+RELIABILITY_TESTS := $(addprefix lambda_src/tests/test_,lambda_runtime.py store_failures.py store_cluster.py \
+  hostile_pictures.py hostile_requests.py openapi_fuzzed.py nothing_leaks.py)
+
+.PHONY: help run test check bench audit soak reliability model demo-model image-tree supported-models lock format clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -39,6 +44,17 @@ check: $(VENV)/.dev ## Formatting, lint, strict types
 format: $(VENV)/.dev ## Format the code and mend what lint can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+audit: $(VENV)/.dev ## Known vulnerabilities of what runs in the Lambda; a notice where the advisories cannot be had
+	$(BIN)/python -m tools.audit
+
+soak: $(VENV)/.dev redis ## Eight clients for a minute while the store fails and returns (SECONDS=); build/soak.json
+	$(BIN)/python lambda_src/tests/soak.py --seconds $(SECONDS) --out build/soak.json
+
+reliability: $(VENV)/.dev redis ## Run the reliability tests and write docs/reliability.md from their counts
+	rm -f build/reliability.json
+	RELIABILITY_JSON=build/reliability.json $(BIN)/python -m pytest -q $(RELIABILITY_TESTS)
+	$(BIN)/python -m tools.reliability
 
 model: $(VENV)/.dev ## Export a model (MODEL=, PRETRAINED=tag|path|none, OUT=, PRECISION=)
 	$(BIN)/python -m model_build.export --model $(MODEL) --pretrained $(PRETRAINED) --out $(OUT) --precision $(PRECISION)

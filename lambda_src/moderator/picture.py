@@ -14,9 +14,11 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
+from moderator.decoding_cost import check_decoder, check_parts, check_size
 from moderator.errors import BrokenPicture, TooMuch, UnknownPicture
+from moderator.strips import Upright
 
 Pixels = npt.NDArray[np.uint8]  # (height, width, 3), RGB
 
@@ -65,7 +67,7 @@ def read_pixels(data: bytes, preprocessing: Preprocessing, *, max_pixels: int, n
 
     Raises:
         UnknownPicture: the bytes are not one of `FORMATS`.
-        TooMuch: the picture has more than `max_pixels`.
+        TooMuch: the picture has more than `max_pixels`, or would cost as much.
         BrokenPicture: the picture is truncated or damaged.
     """
     with warnings.catch_warnings():
@@ -73,7 +75,8 @@ def read_pixels(data: bytes, preprocessing: Preprocessing, *, max_pixels: int, n
         warnings.simplefilter("ignore")
         with _open(data, max_pixels, name) as image:
             try:
-                rgb = _to_rgb(_upright(image))
+                image.load()
+                return np.asarray(_resize(Upright(image), preprocessing))
             except MemoryError:
                 raise
             except Exception as error:  # decoders raise whatever their format makes them stumble over
@@ -81,13 +84,13 @@ def read_pixels(data: bytes, preprocessing: Preprocessing, *, max_pixels: int, n
                     f"{name} is a {image.format} picture that cannot be decoded: it is truncated or damaged. "
                     "Send the whole file."
                 ) from error
-            return np.asarray(_resize(rgb, preprocessing))
 
 
-def _open(data: bytes, max_pixels: int, name: str) -> Image.Image:
+def _open(data: bytes, max_pixels: int, name: str) -> ImageFile.ImageFile:
     """Read the header only; no pixel is decoded before the size is known to be allowed."""
     if not data:
         raise UnknownPicture(f"{name} is empty: send the bytes of a {_READABLE} picture.")
+    check_parts(data, name)
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError as error:
@@ -98,58 +101,15 @@ def _open(data: bytes, max_pixels: int, name: str) -> Image.Image:
             f"{name} begins as a {known} picture but is truncated or damaged. Send the whole file."
         ) from error
     except Exception as error:  # as above
+        if "MAX_TEXT" in str(error):  # Pillow's own limits on what a PNG's texts may unpack to
+            raise TooMuch(f"{name} has metadata that is too large: save the picture without metadata.") from error
         raise BrokenPicture(f"{name} has a damaged header. Send the whole file.") from error
-    if image.width * image.height > max_pixels:
-        raise _too_many_pixels(image, max_pixels, name)
+    check_size(image.width, image.height, max_pixels, name)
+    check_decoder(image, data, max_pixels, name)
     return image
 
 
-def _too_many_pixels(image: Image.Image, max_pixels: int, name: str) -> TooMuch:
-    return TooMuch(
-        f"{name} has {image.width} x {image.height} pixels, more than the {max_pixels:,} allowed: "
-        "send a smaller picture."
-    )
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    """Apply the EXIF orientation; broken EXIF counts as none, as in every viewer."""
-    image.load()
-    try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # noqa: BLE001 - metadata is not the picture: whatever is wrong with it, the pixels are there
-        return image
-    if orientation not in range(2, 9):
-        return image
-    return ImageOps.exif_transpose(image)
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """Convert any mode to RGB: transparency on white, 16 bits a channel down to 8."""
-    if image.mode == "RGB" and "transparency" not in image.info:
-        return image
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGB", rgba.size, "white")
-        white.paste(rgba, mask=rgba.getchannel("A"))
-        return white
-    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        return _to_8_bits(image).convert("RGB")
-    return image.convert("RGB")
-
-
-def _to_8_bits(image: Image.Image) -> Image.Image:
-    """Scale deep grey to 8 bits; Pillow's own conversion would clip everything above 255 to white."""
-    values = np.asarray(image)
-    if image.mode == "F":
-        # Floating-point TIFFs hold 0..1 by convention, or any other range: then the largest value is white.
-        top = float(np.nanmax(values, initial=0.0))
-        scaled = np.nan_to_num(values) * (255.0 / (top if top > 1.0 else 1.0))
-    else:
-        scaled = values.astype(np.float32) * (255.0 / 65535.0)
-    return Image.fromarray(np.clip(scaled + 0.5, 0, 255).astype(np.uint8))
-
-
-def _resize(image: Image.Image, to: Preprocessing) -> Image.Image:
+def _resize(image: Upright, to: Preprocessing) -> Image.Image:
     """Scale the picture, then cut out its centre.
 
     The integer arithmetic is that of torchvision.transforms.functional: `resize` cuts off the longer side's fraction,
@@ -158,7 +118,7 @@ def _resize(image: Image.Image, to: Preprocessing) -> Image.Image:
     interpolation = _INTERPOLATION[to.interpolation]
     size = image.size
     if to.resize_mode == "squash":
-        return image if size == (to.width, to.height) else image.resize((to.width, to.height), interpolation)
+        return image.resize((to.width, to.height), interpolation)
 
     shortest = min(to.width, to.height)
     if image.width <= image.height:
@@ -176,6 +136,4 @@ def _resize(image: Image.Image, to: Preprocessing) -> Image.Image:
         return image.resize(
             (to.width, to.height), interpolation, box=(centre[0] * x, centre[1] * y, centre[2] * x, centre[3] * y)
         )
-    if size != scaled:
-        image = image.resize(scaled, interpolation)
-    return image.crop(centre)
+    return image.resize(scaled, interpolation).crop(centre)

@@ -165,8 +165,10 @@ def _exactly_one(request: ClassifyRequest, one: str, other: str, meaning: str) -
 def _sentence(error: ErrorDetails) -> str:
     # The tags of the union of list and object are pydantic's own steps, not the client's; "[key]" marks a key.
     steps = [step for step in error["loc"] if step not in ("list", "object", "[key]")]
-    field = str(steps[0]) + "".join(
-        f"[{step}]" if isinstance(step, int) else f"[{_shortened(step)}]" for step in steps[1:]
+    # A name that is no Unicode at all has no place either.
+    field = "".join(
+        str(step) if not place else f"[{step}]" if isinstance(step, int) else f"[{_shortened(step)}]"
+        for place, step in enumerate(steps or ["a field's name"])
     )
     found = _kind(error["input"])
     match error["type"]:

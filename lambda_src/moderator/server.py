@@ -66,6 +66,8 @@ def make_server(handler: Handler, port: int) -> ThreadingHTTPServer:
     class RequestHandler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         timeout = 60
+        # Or each answer's body would wait 40 ms for the client to acknowledge its head.
+        disable_nagle_algorithm = True
 
         def answer(self) -> None:
             if self.headers.get("Transfer-Encoding"):
@@ -117,6 +119,12 @@ def make_server(handler: Handler, port: int) -> ThreadingHTTPServer:
                     "body": body,
                 }
             )
+
+        def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+            """Answer what http.server itself refuses as all else is refused, instead of with a page of HTML."""
+            # To http.server a method that it does not know is not implemented; to a client it is not allowed.
+            status = HTTPStatus.METHOD_NOT_ALLOWED if code == HTTPStatus.NOT_IMPLEMENTED else HTTPStatus(code)
+            self._refuse(status, f"{message or explain or status.description}.")
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name
             """Stay silent: the service logs each request itself."""

@@ -1,4 +1,4 @@
-"""The local server as a process of its own, so that it can be frozen, measured and listened to."""
+"""The service in a process of its own, so that it can be frozen, measured and listened to."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ from harness import LAMBDA_SRC, Service, free_port
 
 
 @dataclass(frozen=True)
-class ServerProcess:
-    """A running `python -m moderator.server`."""
+class Process:
+    """A running process, its log, and what it uses."""
 
     process: subprocess.Popen[bytes]
-    service: Service
     log_file: Path
 
     @property
@@ -54,6 +53,13 @@ class ServerProcess:
         raise AssertionError(f"no {field}")
 
 
+@dataclass(frozen=True)
+class ServerProcess(Process):
+    """A running `python -m moderator.server`."""
+
+    service: Service
+
+
 @contextmanager
 def server_process(folder: Path, environment: Mapping[str, str]) -> Iterator[ServerProcess]:
     """Start the server with these settings and wait until it answers."""
@@ -68,7 +74,7 @@ def server_process(folder: Path, environment: Mapping[str, str]) -> Iterator[Ser
             env=os.environ | {"PYTHONPATH": str(LAMBDA_SRC), "PYTHONUNBUFFERED": "1"} | dict(environment),
         ) as process,
     ):
-        running = ServerProcess(process, Service(port), log_file)
+        running = ServerProcess(process, log_file, Service(port))
         try:
             for _ in range(600):
                 assert process.poll() is None, running.log
