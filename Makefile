@@ -17,7 +17,7 @@ PRETRAINED ?= openai
 OUT        ?= models/vit-b-32
 PRECISION  ?= fp32
 
-.PHONY: help run test check bench model demo-model lock format clean
+.PHONY: help run test check model demo-model lock format clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -37,9 +37,6 @@ check: $(VENV)/.dev ## Formatting, lint, strict types
 format: $(VENV)/.dev ## Format the code and mend what lint can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-
-bench: $(VENV)/.dev redis ## The benchmark: a table, and build/bench.json
-	$(BIN)/python -m bench
 
 model: $(VENV)/.dev ## Export a model (MODEL=, PRETRAINED=tag|path|none, OUT=, PRECISION=)
 	$(BIN)/python -m model_build.export --model $(MODEL) --pretrained $(PRETRAINED) --out $(OUT) --precision $(PRECISION)

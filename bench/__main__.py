@@ -76,8 +76,8 @@ def _in_a_process(threads: int) -> dict[str, float]:
 
 def _starts() -> dict[str, float]:
     from bench import start
-    from bench.store import running_store
     from bench.steady import start_event, warm_store
+    from bench.store import running_store
 
     event = start_event()
     with running_store() as url:
@@ -97,11 +97,8 @@ def _machine() -> dict[str, Any]:
     flags: list[str] = []
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
-        facts = dict(
-            (part.strip() for part in line.split(":", 1))
-            for line in cpuinfo.read_text().splitlines()
-            if ":" in line
-        )
+        pairs = (line.partition(":") for line in cpuinfo.read_text().splitlines())
+        facts = {name.strip(): value.strip() for name, _, value in pairs}
         model = facts.get("model name", model)
         known = ("avx2", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
         flags = [flag for flag in known if flag in (facts.get("flags") or facts.get("Features") or "").split()]

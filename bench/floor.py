@@ -15,7 +15,7 @@ _SIZE = 2048
 
 
 def operations_per_picture(model: Path) -> float:
-    """Count the operations (two a multiply-add) of all products with weights in `model`, an fp32 graph, for a picture."""
+    """Count the operations, two a multiply-add, of all products with weights in an fp32 graph, for one picture."""
     graph = onnx.load(model)
     weights = {tensor.name: tensor for tensor in graph.graph.initializer}
     products = [
@@ -30,7 +30,7 @@ def operations_per_picture(model: Path) -> float:
     session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
     (pixels,) = session.get_inputs()
     picture = np.zeros([1, *pixels.shape[1:]], np.uint8)
-    rows = {
+    rows: dict[str, int] = {
         name: value.size // value.shape[-1]
         for name, value in zip(inputs, session.run(inputs, {"pixels": picture}), strict=True)
     }

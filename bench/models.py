@@ -20,8 +20,8 @@ def exported(precision: str) -> Path:
         print(f"Exporting {NAME} with random weights as {precision}: once, it is kept in {folder}.", flush=True)
         shutil.rmtree(folder, ignore_errors=True)
         subprocess.run(
-            [sys.executable, "-m", "model_build.export", "--model", NAME, "--pretrained", "none"]
-            + ["--out", str(folder), "--precision", precision],
+            f"{sys.executable} -m model_build.export --model {NAME} --pretrained none --precision {precision}".split()
+            + ["--out", str(folder)],
             check=True,
         )
         stamp.write_text(exporter)
@@ -33,6 +33,7 @@ def checkpoint() -> Path:
     path = FOLDER / "weights.pt"
     if not path.is_file():
         import torch
+
         from model_build.source import load
 
         FOLDER.mkdir(parents=True, exist_ok=True)

@@ -40,7 +40,7 @@ class Ours:
         return lambda: self._ask(event)
 
     def request_with_new_labels(self, picture: bytes) -> Callable[[], object]:
-        """A request whose five labels are new each time; its JSON is made in the measured time, as a client's is not."""
+        """A request whose five labels are new each time. Its JSON is made in the measured time, unlike a client's."""
         encoded = base64.b64encode(picture).decode()
 
         def ask() -> object:
@@ -58,6 +58,4 @@ class Ours:
 
 
 def _event(body: str) -> dict[str, object]:
-    return event_of(
-        method="POST", target="/classify", headers={"content-type": "application/json"}, body=body.encode()
-    )
+    return event_of(method="POST", target="/classify", headers={"content-type": "application/json"}, body=body.encode())

@@ -7,7 +7,7 @@ from pathlib import Path
 import matplotlib as mpl
 
 mpl.use("Agg")
-from matplotlib import pyplot  # noqa: E402 - after the choice of a backend without a screen
+from matplotlib import pyplot
 
 _NAMES = {
     "predecessor_ms": "predecessor\n(torch, both towers, twice)",

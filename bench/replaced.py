@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from model_build.source import load
 from PIL import Image
 
 from bench.models import NAME, checkpoint
+from model_build.source import load
 
 
 class OpenClip:

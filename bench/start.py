@@ -30,11 +30,12 @@ model, _, preprocess = open_clip.create_model_and_transforms(sys.argv[2], pretra
 model.eval()
 image = Image.open(io.BytesIO(base64.b64decode(request["image_data"]))).convert("RGB")
 with torch.no_grad():
-    logits, _ = model.get_logits(preprocess(image).unsqueeze(0), open_clip.get_tokenizer(sys.argv[2])(request["labels"]))
+    tokens = open_clip.get_tokenizer(sys.argv[2])(request["labels"])
+    logits, _ = model.get_logits(preprocess(image).unsqueeze(0), tokens)
     logits.softmax(dim=-1)
 """
 
-# The most that the process ever held, told by itself: the parent's own accounting only knows the largest of all children.
+# The most that the process ever held, told by itself: its parent only knows the largest of all children.
 _PEAK = """
 import resource
 print("PEAK_KB", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)

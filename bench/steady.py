@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import torch
-from moderator.model import read_model
-from moderator.picture import read_pixels
-from moderator.server import event_of
 
 from bench import floor, models, pictures
 from bench.ours import LABELS, Ours
 from bench.replaced import OpenClip
 from bench.store import running_store
 from bench.timing import medians
+from moderator.model import read_model
+from moderator.picture import read_pixels
+from moderator.server import event_of
 
 ROUNDS = 25
 SLOW_ROUNDS = 9
@@ -69,9 +69,7 @@ def measure(threads: int) -> dict[str, float]:
 def start_event() -> dict[str, Any]:
     """The request that a cold start answers."""
     body = json.dumps({"image_data": base64.b64encode(pictures.thumbnail()).decode(), "labels": LABELS})
-    return event_of(
-        method="POST", target="/classify", headers={"content-type": "application/json"}, body=body.encode()
-    )
+    return event_of(method="POST", target="/classify", headers={"content-type": "application/json"}, body=body.encode())
 
 
 def warm_store(model_dir: Path, url: str) -> None:

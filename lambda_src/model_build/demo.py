@@ -2,8 +2,8 @@
 
     python -m model_build.demo --out lambda_src/demo_model
 
-The folder holds the model's configuration beforehand; afterwards also the checkpoint in open_clip's own format, the four
-exported files, and training.json with how it was trained and how often it is right.
+The folder holds the model's configuration beforehand; afterwards also the checkpoint in open_clip's own format, the
+four exported files, and training.json with how it was trained and how often it is right.
 """
 
 from __future__ import annotations
@@ -68,8 +68,7 @@ def save_checkpoint(model: nn.Module, path: Path) -> None:
     """Store the weights in half precision, which train() has rounded them to; statistics stay as they are."""
     weights = {name for name, _ in model.named_parameters()}
     state = {
-        name: (tensor.half() if name in weights else tensor).contiguous()
-        for name, tensor in model.state_dict().items()
+        name: (tensor.half() if name in weights else tensor).contiguous() for name, tensor in model.state_dict().items()
     }
     save_file(state, path)
 

@@ -21,8 +21,21 @@ BOTH = (
     "{shape_a} in {colour}",
     "{shape_a} coloured {colour}",
 )
-COLOUR_ONLY = ("{colour}", "something {colour}", "the colour {colour}", "a {colour} shape", "a picture of something {colour}")
-SHAPE_ONLY = ("{shape_a}", "{shape}", "the {shape}", "a picture of {shape_a}", "a photo of {shape_a}", "a drawing of {shape_a}")
+COLOUR_ONLY = (
+    "{colour}",
+    "something {colour}",
+    "the colour {colour}",
+    "a {colour} shape",
+    "a picture of something {colour}",
+)
+SHAPE_ONLY = (
+    "{shape_a}",
+    "{shape}",
+    "the {shape}",
+    "a picture of {shape_a}",
+    "a photo of {shape_a}",
+    "a drawing of {shape_a}",
+)
 
 
 def combinations() -> list[tuple[str, str]]:

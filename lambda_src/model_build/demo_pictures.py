@@ -89,7 +89,9 @@ def _picture_size(rng: np.random.Generator) -> tuple[int, int]:
     return (short, long) if rng.random() < 0.5 else (long, short)
 
 
-def _background(kind: str, shade: NDArray[np.int64], height: int, width: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+def _background(
+    kind: str, shade: NDArray[np.int64], height: int, width: int, rng: np.random.Generator
+) -> NDArray[np.uint8]:
     # (height, width, 3)
     if kind not in BACKGROUNDS:
         raise ValueError(f"background {kind!r} is not one of {', '.join(BACKGROUNDS)}")

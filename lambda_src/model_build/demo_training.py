@@ -11,16 +11,18 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
+from typing import Any
 
 import numpy as np
 import torch
-from model_build.demo_captions import BOTH, COLOUR_ONLY, SHAPE_ONLY, combinations, labels, spell
-from model_build.libraries import open_clip, transforms
-from model_build.demo_pictures import BACKGROUNDS, COLOURS, SHAPES, draw
-from model_build.text_graph import TextTower
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
+
+from model_build.demo_captions import BOTH, COLOUR_ONLY, SHAPE_ONLY, combinations, labels, spell
+from model_build.demo_pictures import BACKGROUNDS, COLOURS, SHAPES, draw
+from model_build.libraries import open_clip, transforms
+from model_build.text_graph import TextTower
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +51,9 @@ class Drawn:
 def draw_many(count: int, *, seed: int, preprocess: transforms.Compose, processes: int) -> Drawn:
     """Draw `count` pictures, every combination and background equally often, resized as open_clip resizes them."""
     # The last two steps of `preprocess` make floats; the image tower's graph does that itself.
-    resize = transforms.Compose([step for step in preprocess.transforms if isinstance(step, transforms.Resize | transforms.CenterCrop)])
+    resize = transforms.Compose(
+        [step for step in preprocess.transforms if isinstance(step, transforms.Resize | transforms.CenterCrop)]
+    )
     shares = np.array_split(np.arange(count), processes * 4)
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         parts = pool.map(_draw_share, shares, [seed] * len(shares), [resize] * len(shares))
@@ -70,8 +74,8 @@ def _draw_share(indices: NDArray[np.int64], seed: int, resize: transforms.Compos
     return np.stack(pixels)
 
 
-def train(model: nn.Module, drawn: Drawn, plan: Plan) -> None:
-    """Train `model` in place, then round its weights to what half precision can hold, so that storing them loses nothing."""
+def train(model: Any, drawn: Drawn, plan: Plan) -> None:
+    """Train `model` in place, then round its weights to half precision, so that storing them loses nothing."""
     text = TextTower(model)
     mean, deviation = (torch.tensor(values) * 255 for values in _normalisation(model))
     wordings = _Wordings(model)
@@ -128,13 +132,13 @@ def _parts_of_combinations() -> tuple[Tensor, Tensor]:
     )
 
 
-def _normalisation(model: nn.Module) -> tuple[Sequence[float], Sequence[float]]:
+def _normalisation(model: Any) -> tuple[Sequence[float], Sequence[float]]:
     preprocess = model.visual.preprocess_cfg
     return preprocess["mean"], preprocess["std"]
 
 
-def _groups(model: nn.Module) -> list[dict[str, object]]:
-    # Decay pulls on matrices only. The token table is left out: most of its rows are never trained, and would only shrink.
+def _groups(model: Any) -> list[dict[str, object]]:
+    # Decay pulls on matrices only, and not on the token table: most rows are never trained, and would only shrink.
     decayed = [w for name, w in model.named_parameters() if w.ndim >= 2 and "embedding" not in name]
     others = [w for name, w in model.named_parameters() if w.ndim < 2 or "embedding" in name]
     return [{"params": decayed, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}]
@@ -143,7 +147,7 @@ def _groups(model: nn.Module) -> list[dict[str, object]]:
 class _Wordings:
     """Tokens of every wording of every combination, colour and shape, tokenised once."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: Any) -> None:
         tokenizer = open_clip.SimpleTokenizer(context_length=model.context_length)
         spelled = [spell(BOTH, colour, shape) for colour, shape in combinations()]
         spelled += [spell(COLOUR_ONLY, colour=colour) for colour in COLOURS]
@@ -157,7 +161,7 @@ class _Wordings:
         return tokens[:, :longest]
 
 
-def top_1(model: nn.Module, drawn: Drawn) -> dict[str, float]:
+def top_1(model: Any, drawn: Drawn) -> dict[str, float]:
     """The share of pictures whose likeliest label is the right one, over all and by background."""
     mean, deviation = (torch.tensor(values) * 255 for values in _normalisation(model))
     tokenizer = open_clip.SimpleTokenizer(context_length=model.context_length)

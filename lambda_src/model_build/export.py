@@ -1,6 +1,6 @@
 """Turns an open_clip model into the folder that the service reads: two ONNX towers, a tokenizer and a manifest.
 
-    python -m model_build.export --model ViT-B-32-quickgelu --pretrained openai --out models/vit-b-32
+python -m model_build.export --model ViT-B-32-quickgelu --pretrained openai --out models/vit-b-32
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-from moderator.tokenizer import END, START
 
 from model_build.agreement import LIMITS, as_json, measure, refuse_disagreement
 from model_build.libraries import open_clip
@@ -30,6 +28,7 @@ from model_build.precision_choice import choose_precision, forms_of, refuse_choi
 from model_build.source import ExportError, Source, add_config, load
 from model_build.text_graph import TextTower
 from model_build.tokenizer_file import tokenizer_json
+from moderator.tokenizer import END, START
 
 
 def export(
@@ -164,7 +163,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     model = parser.add_mutually_exclusive_group(required=True)
     model.add_argument("--model", help="a model's name in open_clip")
     model.add_argument("--config", type=Path, help="the JSON configuration of a model that open_clip does not have")
-    parser.add_argument("--pretrained", required=True, help='a tag of open_clip\'s, a checkpoint\'s path, or "none"')
+    parser.add_argument("--pretrained", required=True, help="a tag of open_clip's, a checkpoint's path, or \"none\"")
     parser.add_argument("--out", type=Path, required=True, help="the folder to write")
     parser.add_argument("--precision", default="auto", help="auto (default), fp32 or int8")
     parser.add_argument("--calibration", type=Path, help="a folder of pictures to measure the precision on")

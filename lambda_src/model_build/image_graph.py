@@ -13,9 +13,9 @@ from model_build.residual_blocks import ResidualBlocks, can_be_rewritten
 
 
 def image_tower(model: Any) -> nn.Module:
-    """The tower of `model` in the form that runs fastest: uint8 (pictures, height, width, 3) -> float32 (pictures, dim).
+    """The tower of `model` in the form that runs fastest.
 
-    A picture travels as bytes, a quarter of its floats; normalisation and unit length are inside.
+    It takes uint8 (pictures, height, width, 3) and gives float32 (pictures, dim). A picture travels as bytes, a quarter of its floats; normalisation and unit length are inside.
     """
     visual = model.visual
     plain = (
@@ -31,11 +31,14 @@ def image_tower(model: Any) -> nn.Module:
 
 
 class ImageTower(nn.Module):
-    """Any of open_clip's image towers, with its normalisation inside.
+    """Any of open_clip's image towers, with its normalisation inside, so that a picture travels as bytes, not floats.
 
     The normalisation stays a multiplication and an addition of its own. Folding it into the first convolution would be
     exact only for towers whose first convolution does not pad: padding is black after normalisation, not before.
     """
+
+    scale: Tensor
+    offset: Tensor
 
     def __init__(self, visual: Any) -> None:
         super().__init__()
@@ -58,6 +61,10 @@ class VisionTransformerTower(nn.Module):
     That product holds the normalisation in its weights, and in what is added to it: the positional embedding.
     """
 
+    weight: Tensor
+    first: Tensor
+    rest: Tensor
+
     def __init__(self, visual: Any) -> None:
         super().__init__()
         self.patch = visual.conv1.kernel_size
@@ -71,8 +78,8 @@ class VisionTransformerTower(nn.Module):
         self.register_buffer("rest", (positions[1:] + offset).float())
         self.ln_pre = visual.ln_pre
         self.blocks = ResidualBlocks(visual.transformer)
-        self.ln_post = visual.ln_post
-        self.projection = visual.proj
+        self.ln_post: Any = visual.ln_post
+        self.projection: Tensor | None = visual.proj
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Embed `pixels`, uint8 (pictures, height, width, 3), as unit vectors, float32 (pictures, dim)."""
@@ -86,7 +93,7 @@ class VisionTransformerTower(nn.Module):
         )
         embedded = patches.float() @ self.weight + self.rest
         hidden = self.ln_pre(torch.cat([self.first.expand(pictures, -1, -1), embedded], dim=1))
-        pooled = self.ln_post(self.blocks(hidden, 0, causal=False))
+        pooled: Tensor = self.ln_post(self.blocks(hidden, 0, causal=False))
         if self.projection is not None:
             pooled = pooled @ self.projection
         return functional.normalize(pooled, dim=-1)

@@ -1,9 +1,9 @@
 """open_clip and torchvision's transforms, imported so that a torchvision without its compiled operators does no harm.
 
-torchvision's wheels carry operators compiled against one variant of torch (CUDA, CPU). Beside another variant they do not
-load, and then torchvision fails on its own import with "operator torchvision::nms does not exist": it describes the two
-operators below to torch's tracer without asking whether they are there. CLIP uses neither. So they are declared here, by
-name and signature only, and only where torchvision's own do not load; calling one still fails, as it should.
+torchvision's wheels carry operators compiled against one variant of torch (CUDA, CPU). Beside another variant they do
+not load, and then torchvision fails on its own import with "operator torchvision::nms does not exist": it describes the
+two operators below to torch's tracer without asking whether they are there. CLIP uses neither. So they are declared
+here, by name and signature only, and only where torchvision's own do not load; calling one still fails, as it should.
 
 Everything else in this package takes both from here, so that the order of imports is right by construction.
 """

@@ -6,21 +6,18 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from model_build.source import ExportError, Source
-from torch import nn
 
 FORMAT = 1
 IMAGE, TEXT, TOKENIZER, MANIFEST = "image.onnx", "text.onnx", "tokenizer.json", "manifest.json"
 
 
-def fingerprint(
-    source: Source, *, precision: str, forms: Sequence[str], tokenizer: str, label_template: str
-) -> str:
+def fingerprint(source: Source, *, precision: str, forms: Sequence[str], tokenizer: str, label_template: str) -> str:
     """16 hex digits that change with anything that could change an embedding."""
     digest = hashlib.sha256()
     facts = {
@@ -37,7 +34,7 @@ def fingerprint(
     return digest.hexdigest()[:16]
 
 
-def _weights_digest(model: nn.Module) -> bytes:
+def _weights_digest(model: Any) -> bytes:
     digest = hashlib.sha256()
     for name, weights in sorted(model.state_dict().items()):
         digest.update(f"{name} {tuple(weights.shape)} {weights.dtype}\n".encode())
@@ -78,8 +75,7 @@ def replaced_folder(target: Path) -> Iterator[Path]:
         yield temporary
         target.mkdir(exist_ok=True)
         (target / MANIFEST).unlink(missing_ok=True)
-        manifest_last: Callable[[Path], bool] = lambda path: path.name == MANIFEST  # noqa: E731
-        for path in sorted(temporary.iterdir(), key=manifest_last):
-            path.replace(target / path.name)
+        for name in (IMAGE, TEXT, TOKENIZER, MANIFEST):
+            (temporary / name).replace(target / name)
     finally:
         shutil.rmtree(temporary)

@@ -77,6 +77,7 @@ def _exported(tower: nn.Module, example: Tensor, name: str, dynamic: dict[int, s
             external_data=False,
             verbose=False,
         )
+    assert program is not None  # noqa: S101  # only the older exporter answers None
     model = program.model_proto
     onnx.checker.check_model(model)
     return model

@@ -1,9 +1,9 @@
 """Chooses each matrix product's precision by measurement, so that a tower is as fast as its own weights allow.
 
-Eight bits run several times faster than float32, but trained towers have channels that are far larger than the others,
-and a tensor's one scale then leaves the others no digits. Which layers suffer differs from model to model, so nothing is
-assumed: every product starts in its fastest form, and as long as the tower is out of `BOUNDS`, the products that lose
-most move to the next form.
+Eight bits run several times faster than float32, but trained towers have channels that are far larger than the
+others, and a tensor's one scale then leaves the others no digits. Which layers suffer differs from model to model, so
+nothing is assumed: every product starts in its fastest form, and as long as the tower is out of `BOUNDS`, the products
+that lose most move to the next form.
 """
 
 from __future__ import annotations
@@ -89,12 +89,8 @@ class Judge:
         if not np.isfinite(cosines).all():
             return Fidelity(mean_cosine=0.0, worst_cosine=0.0, top_1_agreement=0.0)
         right, left = (reference @ self.others.T, candidate @ self.others.T)
-        agreement = top_1_agreement(
-            *((right, left) if self.embeds_pictures else (right.T, left.T)), self.label_sets
-        )
-        return Fidelity(
-            mean_cosine=float(cosines.mean()), worst_cosine=float(cosines.min()), top_1_agreement=agreement
-        )
+        agreement = top_1_agreement(*((right, left) if self.embeds_pictures else (right.T, left.T)), self.label_sets)
+        return Fidelity(mean_cosine=float(cosines.mean()), worst_cosine=float(cosines.min()), top_1_agreement=agreement)
 
 
 def choose(model: ModelProto, judge: Judge, *, forms: Sequence[Form]) -> Choice:
@@ -106,9 +102,7 @@ def choose(model: ModelProto, judge: Judge, *, forms: Sequence[Form]) -> Choice:
         forms: the forms that may be used, the fastest first and `fp32` last.
     """
     products = find_products(model)
-    allowed = {
-        product.node: [form for form in forms if form in possible_forms(product)] for product in products
-    }
+    allowed = {product.node: [form for form in forms if form in possible_forms(product)] for product in products}
     errors = _layer_errors(model, products, allowed, judge.feeds[:1])
     reference = embed(model, judge.feeds)
     measured: dict[tuple[Form, ...], tuple[ModelProto, Fidelity]] = {}
@@ -211,7 +205,9 @@ def _layer_errors(
     return errors
 
 
-def _run_alone(model: ModelProto, product: Product, form: Form, activations: NDArray[np.float32]) -> NDArray[np.float32]:
+def _run_alone(
+    model: ModelProto, product: Product, form: Form, activations: NDArray[np.float32]
+) -> NDArray[np.float32]:
     node = next(node for node in model.graph.node if node.output[0] == product.node)
     weight = next(tensor for tensor in model.graph.initializer if tensor.name == node.input[1])
     graph = helper.make_graph(

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from moderator.tokenizer import Tokenizer
 
 from model_build import calibration as calibrate
 from model_build.manifest import TOKENIZER
@@ -15,6 +14,7 @@ from model_build.onnx_files import Towers
 from model_build.precision import BOUNDS, Choice, Feed, Judge, choose, embed, within_bounds
 from model_build.products import Form
 from model_build.source import ExportError, Source
+from moderator.tokenizer import Tokenizer
 
 # A tensor's one scale depends on all that is computed together. A picture is nearly always computed alone; a label is
 # computed with whichever others were new, and then kept for everybody: its embedding must be its own. In blocks it is.

@@ -93,7 +93,9 @@ def possible_forms(product: Product) -> Sequence[Form]:
     return ("int8", "block", "fp32") if product.rows % _BLOCK == 0 else ("int8", "fp32")
 
 
-def _int8(node: NodeProto, weight: NDArray[np.float32], as_bytes: str | None) -> tuple[list[NodeProto], list[TensorProto]]:
+def _int8(
+    node: NodeProto, weight: NDArray[np.float32], as_bytes: str | None
+) -> tuple[list[NodeProto], list[TensorProto]]:
     """Quantise the weights a column at a time, and the activations when they come.
 
     Pixels are bytes already: they are multiplied as they are, without an error.

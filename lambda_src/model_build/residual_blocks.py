@@ -52,7 +52,8 @@ class ResidualBlocks(nn.Module):
         visible = _visible(position, hidden.shape[1]) if causal and isinstance(position, Tensor) else None
         pooled = _at(hidden, position) + block.ls_1(_attended(block.attn, query, key, value, bias=visible))
         pooled = pooled + block.ls_2(block.mlp(block.ln_2(pooled)))
-        return pooled[:, 0]
+        result: Tensor = pooled[:, 0]
+        return result
 
 
 def can_be_rewritten(transformer: Any) -> bool:
@@ -102,6 +103,9 @@ def _at(hidden: Tensor, position: Tensor | int) -> Tensor:
 
 
 def _visible(position: Tensor, length: int) -> Tensor:
-    """What the attention at `position` adds to its logits: nothing up to itself, minus infinity after: (n, 1, 1, length)."""
+    """What the attention at `position` adds to its logits: nothing up to itself, minus infinity after.
+
+    float32 (sequences, 1, 1, length).
+    """
     later = torch.arange(length)[None, :] > position[:, None]
     return torch.where(later, torch.finfo(torch.float32).min, 0.0)[:, None, None, :]

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from model_build.libraries import open_clip
 
@@ -32,7 +31,7 @@ class Source:
 
     name: str
     pretrained: str  # a tag, "none", or the checkpoint file's name
-    model: nn.Module
+    model: Any  # CLIP or CustomTextCLIP; open_clip has no types
     preprocess: Any  # open_clip's own transform: PIL picture -> normalised (3, height, width)
     image_size: tuple[int, int]  # height, width
     resize_mode: str
@@ -50,7 +49,9 @@ def add_config(path: Path) -> str:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ExportError(f"{path} cannot be read as a model configuration: {error}") from error
-    missing = [key for key in ("embed_dim", "vision_cfg", "text_cfg") if not isinstance(config, dict) or key not in config]
+    missing = [
+        key for key in ("embed_dim", "vision_cfg", "text_cfg") if not isinstance(config, dict) or key not in config
+    ]
     if missing:
         raise ExportError(f"{path} is not an open_clip model configuration: it lacks {', '.join(missing)}.")
     known = open_clip.get_model_config(path.stem)
@@ -128,7 +129,8 @@ def refuse_unsupported(name: str, config: dict[str, Any]) -> None:
         != _CLIP_VOCABULARY,
         f"its text tower pools by {text.get('pool_type')!r}": text.get("pool_type", "argmax") not in {"argmax", "eos"},
         "its end token is not CLIP's": text.get("pool_type") == "eos" and text.get("eos_id") != _CLIP_VOCABULARY - 1,
-        "its towers answer more than one embedding": text.get("output_tokens") or config["vision_cfg"].get("output_tokens"),
+        "its towers answer more than one embedding": text.get("output_tokens")
+        or config["vision_cfg"].get("output_tokens"),
     }
     for reason, applies in reasons.items():
         if applies:
@@ -138,10 +140,12 @@ def refuse_unsupported(name: str, config: dict[str, Any]) -> None:
 def preprocessing_of(name: str, tags: list[str]) -> dict[str, Any]:
     """How the weights of `tags` want pictures prepared, where they all say the same; otherwise open_clip's default.
 
-    A checkpoint's path says nothing of it, and open_clip then takes OpenAI's mean: wrong for MobileCLIP, for example. All
-    published weights of one model agreeing is the better guess.
+    A checkpoint's path says nothing of it, and open_clip then takes OpenAI's mean: wrong for MobileCLIP, for example.
+    What all published weights of a model agree on is the better guess.
     """
-    wanted = [{key: open_clip.pretrained.get_pretrained_cfg(name, tag).get(key) for key in _PREPROCESSING} for tag in tags]
+    wanted = [
+        {key: open_clip.pretrained.get_pretrained_cfg(name, tag).get(key) for key in _PREPROCESSING} for tag in tags
+    ]
     return wanted[0] if wanted and all(other == wanted[0] for other in wanted) else {}
 
 
@@ -149,7 +153,9 @@ def _refuse_preprocessing(name: str, preprocessing: dict[str, Any]) -> None:
     resize_mode = preprocessing.get("resize_mode") or "shortest"
     interpolation = preprocessing.get("interpolation") or "bicubic"
     if resize_mode not in {"shortest", "squash"}:
-        raise ExportError(f"{name} cannot be exported: its pictures are resized by {resize_mode!r}, not shortest or squash.")
+        raise ExportError(
+            f"{name} cannot be exported: its pictures are resized by {resize_mode!r}, not shortest or squash."
+        )
     if interpolation not in {"bicubic", "bilinear"}:
         raise ExportError(f"{name} cannot be exported: its pictures are interpolated by {interpolation!r}.")
 
@@ -166,7 +172,8 @@ def _refuse_missing_checkpoint(name: str, pretrained: str, tags: list[str]) -> N
 
 def _refuse_other_activation(name: str, tag: str, config: dict[str, Any]) -> None:
     # open_clip only warns here, and then answers wrongly.
-    trained_with, built_with = open_clip.pretrained.get_pretrained_cfg(name, tag).get("quick_gelu", False), config.get("quick_gelu", False)
+    trained_with = open_clip.pretrained.get_pretrained_cfg(name, tag).get("quick_gelu", False)
+    built_with = config.get("quick_gelu", False)
     if trained_with == built_with:
         return
     other = f"{name}-quickgelu" if trained_with else name.removesuffix("-quickgelu")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import torch
+from typing import Any
+
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -13,20 +14,22 @@ from model_build.residual_blocks import ResidualBlocks, can_be_rewritten
 class TextTower(nn.Module):
     """open_clip's text tower, computing only as many positions as it is given.
 
-    open_clip always computes the whole context. A causal tower's later positions cannot reach an earlier one, so leaving
-    them out changes nothing at the end token, where the embedding is read; the mask and the positional embedding are cut
-    to the length of the tokens. A tower that is not causal sees its padding, and must be given the whole context.
+    open_clip always computes the whole context. A causal tower's later positions cannot reach an earlier one, so
+    leaving them out changes nothing at the end token, where the embedding is read; the mask and the positional
+    embedding are cut to the length of the tokens. A tower that is not causal sees its padding, and must be given the
+    whole context.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: Any) -> None:
         super().__init__()
         # CLIP keeps the parts of its text tower itself, CustomTextCLIP in `text`.
-        parts = getattr(model, "text", model)
-        self.token_embedding = parts.token_embedding
-        self.positional_embedding = parts.positional_embedding
-        self.transformer = parts.transformer
-        self.ln_final = parts.ln_final
-        self.text_projection = parts.text_projection
+        parts: Any = getattr(model, "text", model)
+        self.token_embedding: Any = parts.token_embedding
+        self.positional_embedding: Tensor = parts.positional_embedding
+        self.transformer: Any = parts.transformer
+        self.ln_final: Any = parts.ln_final
+        self.text_projection: Any = parts.text_projection
+        self.attn_mask: Tensor | None
         self.register_buffer("attn_mask", parts.attn_mask, persistent=False)
         self.pool_type = parts.text_pool_type if hasattr(parts, "text_pool_type") else parts.pool_type
         self.eos_id = parts.text_eos_id if hasattr(parts, "text_eos_id") else parts.eos_id
@@ -68,5 +71,6 @@ class TextTower(nn.Module):
     def _end(self, tokens: Tensor) -> Tensor:
         """Where each label ends, which is where open_clip's `text_global_pool` reads its embedding: (labels,)."""
         if self.pool_type == "eos":
-            return (tokens == self.eos_id).int().argmax(dim=-1)
+            ends: Tensor = tokens == self.eos_id
+            return ends.int().argmax(dim=-1)
         return tokens.argmax(dim=-1)  # the end token has the highest number of all

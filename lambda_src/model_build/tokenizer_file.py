@@ -1,9 +1,9 @@
 """Writes open_clip's byte-pair tokenizer as a `tokenizers` file that splits and merges exactly as open_clip does.
 
 Cleaning (ftfy, HTML entities, white space, lower case) is not in the file: the runtime does it first, with the same
-functions as open_clip. What is left to agree on is the pattern that splits a text into words. open_clip compiles it with the
-`regex` module, `tokenizers` with Oniguruma; each has its own Unicode tables, of different versions. So the classes are
-written out here, character by character as `regex` has them, and nothing is left to the other engine's tables.
+functions as open_clip. What is left to agree on is the pattern that splits a text into words. open_clip compiles it
+with the `regex` module, `tokenizers` with Oniguruma; each has its own Unicode tables, of different versions. So the
+classes are written out here, character by character as `regex` has them, and nothing is left to the other's tables.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from moderator.model import Model, read_model
 from moderator.payload import Limits
 from moderator.settings import Settings, read_settings
 from moderator.store import Store
-from moderator.store_client import connect
+from moderator.store_client import connector
 from moderator.telemetry import Telemetry
 from moderator.towers import ImageTower, TextTower
 from moderator.warm_up import is_warm_up, warm_up
@@ -67,7 +67,7 @@ def _store(settings: Settings, model: Model, telemetry: Telemetry) -> Store | No
     if not settings.cache_url:
         return None
     return Store(
-        lambda: connect(settings),
+        connector(settings, os.environ),
         fingerprint=model.fingerprint,
         embedding_size=model.embedding_size,
         ttl_seconds=settings.cache_ttl_seconds,

@@ -38,7 +38,7 @@ class Store:
 
     def __init__(
         self,
-        connect: Callable[[], Commands],
+        connect: Callable[[float], Commands],
         *,
         fingerprint: str,
         embedding_size: int,
@@ -49,7 +49,8 @@ class Store:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._connect = connect
-        self._client: Commands | None = None
+        # By the seconds that each waits for an answer: a warm-up's client is more patient than a request's.
+        self._clients: dict[float, Commands] = {}
         # The braces are a hash tag: all keys share one slot, so that one MGET serves a cluster too.
         self._prefix = f"clip:{{{fingerprint}}}:"
         self._embedding_size = embedding_size
@@ -97,7 +98,7 @@ class Store:
     def read_and_renew(self, labels: Sequence[str], seconds: float) -> dict[str, Embedding]:
         """Read what is stored of `labels` and give each of these its full time to live again."""
         keys = [self._key(label) for label in labels]
-        found = self._valid(labels, self._run(lambda client: client.mget(keys), seconds))
+        found = self._valid(labels, self._run(lambda client: client.mget(keys), seconds, patience=seconds))
 
         def renew(client: Commands) -> None:
             pipeline = client.pipeline(transaction=False)
@@ -106,12 +107,12 @@ class Store:
             pipeline.execute()
 
         if found:
-            self._run(renew, seconds)
+            self._run(renew, seconds, patience=seconds)
         return found
 
     def write_or_raise(self, embeddings: Mapping[str, Embedding], seconds: float) -> None:
         """Store `embeddings`, each with a time to live."""
-        self._run(lambda client: self._set_all(client, embeddings), seconds)
+        self._run(lambda client: self._set_all(client, embeddings), seconds, patience=seconds)
 
     # Keys and values
 
@@ -149,12 +150,15 @@ class Store:
             return None
         began = self._clock()
         try:
-            result = self._run(call, allowance.seconds)
+            result = self._run(call, allowance.seconds, patience=self._budget_seconds)
         except Exception as error:  # noqa: BLE001 - no failure of the store may fail a request
             first = breaker.failed()
             if unreachable(error):
-                # Nothing can be read or written: one wait for both.
-                first = self._breakers["read"].failed() and first
+                # Nothing can be read or written: one wait for both. The next attempt starts from the URL, because the
+                # nodes and addresses that the client knew may be the very ones that are gone.
+                if kind == "write":
+                    first = self._breakers["read"].failed() and first
+                self._clients = {}
             if first:
                 self._log.warning("The store fails to %s; labels are computed meanwhile.", kind, extra=_cause(error))
             return None
@@ -164,8 +168,8 @@ class Store:
             self._log.warning("The store can %s again.", kind)
         return result
 
-    def _run(self, call: Callable[[Commands], Result], seconds: float) -> Result:
-        """Run `call` in the worker thread and wait at most `seconds`.
+    def _run(self, call: Callable[[Commands], Result], seconds: float, *, patience: float) -> Result:
+        """Run `call` in the worker thread and wait at most `seconds`, with a client whose steps take `patience` each.
 
         Timeouts of sockets alone do not bound the wait: a name look-up has none, and every read of a slow answer
         starts a new one.
@@ -173,20 +177,32 @@ class Store:
         if seconds <= 0:
             raise TimeoutError("the request's time for the store is used up")
         self._used = True
-        future = self._worker.submit(lambda: call(self._connected()))
+        # Handed over, so that a thread that was given up cannot put its client among those of its successor.
+        clients = self._clients
+        future = self._worker.submit(lambda: call(self._connected(clients, patience)))
         try:
             return future.result(timeout=seconds)
         except TimeoutError:
-            # The thread may hang on; its own socket timeouts will end it.
-            self._worker.shutdown(wait=False, cancel_futures=True)
-            self._worker = _worker()
-            self._client = None
-            raise
+            self._give_up()
+            raise TimeoutError(f"no answer within {seconds:.2g} s") from None
 
-    def _connected(self) -> Commands:
-        if self._client is None:
-            self._client = self._connect()
-        return self._client
+    def _connected(self, clients: dict[float, Commands], patience: float) -> Commands:
+        if patience not in clients:
+            clients[patience] = self._connect(patience)
+        return clients[patience]
+
+    def _give_up(self) -> None:
+        """Leave the hanging thread behind and close its sockets under it, or it might read for ever."""
+        hanging, self._clients = self._clients, {}
+        self._worker.shutdown(wait=False, cancel_futures=True)
+        self._worker = _worker()
+        # In the new thread: closing waits for locks that the hanging one may hold.
+        self._worker.submit(_close, list(hanging.values()))
+
+
+def _close(clients: list[Commands]) -> None:
+    for client in clients:
+        client.close()
 
 
 def _worker() -> ThreadPoolExecutor:

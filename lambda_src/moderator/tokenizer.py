@@ -1,8 +1,8 @@
 """Turns labels into the text tower's tokens, exactly as open_clip's own tokenizer does.
 
-Cleaning happens here, in Python, with the very functions that open_clip calls; splitting into words and byte-pair encoding
-are `tokenizers`', from the file that the export wrote. Unlike open_clip, nothing is cut off and no control token is obeyed:
-a label that does not fit, or that would end the text early, is refused.
+Cleaning happens here, in Python, with the very functions that open_clip calls; splitting into words and byte-pair
+encoding are `tokenizers`', from the file that the export wrote. Unlike open_clip, nothing is cut off and no control
+token is obeyed: a label that does not fit, or that would end the text early, is refused.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Tokenizer:
         """
         try:
             self._encoder = Encoder.from_file(str(path))
-        except Exception as error:  # noqa: BLE001  # `tokenizers` raises nothing narrower
+        except Exception as error:  # `tokenizers` raises nothing narrower
             raise ConfigurationError(f"{path} cannot be read as a tokenizer: {error}") from error
         start, end = self._encoder.token_to_id(START), self._encoder.token_to_id(END)
         if start is None or end is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -9,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from harness import RedisServer, Service, StartService, free_port, serving
 from moderator.handler import build_handler
 from moderator.settings import Settings
+from tally import Tally
 
 
 @pytest.fixture
@@ -39,3 +42,12 @@ def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def tally() -> Iterator[Tally]:
+    """The counts of the whole run."""
+    counts = Tally()
+    yield counts
+    if path := os.environ.get("RELIABILITY_JSON"):
+        counts.write(Path(path))

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import redis
+
 from moderator.handler import Handler
 from moderator.server import make_server
 

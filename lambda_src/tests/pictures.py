@@ -7,8 +7,9 @@ import io
 from typing import Any
 
 import numpy as np
-from model_build.demo_pictures import draw
 from PIL import Image
+
+from model_build.demo_pictures import draw
 
 
 def drawn(colour: str = "red", shape: str = "circle", background: str = "plain", seed: int = 20_000) -> Image.Image:

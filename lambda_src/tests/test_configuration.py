@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from harness import LAMBDA_SRC
 from moderator.cpus import usable_cpus
 from moderator.errors import ConfigurationError

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+
 from moderator.handler import Handler, build_handler
 from moderator.settings import Settings
 from pictures import as_base64, drawn, encoded

@@ -10,9 +10,10 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from PIL import Image
+
 from harness import Reply, Service, StartService
 from pictures import as_base64, drawn, encoded, noise
-from PIL import Image
 
 PICTURE = encoded(drawn("red", "circle"))
 LABELS = ["a red circle", "a blue square", "a green star"]

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from harness import LAMBDA_SRC, RedisServer, StartService
 from moderator.handler import build_handler
 from moderator.model import read_model
@@ -187,7 +188,7 @@ def test_a_corrupted_value_is_recomputed_and_overwritten(
     right: bytes = redis_server.client.get(key)
     redis_server.client.set(key, damage(right))
 
-    second = start_service(cache_url=redis_server.url).classify(**question)
+    second = start_service(cache_url=redis_server.url, cache_budget_ms=5000).classify(**question)
     assert second.label_cache == {"memory": 0, "store": 2, "computed": 1}
     for label, probability in first.json["result"].items():
         assert second.json["result"][label] == pytest.approx(probability, abs=1e-5)

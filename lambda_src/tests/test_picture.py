@@ -6,14 +6,14 @@ import io
 
 import numpy as np
 import pytest
-from harness import Service, StartService
-from model_build import torchvision_operators  # noqa: F401 - makes torchvision importable
-from moderator.errors import BrokenPicture
-from moderator.picture import Pixels, Preprocessing, read_pixels
-from open_clip.transform import image_transform
-from pictures import as_base64, drawn, encoded, noise
 from PIL import Image
 from skimage import data as photographs
+
+from harness import Service, StartService
+from model_build.libraries import open_clip
+from moderator.errors import BrokenPicture
+from moderator.picture import Pixels, Preprocessing, read_pixels
+from pictures import as_base64, drawn, encoded, noise
 
 TO_224 = Preprocessing(height=224, width=224, resize_mode="shortest", interpolation="bicubic")
 
@@ -24,7 +24,7 @@ def read(data: bytes, to: Preprocessing = TO_224) -> Pixels:
 
 def open_clips_pixels(image: Image.Image, to: Preprocessing = TO_224) -> Pixels:
     """What open_clip feeds its model, before the normalisation: uint8 (height, width, 3)."""
-    transform = image_transform(
+    transform = open_clip.image_transform(
         (to.height, to.width),
         is_train=False,
         mean=(0.0, 0.0, 0.0),

@@ -1,4 +1,4 @@
-"""What the tokenizer promises: open_clip's own tokens for every text, and a refusal where open_clip would cut or stop."""
+"""The tokenizer gives open_clip's own tokens for every text, and refuses where open_clip would cut off or stop."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 import regex
+from tokenizers import Regex, pre_tokenizers
+
 from model_build.libraries import open_clip
 from model_build.tokenizer_file import tokenizer_json, word_pattern
 from moderator.errors import ConfigurationError, InvalidField
 from moderator.tokenizer import Tokenizer, clean
-from tokenizers import Regex, pre_tokenizers
 
 NO_LIMIT = 1_000_000
 SCRIPTS = {
@@ -35,13 +36,17 @@ SCRIPTS = {
     "anything": (0x00, 0x10FFFF),
 }
 PIECES = (
-    *("a", "photo", "of", "CAT", "Don't", "we'll", "THEY'RE", "I'd've", "'s", "'S", "it\u2019s", "'\u017f", "o'clock", "''"),
+    *("a", "photo", "of", "CAT", "Don't", "we'll", "THEY'RE", "I'd've", "'s", "'S", "it\u2019s"),
+    *("'\u017f", "o'clock", "''"),
     *("&amp;", "&amp;amp;", "&lt;b&gt;", "&#x41;", "&#0;", "&notanentity;", "&eacute", "&nbsp;", "&#128512;"),
     *("<", ">", "<|", "|>", "<start_of_text", "end_of_text>", "<\u017ftart_of_text>", "start_of_text", "</w>", "<unk>"),
-    *("\U0001f600", "\U0001f468\u200d\U0001f469\u200d\U0001f467", "\U0001f1eb\U0001f1f7", "\u2764\ufe0f", "\U0001f44d\U0001f3fd"),
-    *("caf\u00e9", "cafe\u0301", "\u00c3\u00a9", "\u00e2\u20ac\u2122", "\u0130stanbul", "stra\u00dfe", "\u1e9e", "\ufb01ne", "\u03a3\u03a3\u03c2", "\u0345"),
+    *("\U0001f600", "\U0001f468\u200d\U0001f469\u200d\U0001f467", "\U0001f1eb\U0001f1f7", "\u2764\ufe0f"),
+    *("\U0001f44d\U0001f3fd", "\U0001f3f4\u200d\u2620\ufe0f"),
+    *("caf\u00e9", "cafe\u0301", "\u00c3\u00a9", "\u00e2\u20ac\u2122", "\u0130stanbul", "stra\u00dfe"),
+    *("\u1e9e", "\ufb01ne", "\u03a3\u03a3\u03c2", "\u0345"),
     *("1", "2026", "3.14", "\u00bd", "\u2168", "\u0663", "100%", "$5", "#tag", "@you", "--", "...", "_", "~"),
-    *(" ", "  ", "\t", "\n", "\r\n", "\u00a0", "\u2003", "\u3000", "\u200b", "\ufeff", "\x00", "\x1c", "\x85", "\u2028", "\ud800"),
+    *(" ", "  ", "\t", "\n", "\r\n", "\u00a0", "\u2003", "\u3000", "\u200b", "\ufeff"),
+    *("\x00", "\x1c", "\x85", "\u2028", "\ud800"),
 )  # fmt: skip
 
 
@@ -104,11 +109,11 @@ def test_very_long_texts_have_open_clips_tokens(ours: Tokenizer, theirs: open_cl
 
 
 def test_every_character_falls_into_open_clips_class_of_words(theirs: open_clip.SimpleTokenizer) -> None:
-    """Alone, doubled, between letters, between digits, and after an apostrophe, for all that Unicode can hold."""
+    """Beside a letter, doubled, beside a digit and after an apostrophe, for all that Unicode can hold."""
     split = pre_tokenizers.Split(Regex(word_pattern()), "removed", invert=True)
     for start in range(0, sys.maxunicode + 1, 256):
         characters = [chr(code) for code in range(start, start + 256) if not 0xD800 <= code < 0xE000]
-        text = " ".join(f"{c} {c}{c} a{c}b 1{c}2 '{c} <{c}tart_of_text>" for c in characters)
+        text = " ".join(f"a{c}{c}1'{c}" for c in characters)
         expected = [match.span() for match in regex.finditer(theirs.pat, text)]
         assert [span for _, span in split.pre_tokenize_str(text)] == expected, f"in the 256 from U+{start:04X}"
 

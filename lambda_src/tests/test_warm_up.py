@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from harness import RedisServer, StartService, free_port
 from moderator.errors import InvalidField, WarmUpError
 from moderator.handler import Handler, build_handler

@@ -1,0 +1,113 @@
+"""The stack, from the network outwards to the dashboard, and what it exports."""
+
+from __future__ import annotations
+
+import pulumi
+import pulumi_aws as aws
+
+from infra.api import Api, ApiArgs
+from infra.cache import LabelStore, LabelStoreArgs
+from infra.config import CONTEXT, read_settings
+from infra.environment import environment
+from infra.function import Function, FunctionArgs
+from infra.image import Image, ImageArgs
+from infra.network import Network, NetworkArgs
+from infra.observability import Observability, ObservabilityArgs
+from infra.release import Release, ReleaseArgs
+from infra.tags import tag_everything
+
+NAME = "clip"
+
+settings = read_settings(pulumi.Config())
+tag_everything({"Project": pulumi.get_project(), "Stack": pulumi.get_stack(), "ManagedBy": "pulumi"})
+region = aws.get_region_output().region
+
+network = store = None
+if settings.cache == "serverless":
+    network = Network(NAME, NetworkArgs(zone_ids=settings.zone_ids))
+    store = LabelStore(
+        NAME,
+        LabelStoreArgs(
+            name=settings.name,
+            network=network,
+            max_gb=settings.cache_max_gb,
+            max_ecpu_per_second=settings.cache_max_ecpu_per_second,
+        ),
+    )
+
+image = Image(
+    NAME,
+    ImageArgs(
+        context=CONTEXT,
+        model=settings.model,
+        pretrained=settings.pretrained,
+        precision=settings.precision,
+        base_image=settings.base_image,
+        torch_index=settings.torch_index,
+    ),
+)
+function = Function(
+    NAME,
+    FunctionArgs(
+        name=settings.name,
+        image_uri=image.uri,
+        environment=environment(settings, store),
+        network=network,
+        store=store,
+        memory=settings.memory,
+        timeout=settings.timeout,
+        reserved_concurrency=settings.reserved_concurrency,
+        snap_start=settings.snap_start,
+        log_retention_days=settings.log_retention_days,
+    ),
+)
+release = Release(
+    NAME,
+    ReleaseArgs(
+        function=function,
+        label_sets=settings.label_sets if store else (),
+        provisioned_concurrency=settings.provisioned_concurrency,
+        rewarm_schedule=settings.rewarm_schedule,
+    ),
+)
+api = Api(
+    NAME,
+    ApiArgs(
+        name=settings.name,
+        alias=release.alias,
+        region=region,
+        auth=settings.auth,
+        jwt_issuer=settings.jwt_issuer,
+        jwt_audience=settings.jwt_audience,
+        cors_origins=settings.cors_origins,
+        throttle_rate=settings.throttle_rate,
+        throttle_burst=settings.throttle_burst,
+        domain_name=settings.domain_name,
+        certificate_arn=settings.certificate_arn,
+        log_retention_days=settings.log_retention_days,
+    ),
+)
+observability = Observability(
+    NAME,
+    ObservabilityArgs(
+        name=settings.name,
+        api_id=api.id,
+        function_name=function.name,
+        region=region,
+        memory=settings.memory,
+        has_store=store is not None,
+        p99_ms=settings.alarm_p99_ms,
+        email=settings.alarm_email,
+        topic_arn=settings.alarm_topic_arn,
+    ),
+)
+
+pulumi.export("url", api.url)
+pulumi.export("curl", api.curl)
+pulumi.export("domainTarget", api.domain_target)
+pulumi.export("functionName", function.name)
+pulumi.export("functionVersion", function.version)
+pulumi.export("imageDigest", image.digest)
+pulumi.export("cacheEndpoint", store.endpoint if store else None)
+pulumi.export("warmedUp", release.warmed)
+pulumi.export("dashboardUrl", observability.dashboard_url)

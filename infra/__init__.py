@@ -1,0 +1,1 @@
+"""The stack: one Pulumi component a file, in dependency order."""

@@ -1,0 +1,191 @@
+"""The HTTP API: the contract's routes, who may call them, how often, and from which web pages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+ROUTES = ("POST /classify", "POST /", "GET /health", "GET /label-sets", "GET /openapi.json", "GET /docs")
+
+# What a later question needs: who asked, how it ended, and whose time it took.
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging-variables.html
+_ACCESS_LOG = {
+    "requestId": "$context.requestId",
+    "time": "$context.requestTimeEpoch",
+    "ip": "$context.identity.sourceIp",
+    "route": "$context.routeKey",
+    "status": "$context.status",
+    "ms": "$context.responseLatency",
+    "functionMs": "$context.integrationLatency",
+    "bytes": "$context.responseLength",
+    "error": "$context.error.message",
+    "functionError": "$context.integrationErrorMessage",
+    "authorizerError": "$context.authorizer.error",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiArgs:
+    """What the API is made from; rate is requests a second, burst is requests at once."""
+
+    name: str
+    alias: aws.lambda_.Alias
+    region: pulumi.Input[str]
+    auth: str
+    jwt_issuer: str
+    jwt_audience: Sequence[str]
+    cors_origins: Sequence[str]
+    throttle_rate: int
+    throttle_burst: int
+    domain_name: str
+    certificate_arn: str
+    log_retention_days: int
+
+
+class Api(pulumi.ComponentResource):
+    """Offers `id`, `url`, `curl`, ready to paste, and `domain_target`, where a domain of one's own must point."""
+
+    def __init__(self, name: str, args: ApiArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("clip:infra:Api", name, None, opts)
+        self._name = name
+        self._child = pulumi.ResourceOptions(parent=self)
+
+        self._api = aws.apigatewayv2.Api(
+            name,
+            name=args.name,
+            protocol_type="HTTP",
+            cors_configuration=_cors(args.cors_origins),
+            opts=self._child,
+        )
+        routes = self._route(args)
+        aws.lambda_.Permission(
+            name,
+            action="lambda:InvokeFunction",
+            function=args.alias.function_name,
+            qualifier=args.alias.name,
+            principal="apigateway.amazonaws.com",
+            source_arn=pulumi.Output.format("{0}/*/*", self._api.execution_arn),
+            opts=self._child,
+        )
+        stage = self._stage(args, after=routes)
+
+        self.id = self._api.id
+        self.domain_target: pulumi.Output[str] | None = None
+        self.url: pulumi.Output[str] = self._api.api_endpoint
+        if args.domain_name:
+            self.domain_target = self._own_domain(args, stage)
+            self.url = pulumi.Output.from_input(f"https://{args.domain_name}")
+        self.curl = pulumi.Output.all(self.url, args.region).apply(
+            lambda values: curl(auth=args.auth, url=values[0], region=values[1])
+        )
+        self.register_outputs({})
+
+    def _route(self, args: ApiArgs) -> list[pulumi.Resource]:
+        integration = aws.apigatewayv2.Integration(
+            self._name,
+            api_id=self._api.id,
+            integration_type="AWS_PROXY",
+            integration_uri=args.alias.invoke_arn,
+            payload_format_version="2.0",
+            opts=self._child,
+        )
+        authorizer = self._authorizer(args) if args.auth == "jwt" else None
+        return [
+            aws.apigatewayv2.Route(
+                f"{self._name}-{route}",
+                api_id=self._api.id,
+                route_key=route,
+                target=pulumi.Output.format("integrations/{0}", integration.id),
+                authorization_type={"iam": "AWS_IAM", "jwt": "JWT", "none": "NONE"}[args.auth],
+                authorizer_id=authorizer.id if authorizer else None,
+                opts=self._child,
+            )
+            for route in ROUTES
+        ]
+
+    def _authorizer(self, args: ApiArgs) -> aws.apigatewayv2.Authorizer:
+        return aws.apigatewayv2.Authorizer(
+            self._name,
+            api_id=self._api.id,
+            authorizer_type="JWT",
+            identity_sources=["$request.header.Authorization"],
+            jwt_configuration={"issuer": args.jwt_issuer, "audiences": list(args.jwt_audience)},
+            opts=self._child,
+        )
+
+    def _stage(self, args: ApiArgs, *, after: Sequence[pulumi.Resource]) -> aws.apigatewayv2.Stage:
+        log_group = aws.cloudwatch.LogGroup(
+            f"{self._name}-access",
+            # Groups under this prefix share one resource policy; others run into the limit on its size.
+            # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging.html
+            name=f"/aws/vendedlogs/apis/{args.name}",
+            retention_in_days=args.log_retention_days,
+            opts=self._child,
+        )
+        return aws.apigatewayv2.Stage(
+            self._name,
+            api_id=self._api.id,
+            name="$default",
+            auto_deploy=True,
+            # One limit without the other makes the other 0, and every call is answered 429.
+            default_route_settings={
+                "throttling_rate_limit": args.throttle_rate,
+                "throttling_burst_limit": args.throttle_burst,
+            },
+            access_log_settings={"destination_arn": log_group.arn, "format": json.dumps(_ACCESS_LOG)},
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(after)),
+        )
+
+    def _own_domain(self, args: ApiArgs, stage: aws.apigatewayv2.Stage) -> pulumi.Output[str]:
+        domain = aws.apigatewayv2.DomainName(
+            self._name,
+            domain_name=args.domain_name,
+            domain_name_configuration={
+                "certificate_arn": args.certificate_arn,
+                "endpoint_type": "REGIONAL",
+                "security_policy": "TLS_1_2",
+            },
+            opts=self._child,
+        )
+        aws.apigatewayv2.ApiMapping(
+            self._name, api_id=self._api.id, domain_name=domain.id, stage=stage.id, opts=self._child
+        )
+        return domain.domain_name_configuration.target_domain_name
+
+
+def curl(*, auth: str, url: str, region: str) -> str:
+    """Give a command that classifies `picture.jpg`, ready to paste into a shell.
+
+    With auth iam it takes the credentials from the usual environment variables; with jwt the token from TOKEN.
+    """
+    credentials = {
+        # Keys without a session token must not send the header: curl signs it empty, and then leaves it out. In one
+        # word, because zsh does not split it in two.
+        "iam": (
+            f"--aws-sigv4 aws:amz:{region}:execute-api "
+            '--user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" '
+            '${AWS_SESSION_TOKEN:+-H"x-amz-security-token: $AWS_SESSION_TOKEN"} '
+        ),
+        "jwt": '-H "Authorization: Bearer $TOKEN" ',
+        "none": "",
+    }[auth]
+    return (
+        f"curl {credentials}-H 'Content-Type: image/jpeg' --data-binary @picture.jpg "
+        f"'{url}/classify?label_set=moderation'"
+    )
+
+
+def _cors(origins: Sequence[str]) -> aws.apigatewayv2.ApiCorsConfigurationArgs | None:
+    if not origins:
+        return None
+    return aws.apigatewayv2.ApiCorsConfigurationArgs(
+        allow_origins=list(origins),
+        allow_methods=["GET", "POST"],
+        allow_headers=["authorization", "content-type"],
+        expose_headers=["server-timing", "x-label-cache"],
+        max_age=3600,
+    )

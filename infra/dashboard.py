@@ -1,0 +1,125 @@
+"""The dashboard: requests, latency, errors, cold starts, where labels came from, the store, and what pictures cost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from infra.environment import METRICS_NAMESPACE
+
+# Dollars, arm64, in most regions. https://aws.amazon.com/lambda/pricing/ https://aws.amazon.com/api-gateway/pricing/
+LAMBDA_PER_GB_SECOND = 0.0000133334
+LAMBDA_PER_REQUEST = 0.20e-6
+API_PER_REQUEST = 1.00e-6
+
+# What the runtime counts, in METRICS_NAMESPACE under the dimension `service`.
+RUNTIME_METRICS = (
+    "Requests",
+    "Pictures",
+    "ColdStart",
+    "LabelsFromMemory",
+    "LabelsFromStore",
+    "LabelsComputed",
+    "StoreAvailable",
+    "RequestTime",
+    "ImageTime",
+    "LabelTime",
+    "DecodeTime",
+)
+
+_PERIOD = 300
+Series = list[object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watched:
+    """What the dashboard shows; memory in MB."""
+
+    name: str
+    api_id: str
+    function_name: str
+    region: str
+    memory: int
+    has_store: bool
+
+    def api(self, metric: str, **options: object) -> Series:
+        """Give a series of the HTTP API."""
+        return ["AWS/ApiGateway", metric, "ApiId", self.api_id, options]
+
+    def function(self, metric: str, **options: object) -> Series:
+        """Give a series of the Lambda, all its versions together."""
+        return ["AWS/Lambda", metric, "FunctionName", self.function_name, options]
+
+    def runtime(self, metric: str, **options: object) -> Series:
+        """Give a series that the runtime counts."""
+        if metric not in RUNTIME_METRICS:
+            raise ValueError(f"{metric} is not among the runtime's metrics: {', '.join(RUNTIME_METRICS)}.")
+        return [METRICS_NAMESPACE, metric, "service", self.name, options]
+
+
+def dashboard_body(of: Watched) -> str:
+    """Give the dashboard's JSON: two widgets a row, twelve columns each."""
+    labels = ["LabelsFromMemory", "LabelsFromStore", "LabelsComputed"] if of.has_store else [
+        "LabelsFromMemory", "LabelsComputed",
+    ]  # fmt: skip
+    widgets = [
+        _graph("Requests and pictures", of, [of.api("Count"), of.runtime("Pictures")], stat="Sum"),
+        _graph(
+            "Latency, ms",
+            of,
+            [of.api("Latency", stat=stat, label=stat) for stat in ("p50", "p95", "p99")],
+        ),
+        _graph(
+            "Errors and throttles",
+            of,
+            [of.api("4xx"), of.api("5xx"), of.function("Errors"), of.function("Throttles")],
+            stat="Sum",
+        ),
+        _graph("Cold starts", of, [of.runtime("ColdStart")], stat="Sum"),
+        _graph("Where labels came from", of, [of.runtime(metric) for metric in labels], stat="Sum", stacked=True),
+        _graph(
+            "Where the time goes, ms",
+            of,
+            [of.runtime(metric) for metric in ("DecodeTime", "ImageTime", "LabelTime", "RequestTime")],
+            stat="p50",
+        ),
+        _graph("Dollars per 1000 pictures, without what the store costs idle", of, _cost_per_1000_pictures(of)),
+    ]
+    if of.has_store:
+        widgets.append(_graph("Store answers, share of the requests that asked", of, [of.runtime("StoreAvailable")]))
+    for number, widget in enumerate(widgets):
+        widget |= {"x": 12 * (number % 2), "y": 6 * (number // 2), "width": 12, "height": 6}
+    return json.dumps({"widgets": widgets})
+
+
+def _cost_per_1000_pictures(of: Watched) -> list[Series]:
+    # Lambda bills GB-seconds and calls, API Gateway its calls; `Duration` is in ms.
+    gb = of.memory / 1024
+    dollars = (
+        f"(duration / 1000 * {gb:.6f} * {LAMBDA_PER_GB_SECOND:.10f}"
+        f" + calls * {LAMBDA_PER_REQUEST:.8f} + requests * {API_PER_REQUEST:.8f})"
+    )
+    return [
+        [{"expression": f"IF(pictures > 0, 1000 * {dollars} / pictures)", "label": "$ per 1000", "id": "cost"}],
+        of.function("Duration", id="duration", stat="Sum", visible=False),
+        of.function("Invocations", id="calls", stat="Sum", visible=False),
+        of.api("Count", id="requests", stat="Sum", visible=False),
+        of.runtime("Pictures", id="pictures", stat="Sum", visible=False),
+    ]
+
+
+def _graph(
+    title: str, of: Watched, series: Sequence[Series], *, stat: str = "Average", stacked: bool = False
+) -> dict[str, object]:
+    properties: Mapping[str, object] = {
+        "title": title,
+        "region": of.region,
+        "metrics": list(series),
+        "stat": stat,
+        "period": _PERIOD,
+        "view": "timeSeries",
+        "stacked": stacked,
+        "yAxis": {"left": {"min": 0}},
+    }
+    return {"type": "metric", "properties": properties}

@@ -1,0 +1,44 @@
+"""The environment that the program gives the runtime: `moderator/settings.py` reads these names and no others.
+
+MODEL_DIR and LABEL_SETS_DIR are not here: where the image keeps its files is said by the Dockerfile.
+"""
+
+from __future__ import annotations
+
+import pulumi
+
+from infra.cache import LabelStore
+from infra.config import StackSettings
+
+# The metrics' names and their dimension; observability.py reads them from here.
+METRICS_NAMESPACE = "ClipVideoModerator"
+
+POWERTOOLS_VARIABLES = frozenset({"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"})
+
+
+def environment(settings: StackSettings, store: LabelStore | None) -> dict[str, pulumi.Input[str]]:
+    """Give the runtime's variables; no secret is among them, as the store's token is signed where it is used."""
+    variables: dict[str, pulumi.Input[str]] = {
+        # The service is the stack, so that two stacks of one account do not mix their metrics.
+        "POWERTOOLS_SERVICE_NAME": settings.name,
+        "POWERTOOLS_METRICS_NAMESPACE": METRICS_NAMESPACE,
+        "POWERTOOLS_LOG_LEVEL": settings.log_level,
+        "CACHE_TTL_SECONDS": str(settings.cache_ttl_days * 24 * 3600),
+        "CACHE_BUDGET_MS": str(settings.cache_budget_ms),
+        "CACHE_RETRY_SECONDS": str(settings.cache_retry_seconds),
+        "MEMORY_LABELS": str(settings.memory_labels),
+        "MAX_PIXELS": str(settings.max_pixels),
+        "MAX_BODY_BYTES": str(settings.max_body_bytes),
+        "MAX_LABELS": str(settings.max_labels),
+        "MAX_PICTURES": str(settings.max_pictures),
+        "THREADS": str(settings.threads),
+        "LOG_LABELS": str(settings.log_labels).lower(),
+    }
+    if store:
+        variables |= {
+            "CACHE_URL": store.url,
+            "CACHE_CLUSTER": "true",
+            "CACHE_IAM_USER": store.user_id,
+            "CACHE_IAM_NAME": store.cache_name,
+        }
+    return variables

@@ -1,0 +1,99 @@
+"""A private network: no internet gateway, no NAT, no public address, and one way only, from the function to the store.
+
+Lambda's logs, its image and the store's IAM tokens need no endpoint: the first two do not pass through the network, and
+the token is signed inside the function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+# 6379 writes and reads, 6380 reads only.
+# https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/set-up.html
+STORE_PORTS = (6379, 6380)
+
+# Lambda gives its network interfaces back slowly: 20 to 45 minutes after the function is gone.
+_SLOW_DELETE = pulumi.CustomTimeouts(delete="45m")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkArgs:
+    """What the network is made from; without `zone_ids` it takes the region's first two zones."""
+
+    zone_ids: Sequence[str]
+
+
+class Network(pulumi.ComponentResource):
+    """Offers `subnet_ids`, `function_group_id` and `store_group_id`."""
+
+    def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("clip:infra:Network", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        slow = pulumi.ResourceOptions(parent=self, custom_timeouts=_SLOW_DELETE)
+
+        self._vpc = aws.ec2.Vpc(
+            name,
+            cidr_block="10.0.0.0/16",
+            # The store's name is answered by the network's own resolver.
+            enable_dns_support=True,
+            enable_dns_hostnames=True,
+            opts=child,
+        )
+        # AWS makes this group with rules that let everything through; adopted without rules it lets nothing through.
+        aws.ec2.DefaultSecurityGroup(f"{name}-default", vpc_id=self._vpc.id, ingress=[], egress=[], opts=child)
+
+        self.subnet_ids = [
+            aws.ec2.Subnet(
+                f"{name}-private-{number}",
+                vpc_id=self._vpc.id,
+                cidr_block=f"10.0.{number}.0/24",
+                availability_zone_id=zone_id,
+                map_public_ip_on_launch=False,
+                opts=slow,
+            ).id
+            for number, zone_id in enumerate(_zone_ids(args.zone_ids, self))
+        ]
+
+        self.function_group_id = self._group(f"{name}-function", "The function: may call the label store", slow)
+        self.store_group_id = self._group(f"{name}-store", "The label store: may be called by the function", slow)
+        for port in STORE_PORTS:
+            aws.vpc.SecurityGroupEgressRule(
+                f"{name}-to-store-{port}",
+                security_group_id=self.function_group_id,
+                referenced_security_group_id=self.store_group_id,
+                ip_protocol="tcp",
+                from_port=port,
+                to_port=port,
+                opts=child,
+            )
+            aws.vpc.SecurityGroupIngressRule(
+                f"{name}-from-function-{port}",
+                security_group_id=self.store_group_id,
+                referenced_security_group_id=self.function_group_id,
+                ip_protocol="tcp",
+                from_port=port,
+                to_port=port,
+                opts=child,
+            )
+        self.register_outputs({})
+
+    def _group(self, name: str, description: str, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
+        # Rules are resources of their own: given here too, the two would undo each other at every `up`. The provider
+        # takes away the rule, which AWS adds to each new group, that lets everything out.
+        return aws.ec2.SecurityGroup(name, vpc_id=self._vpc.id, description=description, opts=opts).id
+
+
+def _zone_ids(chosen: Sequence[str], parent: pulumi.Resource) -> Sequence[pulumi.Input[str]]:
+    if chosen:
+        return list(chosen)
+    # Local zones and zones that the account never asked for can hold neither Lambda nor the store.
+    zones = aws.get_availability_zones_output(
+        state="available",
+        filters=[{"name": "opt-in-status", "values": ["opt-in-not-required"]}],
+        opts=pulumi.InvokeOutputOptions(parent=parent),
+    )
+    return [zones.zone_ids[0], zones.zone_ids[1]]

@@ -1,0 +1,148 @@
+"""Watching the stack: alarms that say when somebody must look, and the dashboard of `dashboard.py` to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from infra.dashboard import Watched, dashboard_body
+from infra.environment import METRICS_NAMESPACE
+
+_PERIOD_SECONDS = 300
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObservabilityArgs:
+    """What is watched, and whom an alarm tells: nobody, an e-mail address, a topic, or both."""
+
+    name: str
+    api_id: pulumi.Input[str]
+    function_name: pulumi.Input[str]
+    region: pulumi.Input[str]
+    memory: int
+    has_store: bool
+    p99_ms: int
+    email: str
+    topic_arn: str
+
+
+class Observability(pulumi.ComponentResource):
+    """Offers `dashboard_url`."""
+
+    def __init__(self, name: str, args: ObservabilityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("clip:infra:Observability", name, None, opts)
+        self._child = pulumi.ResourceOptions(parent=self)
+        self._name = name
+        self._topics = self._make_topics(args)
+
+        body = pulumi.Output.all(api=args.api_id, function=args.function_name, region=args.region).apply(
+            lambda known: dashboard_body(
+                Watched(
+                    name=args.name,
+                    api_id=known["api"],
+                    function_name=known["function"],
+                    region=known["region"],
+                    memory=args.memory,
+                    has_store=args.has_store,
+                )
+            )
+        )
+        dashboard = aws.cloudwatch.Dashboard(name, dashboard_name=args.name, dashboard_body=body, opts=self._child)
+        self.dashboard_url = pulumi.Output.format(
+            "https://{0}.console.aws.amazon.com/cloudwatch/home?region={0}#dashboards/dashboard/{1}",
+            args.region,
+            dashboard.dashboard_name,
+        )
+        for alarm in _alarms(args):
+            self._raise(alarm, args.name)
+        self.register_outputs({})
+
+    def _make_topics(self, args: ObservabilityArgs) -> list[pulumi.Input[str]]:
+        topics: list[pulumi.Input[str]] = [args.topic_arn] if args.topic_arn else []
+        if args.email:
+            # Not encrypted with AWS' own key for SNS: CloudWatch may not use that one, and its alarms would be lost.
+            topic = aws.sns.Topic(self._name, opts=self._child)
+            aws.sns.TopicSubscription(
+                self._name, topic=topic.arn, protocol="email", endpoint=args.email, opts=self._child
+            )
+            topics.append(topic.arn)
+        return topics
+
+    def _raise(self, alarm: _Alarm, prefix: str) -> None:
+        aws.cloudwatch.MetricAlarm(
+            f"{self._name}-{alarm.kind}",
+            # Alarms stand in one list with those of the account's other stacks.
+            name=f"{prefix}-{alarm.kind}",
+            alarm_description=alarm.meaning,
+            namespace=alarm.namespace,
+            metric_name=alarm.metric,
+            dimensions=alarm.dimensions,
+            statistic=None if alarm.statistic.startswith("p") else alarm.statistic,
+            extended_statistic=alarm.statistic if alarm.statistic.startswith("p") else None,
+            comparison_operator=alarm.comparison,
+            threshold=alarm.threshold,
+            period=_PERIOD_SECONDS,
+            evaluation_periods=alarm.periods,
+            # Nobody calling is not a fault.
+            treat_missing_data="notBreaching",
+            alarm_actions=self._topics,
+            ok_actions=self._topics,
+            opts=self._child,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Alarm:
+    kind: str
+    meaning: str
+    namespace: str
+    metric: str
+    dimensions: dict[str, pulumi.Input[str]]
+    statistic: str = "Sum"
+    comparison: str = "GreaterThanThreshold"
+    threshold: float = 0
+    periods: int = 1
+
+
+def _alarms(args: ObservabilityArgs) -> Iterator[_Alarm]:
+    of_function: dict[str, pulumi.Input[str]] = {"FunctionName": args.function_name}
+    yield _Alarm(
+        kind="errors",
+        meaning="Requests that ended in a bug or a timeout",
+        namespace="AWS/Lambda",
+        metric="Errors",
+        dimensions=of_function,
+    )
+    yield _Alarm(
+        kind="throttles",
+        meaning="Calls that Lambda turned away: the account, or the reservation, has too few instances",
+        namespace="AWS/Lambda",
+        metric="Throttles",
+        dimensions=of_function,
+    )
+    yield _Alarm(
+        kind="p99",
+        meaning=f"One request in a hundred took over {args.p99_ms} ms, for 15 minutes",
+        namespace="AWS/ApiGateway",
+        metric="Latency",
+        dimensions={"ApiId": args.api_id},
+        statistic="p99",
+        threshold=args.p99_ms,
+        periods=3,
+    )
+    if args.has_store:
+        # Requests are answered without it, only slower: so half of the asks must fail, for 15 minutes.
+        yield _Alarm(
+            kind="store-down",
+            meaning="The label store does not answer: labels are computed anew",
+            namespace=METRICS_NAMESPACE,
+            metric="StoreAvailable",
+            dimensions={"service": args.name},
+            statistic="Average",
+            comparison="LessThanThreshold",
+            threshold=0.5,
+            periods=3,
+        )

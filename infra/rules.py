@@ -1,0 +1,138 @@
+"""What a stack's settings may be: each rule is a sentence that names the key, its value and what would be right."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from infra.config import StackSettings
+
+# The export's own list is model_build/source.py; a test holds the two equal.
+SUPPORTED_MODELS = (
+    "demo",
+    "ViT-B-32-quickgelu",
+    "ViT-B-32",
+    "ViT-B-16",
+    "ViT-L-14",
+    "RN50",
+    "convnext_base_w",
+    "MobileCLIP-S1",
+)
+
+# https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
+_RETENTION_DAYS = (
+    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
+)  # fmt: skip
+
+_CHOICES: dict[str, tuple[object, ...]] = {
+    "model": SUPPORTED_MODELS,
+    "precision": ("auto", "fp32", "int8"),
+    "logLevel": ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
+    "logRetentionDays": _RETENTION_DAYS,
+    "cache": ("serverless", "none"),
+    "auth": ("iam", "jwt", "none"),
+}
+
+# Least, most, and why there is a most.
+_RANGES: dict[str, tuple[float, float, str]] = {
+    "memory": (512, 10240, "Lambda's own limits, in MB"),
+    "timeout": (1, 29, "API Gateway gives up after 30 seconds"),
+    "provisionedConcurrency": (0, 1000, "0 means none"),
+    "reservedConcurrency": (0, 1000, "0 means none"),
+    "cacheMaxGb": (1, 5000, "ElastiCache Serverless' own limits, in GB"),
+    "cacheMaxEcpuPerSecond": (1000, 15_000_000, "ElastiCache Serverless' own limits"),
+    "cacheTtlDays": (1, 3650, "a store evicts only what has a time to live"),
+    "cacheBudgetMs": (1, 10_000, "a request must not spend its time waiting for the store"),
+    "cacheRetrySeconds": (0.1, 3600, "in seconds"),
+    "memoryLabels": (1, 1_000_000, "1,000,000 embeddings of 512 numbers are 2 GB"),
+    "maxPixels": (1, 500_000_000, "500 million pixels are 1.5 GB in memory"),
+    "maxBodyBytes": (1024, 6_291_456, "Lambda takes 6 MB"),
+    "maxLabels": (1, 10_000, "a request must end in time"),
+    "maxPictures": (1, 64, "a request must end in time"),
+    "throttleRate": (1, 10_000, "API Gateway's own limit for an account, a second"),
+    "throttleBurst": (1, 5_000, "API Gateway's own limit for an account"),
+    "alarmP99Ms": (1, 30_000, "API Gateway gives up after 30 seconds"),
+}
+
+
+def first_complaint(settings: StackSettings, label_sets: frozenset[str]) -> str | None:
+    """Answer what is wrong with the settings, in one sentence, or None.
+
+    `label_sets` are the names of the label sets that exist.
+    """
+    return next(_complaints(settings, label_sets), None)
+
+
+def _complaints(settings: StackSettings, label_sets: frozenset[str]) -> Iterator[str]:
+    yield from _of_one_value(settings)
+    yield from _of_names(settings, label_sets)
+    yield from _of_pairs(settings)
+
+
+def _of_one_value(settings: StackSettings) -> Iterator[str]:
+    for key, choices in _CHOICES.items():
+        value = getattr(settings, _field(key))
+        if value not in choices:
+            yield f"{key} is {value!r}: it must be one of {', '.join(map(str, choices))}."
+    for key, (least, most, why) in _RANGES.items():
+        value = getattr(settings, _field(key))
+        if not least <= value <= most:
+            yield f"{key} is {value}: it must be between {least:,} and {most:,} ({why})."
+
+
+def _of_names(settings: StackSettings, label_sets: frozenset[str]) -> Iterator[str]:
+    if not re.fullmatch(r"[a-z](?!.*--)[a-z0-9-]{0,38}[a-z0-9]", settings.name):
+        yield (
+            f"The stack's name makes {settings.name!r}: project and stack must be letters, digits and single hyphens, "
+            "40 characters in all, as ElastiCache allows no other name."
+        )
+    for name in settings.label_sets:
+        if name not in label_sets:
+            known = ", ".join(sorted(label_sets)) or "none yet"
+            yield f"labelSets has {name!r}: it must be the name of a file in lambda_src/label_sets ({known})."
+    if settings.zone_ids and not (2 <= len(set(settings.zone_ids)) == len(settings.zone_ids) <= 3):
+        yield f"zoneIds is {list(settings.zone_ids)}: it must be two or three different zones, or empty."
+    if settings.rewarm_schedule and not re.fullmatch(r"(rate|cron)\([^()]+\)", settings.rewarm_schedule):
+        yield f"rewarmSchedule is {settings.rewarm_schedule!r}: it must be like rate(7 days) or cron(0 6 * * ? *)."
+    for origin in settings.cors_origins:
+        if not re.fullmatch(r"\*|https?://[^/*\s]+", origin):
+            yield f"corsOrigins has {origin!r}: it must be an origin like https://example.org, without a path."
+    if settings.alarm_email and not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", settings.alarm_email):
+        yield f"alarmEmail is {settings.alarm_email!r}: it must be an e-mail address."
+    if settings.alarm_topic_arn and not re.fullmatch(r"arn:[\w-]+:sns:[\w-]+:\d{12}:\S+", settings.alarm_topic_arn):
+        yield f"alarmTopicArn is {settings.alarm_topic_arn!r}: it must be the ARN of an SNS topic."
+    if settings.certificate_arn and not re.fullmatch(
+        r"arn:[\w-]+:acm:[\w-]+:\d{12}:certificate/\S+", settings.certificate_arn
+    ):
+        yield f"certificateArn is {settings.certificate_arn!r}: it must be the ARN of an ACM certificate."
+
+
+def _of_pairs(settings: StackSettings) -> Iterator[str]:
+    if settings.auth == "jwt":
+        if not settings.jwt_issuer.startswith("https://"):
+            yield f"jwtIssuer is {settings.jwt_issuer!r}: with auth jwt it must be the https:// URL of the issuer."
+        if not settings.jwt_audience:
+            yield "jwtAudience is []: with auth jwt it must name at least one audience."
+    elif settings.jwt_issuer or settings.jwt_audience:
+        yield f"auth is {settings.auth!r}: it must be jwt when jwtIssuer or jwtAudience is set, or they are ignored."
+    if settings.snap_start and settings.provisioned_concurrency:
+        yield (
+            f"snapStart is true and provisionedConcurrency is {settings.provisioned_concurrency}: "
+            "Lambda allows one or the other, so one must be off."
+        )
+    if 0 < settings.reserved_concurrency < settings.provisioned_concurrency:
+        yield (
+            f"provisionedConcurrency is {settings.provisioned_concurrency}: "
+            f"it must be at most reservedConcurrency, which is {settings.reserved_concurrency}."
+        )
+    if bool(settings.domain_name) != bool(settings.certificate_arn):
+        yield (
+            f"domainName is {settings.domain_name!r} and certificateArn is {settings.certificate_arn!r}: "
+            "they go together, so both must be set or neither."
+        )
+
+
+def _field(key: str) -> str:
+    return re.sub(r"[A-Z]", lambda match: f"_{match[0].lower()}", key)

@@ -1,0 +1,207 @@
+"""Runs the whole program against a recording mock: what each resource was asked for, as dictionaries."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import runpy
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pulumi
+import yaml
+from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mocks, set_mocks
+from pulumi.runtime.settings import SETTINGS, set_root_resource
+from pulumi.runtime.stack import Stack, run_pulumi_func
+
+from infra.config import ROOT
+
+PROJECT = "clip-video-moderator"
+ACCOUNT = "111122223333"
+REGION = "eu-central-1"
+
+Inputs = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resource:
+    """One resource, as the program asked for it."""
+
+    type: str
+    name: str
+    inputs: Inputs
+    # What it waits for, by the end of the URN: `aws:lambda/function:Function::clip`.
+    waits_for: frozenset[str]
+    delete_timeout: str
+    retained_on_delete: bool
+
+    @property
+    def key(self) -> str:
+        return f"{self.type}::{self.name}"
+
+
+@dataclass
+class Recorded:
+    """All that one run of the program asked for, in order, and what it exports."""
+
+    resources: list[Resource] = field(default_factory=list)
+    exports: dict[str, Any] = field(default_factory=dict)
+
+    def all(self, type_: str) -> list[Resource]:
+        return [resource for resource in self.resources if resource.type == type_]
+
+    def one(self, type_: str, name: str | None = None) -> Resource:
+        found = [resource for resource in self.all(type_) if name in (None, resource.name)]
+        assert len(found) == 1, f"{type_} {name or ''}: {[resource.name for resource in found]}"
+        return found[0]
+
+    def inputs(self, type_: str, name: str | None = None) -> Inputs:
+        return self.one(type_, name).inputs
+
+    def statements(self) -> list[Inputs]:
+        """Every statement of every role's policies."""
+        policies = [json.loads(policy.inputs["policy"]) for policy in self.all("aws:iam/rolePolicy:RolePolicy")]
+        return [statement for policy in policies for statement in policy["Statement"]]
+
+
+class _Cloud(Mocks):
+    """Answers as AWS would, as far as the program looks at the answer."""
+
+    def __init__(self, health: str) -> None:
+        self._health = health
+
+    def call(self, args: MockCallArgs) -> dict[str, Any]:  # type: ignore[override]  # MockMonitor takes it alone too
+        match args.token:
+            case "aws:index/getRegion:getRegion":
+                return {"region": REGION, "id": REGION}
+            case "aws:index/getAvailabilityZones:getAvailabilityZones":
+                return {"zoneIds": ["euc1-az2", "euc1-az3", "euc1-az1"], "names": ["a", "b", "c"]}
+            case "aws:ecr/getAuthorizationToken:getAuthorizationToken":
+                return {"userName": "AWS", "password": "a-short-lived-token"}
+        raise AssertionError(f"unexpected call of {args.token}")
+
+    def new_resource(self, args: MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        service, kind = args.typ.split(":")[1].split("/")[0], args.typ.split(":")[-1]
+        arn = f"arn:aws:{service}:{REGION}:{ACCOUNT}:{kind}/{args.name}"
+        return f"{args.name}-id", {"arn": arn, "name": f"{args.name}-name", **args.inputs, **self._answer(args)}
+
+    def _answer(self, args: MockResourceArgs) -> dict[str, Any]:
+        match args.typ.split(":")[-1]:
+            case "Repository":
+                return {"repositoryUrl": f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/clip", "registryId": ACCOUNT}
+            case "Image":
+                return {"digest": f"sha256:{'0' * 64}", "ref": f"clip:tag@sha256:{'0' * 64}"}
+            case "Function":
+                return {"version": "7"}
+            case "ServerlessCache":
+                return {"endpoints": [{"address": "clip.serverless.cache.amazonaws.com", "port": 6379}]}
+            case "Invocation":
+                is_warm_up = "warm" in json.loads(args.inputs["input"])
+                return {"result": '{"labels":9,"stored":7,"computed":2,"ms":41.0}' if is_warm_up else self._health}
+            case "Alias":
+                return {"invokeArn": "invoke-arn-of-live"}
+            case "Api":
+                return {
+                    "apiEndpoint": "https://api.example.amazonaws.com",
+                    "executionArn": f"arn:aws:execute-api:{REGION}:{ACCOUNT}:api",
+                }
+            case "DomainName":
+                domain = {**args.inputs["domainNameConfiguration"], "targetDomainName": "target.amazonaws.com"}
+                return {"domainNameConfiguration": domain}
+        return {}
+
+
+class _Monitor(MockMonitor):
+    """Records what the mocks are not told: what a resource waits for and how it is deleted."""
+
+    def __init__(self, mocks: Mocks, recorded: Recorded) -> None:
+        super().__init__(mocks)
+        self._recorded = recorded
+
+    def RegisterResource(self, request: Any) -> Any:  # noqa: N802  # the engine's own name
+        with _loop_of_this_thread():
+            answer = super().RegisterResource(request)  # type: ignore[no-untyped-call]
+        if ":" in request.type and not request.type.startswith(("pulumi:", "clip:")):
+            self._recorded.resources.append(
+                Resource(
+                    type=request.type,
+                    name=request.name,
+                    inputs=pulumi.runtime.rpc.deserialize_properties(request.object),
+                    waits_for=frozenset(
+                        "::".join((urn.split("::")[2].split("$")[-1], urn.split("::")[3]))
+                        for urn in request.dependencies
+                    ),
+                    delete_timeout=request.customTimeouts.delete,
+                    retained_on_delete=request.retainOnDelete,
+                )
+            )
+        return answer
+
+    def Invoke(self, request: Any) -> Any:  # noqa: N802  # the engine's own name
+        with _loop_of_this_thread():
+            return super().Invoke(request)  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _loop_of_this_thread() -> Iterator[None]:
+    """Give the worker thread an event loop and close it; the mock monitor would leave its own open."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        yield
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
+def _end(loop: asyncio.AbstractEventLoop) -> None:
+    """Let nothing of a program that failed half-way reach into the next one."""
+    loop.set_exception_handler(lambda *_: None)
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+    loop.run_until_complete(loop.shutdown_default_executor())
+    asyncio.set_event_loop(None)
+    loop.close()
+
+
+def defaults() -> dict[str, object]:
+    """Every setting's default, from Pulumi.yaml."""
+    project = yaml.safe_load((ROOT / "Pulumi.yaml").read_text(encoding="utf-8"))
+    return {key: setting["default"] for key, setting in project["config"].items()}
+
+
+def run_program(
+    settings: Mapping[str, object] | None = None, *, stack: str = "dev", health: str = '{"statusCode": 200}'
+) -> Recorded:
+    """Run `__main__.py` as the engine would, with Pulumi.yaml's defaults and `settings` over them."""
+    recorded = Recorded()
+    values = {**defaults(), **(settings or {})}
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    SETTINGS.outputs.clear()
+    set_root_resource(None)  # type: ignore[arg-type]  # each run has a stack of its own
+    mocks = _Cloud(health)
+    set_mocks(mocks, project=PROJECT, stack=stack, preview=False, monitor=_Monitor(mocks, recorded))
+    pulumi.runtime.set_all_config(
+        {f"{PROJECT}:{key}": value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
+    )
+
+    def program() -> None:
+        runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
+
+    async def whole() -> None:
+        await run_pulumi_func(program)
+        root = pulumi.runtime.get_root_resource()
+        assert isinstance(root, Stack)
+        for name, value in root.outputs.items():
+            recorded.exports[name] = await pulumi.Output.from_input(value).future()
+
+    try:
+        loop.run_until_complete(whole())
+    finally:
+        _end(loop)
+    return recorded

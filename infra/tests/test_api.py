@@ -1,0 +1,177 @@
+"""Nobody gets in unasked, nobody gets in too often, and the command to try it is right."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from infra.api import ROUTES, curl
+from infra.tests.program import Inputs, Recorded, run_program
+
+ROUTE = "aws:apigatewayv2/route:Route"
+CONTRACT = {"POST /classify", "POST /", "GET /health", "GET /label-sets", "GET /openapi.json", "GET /docs"}
+
+
+def test_the_routes_are_the_contracts(every: Recorded) -> None:
+    assert {route.inputs["routeKey"] for route in every.all(ROUTE)} == CONTRACT == set(ROUTES)
+    assert {route.inputs["target"] for route in every.all(ROUTE)} == {"integrations/clip-id"}
+
+
+@pytest.mark.parametrize("configuration", ["defaults", "no cache", "SnapStart"])
+def test_routes_ask_for_signed_requests_by_default(run: Callable[[str], Recorded], configuration: str) -> None:
+    stack = run(configuration)
+    assert {route.inputs["authorizationType"] for route in stack.all(ROUTE)} == {"AWS_IAM"}
+
+
+@pytest.mark.parametrize("configuration", ["jwt", "everything"])
+def test_with_jwt_every_route_asks_for_the_issuers_token(run: Callable[[str], Recorded], configuration: str) -> None:
+    stack = run(configuration)
+    authorizer = stack.inputs("aws:apigatewayv2/authorizer:Authorizer")
+    assert authorizer["authorizerType"] == "JWT"
+    assert authorizer["identitySources"] == ["$request.header.Authorization"]
+    assert authorizer["jwtConfiguration"] == {"issuer": "https://issuer.example.org", "audiences": ["clip"]}
+    for route in stack.all(ROUTE):
+        assert (route.inputs["authorizationType"], route.inputs["authorizerId"]) == ("JWT", "clip-id")
+
+
+def test_the_api_is_open_only_when_asked_for(every: Recorded, run: Callable[[str], Recorded]) -> None:
+    is_open = "NONE" in {route.inputs["authorizationType"] for route in every.all(ROUTE)}
+    assert is_open == (every is run("open with CORS"))
+
+
+def test_both_throttles_are_set(every: Recorded) -> None:
+    """One alone makes the other 0, and every call is answered 429."""
+    limits = every.inputs("aws:apigatewayv2/stage:Stage")["defaultRouteSettings"]
+    assert limits == {"throttlingRateLimit": 50, "throttlingBurstLimit": 100}
+
+
+def test_web_pages_may_call_only_when_their_origin_is_named(every: Recorded, run: Callable[[str], Recorded]) -> None:
+    cors: Inputs = every.inputs("aws:apigatewayv2/api:Api").get("corsConfiguration", {})
+    if every in (run("open with CORS"), run("everything")):
+        assert cors["allowOrigins"] == ["https://example.org"]
+        assert cors["allowMethods"] == ["GET", "POST"]
+    else:
+        assert not cors
+
+
+def test_every_call_is_logged_without_what_was_asked(every: Recorded) -> None:
+    log = every.inputs("aws:apigatewayv2/stage:Stage")["accessLogSettings"]
+    assert log["destinationArn"].endswith("LogGroup/clip-access")
+    assert {"requestId", "status", "ip", "ms"} <= json.loads(log["format"]).keys()
+    assert not re.search(r"querystring|requestOverride|\$context\.path", log["format"])
+
+
+def test_this_api_alone_may_call_the_function(every: Recorded) -> None:
+    permission = every.inputs("aws:lambda/permission:Permission")
+    assert permission["principal"] == "apigateway.amazonaws.com"
+    assert permission["sourceArn"] == "arn:aws:execute-api:eu-central-1:111122223333:api/*/*"
+
+
+def test_a_domain_of_ones_own_is_optional_and_speaks_tls_1_2(every: Recorded, run: Callable[[str], Recorded]) -> None:
+    domains = every.all("aws:apigatewayv2/domainName:DomainName")
+    if every is not run("everything"):
+        assert not domains
+        assert every.exports["url"] == "https://api.example.amazonaws.com"
+        assert every.exports["domainTarget"] is None
+        return
+    configuration = domains[0].inputs["domainNameConfiguration"]
+    assert configuration["securityPolicy"] == "TLS_1_2"
+    assert configuration["certificateArn"] == "arn:aws:acm:eu-central-1:111122223333:certificate/1"
+    assert every.inputs("aws:apigatewayv2/apiMapping:ApiMapping")["domainName"] == "clip-id"
+    assert every.exports["url"] == "https://clip.example.org"
+    assert every.exports["domainTarget"] == "target.amazonaws.com"
+
+
+@pytest.mark.parametrize(("auth", "sign_in"), [("iam", "--aws-sigv4"), ("jwt", "Bearer $TOKEN"), ("none", None)])
+def test_the_exported_command_signs_in_as_the_api_asks(auth: str, sign_in: str | None) -> None:
+    command = curl(auth=auth, url="https://api.example", region="eu-central-1")
+    assert ("sigv4" in command, "Bearer" in command) == (auth == "iam", auth == "jwt")
+    assert sign_in is None or sign_in in command
+
+
+def test_the_stack_exports_the_command_with_its_own_url(defaults: Recorded) -> None:
+    assert defaults.exports["curl"] == curl(auth="iam", url="https://api.example.amazonaws.com", region="eu-central-1")
+
+
+@pytest.mark.parametrize("session_token", ["IQoJb3JpZ2lu/EXAMPLE+token==", ""])
+def test_the_exported_command_is_signed_as_botocore_signs(tmp_path: Path, gateway: Gateway, session_token: str) -> None:
+    """Runs the command as a shell would, and computes the signature of what arrived anew."""
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    (tmp_path / "picture.jpg").write_bytes(bytes(range(256)) * 300)
+    keys = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "wJalr/EXAMPLE+KEY", "PATH": "/usr/bin:/bin"}
+    command = curl(auth="iam", url=gateway.url, region="eu-central-1")
+    subprocess.run(
+        ["sh", "-c", f"{command} --silent --show-error --fail"],
+        cwd=tmp_path,
+        env={**keys, "AWS_SESSION_TOKEN": session_token},
+        check=True,
+        capture_output=True,
+    )
+    assert gateway.body == (tmp_path / "picture.jpg").read_bytes()
+    assert gateway.headers["content-type"] == "image/jpeg"
+    authorization = gateway.headers["authorization"]
+    signed = re.search(r"SignedHeaders=([^,]+)", authorization)
+    assert signed
+    assert ("x-amz-security-token" in signed[1]) == bool(session_token)
+
+    request = AWSRequest(method="POST", url=f"{gateway.url}{gateway.path}", data=gateway.body)
+    for name in signed[1].split(";"):
+        request.headers[name] = gateway.headers[name]
+    request.context["timestamp"] = gateway.headers["x-amz-date"]
+    signer = SigV4Auth(
+        Credentials("AKIDEXAMPLE", "wJalr/EXAMPLE+KEY", session_token or None), "execute-api", "eu-central-1"
+    )
+    to_sign = signer.string_to_sign(request, signer.canonical_request(request))
+    assert authorization.endswith(f"Signature={signer.signature(to_sign, request)}")
+
+
+class Gateway:
+    """Keeps the one request that it is sent."""
+
+    def __init__(self) -> None:
+        gateway = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                gateway.path = self.path
+                gateway.headers = {name.lower(): value for name, value in self.headers.items()}
+                gateway.body = self.rfile.read(int(self.headers["Content-Length"]))
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Keep the test's output quiet."""
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        self.path = ""
+        self.headers: dict[str, str] = {}
+        self.body = b""
+
+
+@pytest.fixture
+def gateway() -> Iterator[Gateway]:
+    found = Gateway()
+    thread = threading.Thread(target=found.server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield found
+    found.server.shutdown()
+    thread.join()
+    found.server.server_close()
+
+
+def test_throttles_are_settings() -> None:
+    stage = run_program({"throttleRate": 5, "throttleBurst": 7}).inputs("aws:apigatewayv2/stage:Stage")
+    assert stage["defaultRouteSettings"] == {"throttlingRateLimit": 5, "throttlingBurstLimit": 7}

@@ -1,0 +1,93 @@
+"""Nothing in the network can be reached from outside, and the function reaches nothing but the store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from infra.tests.program import Recorded
+
+
+def test_no_address_is_public(every: Recorded) -> None:
+    assert not every.all("aws:ec2/eip:Eip")
+    for subnet in every.all("aws:ec2/subnet:Subnet"):
+        assert subnet.inputs["mapPublicIpOnLaunch"] is False
+        assert "ipv6CidrBlock" not in subnet.inputs
+
+
+def test_no_way_leads_to_the_internet(every: Recorded) -> None:
+    kinds = {resource.type for resource in every.resources}
+    ways_out = {"InternetGateway", "NatGateway", "EgressOnlyInternetGateway", "Route", "VpcPeeringConnection"}
+    assert not [kind for kind in kinds if kind.startswith("aws:ec2/") and kind.split(":")[-1] in ways_out]
+
+
+def test_no_rule_names_an_address_only_groups(every: Recorded) -> None:
+    text = json.dumps([resource.inputs for resource in every.resources])
+    assert "0.0.0.0/0" not in text
+    assert "::/0" not in text
+    for kind in (
+        "securityGroupIngressRule:SecurityGroupIngressRule",
+        "securityGroupEgressRule:SecurityGroupEgressRule",
+    ):
+        for rule in every.all(f"aws:vpc/{kind}"):
+            assert rule.inputs["referencedSecurityGroupId"]
+            assert not {"cidrIpv4", "cidrIpv6", "prefixListId"} & rule.inputs.keys()
+
+
+def test_the_function_may_call_the_store_on_its_two_ports_and_nothing_else_is_allowed(defaults: Recorded) -> None:
+    def allowed(kind: str) -> set[tuple[str, str, str, float, float]]:
+        return {
+            (
+                rule.inputs["securityGroupId"],
+                rule.inputs["referencedSecurityGroupId"],
+                rule.inputs["ipProtocol"],
+                rule.inputs["fromPort"],
+                rule.inputs["toPort"],
+            )
+            for rule in defaults.all(kind)
+        }
+
+    out = allowed("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule")
+    into = allowed("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule")
+    assert out == {("clip-function-id", "clip-store-id", "tcp", port, port) for port in (6379, 6380)}
+    assert into == {("clip-store-id", "clip-function-id", "tcp", port, port) for port in (6379, 6380)}
+    assert defaults.inputs("aws:lambda/function:Function")["vpcConfig"]["securityGroupIds"] == ["clip-function-id"]
+    cache = defaults.inputs("aws:elasticache/serverlessCache:ServerlessCache")
+    assert cache["securityGroupIds"] == ["clip-store-id"]
+
+
+def test_groups_have_no_rules_of_their_own_beside_the_rules_that_are_resources(defaults: Recorded) -> None:
+    """Both at once would undo each other at every `up`."""
+    for group in defaults.all("aws:ec2/securityGroup:SecurityGroup"):
+        assert not {"ingress", "egress"} & group.inputs.keys()
+
+
+def test_the_default_group_lets_nothing_through(defaults: Recorded) -> None:
+    group = defaults.inputs("aws:ec2/defaultSecurityGroup:DefaultSecurityGroup")
+    assert (group["ingress"], group["egress"], group["vpcId"]) == ([], [], "clip-id")
+
+
+def test_subnets_lie_in_different_zones_two_or_more(run: Callable[[str], Recorded]) -> None:
+    for configuration, expected in {
+        "defaults": ["euc1-az2", "euc1-az3"],
+        "everything": ["euc1-az1", "euc1-az2", "euc1-az3"],
+    }.items():
+        subnets = sorted(run(configuration).all("aws:ec2/subnet:Subnet"), key=lambda subnet: subnet.name)
+        assert [subnet.inputs["availabilityZoneId"] for subnet in subnets] == expected
+        assert len({subnet.inputs["cidrBlock"] for subnet in subnets}) == len(expected)
+        used = run(configuration).inputs("aws:lambda/function:Function")["vpcConfig"]["subnetIds"]
+        assert used == [f"{subnet.name}-id" for subnet in subnets]
+
+
+def test_destroying_waits_for_lambdas_network_interfaces(defaults: Recorded) -> None:
+    slow = [*defaults.all("aws:ec2/subnet:Subnet"), *defaults.all("aws:ec2/securityGroup:SecurityGroup")]
+    assert len(slow) == 4
+    assert {resource.delete_timeout for resource in slow} == {"45m"}
+    assert defaults.inputs("aws:lambda/function:Function")["replaceSecurityGroupsOnDestroy"] is True
+
+
+def test_without_a_cache_there_is_no_network_at_all(run: Callable[[str], Recorded]) -> None:
+    stack = run("no cache")
+    assert not [r.key for r in stack.resources if r.type.startswith(("aws:ec2/", "aws:vpc/", "aws:elasticache/"))]
+    assert "vpcConfig" not in stack.inputs("aws:lambda/function:Function")
+    assert "replaceSecurityGroupsOnDestroy" not in stack.inputs("aws:lambda/function:Function")

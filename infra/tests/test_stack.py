@@ -1,0 +1,125 @@
+"""What holds for the stack as a whole: its settings, its tags, its names."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import fields
+from importlib import import_module
+from typing import Any
+
+import pulumi_aws
+import pytest
+import yaml
+from pulumi import CustomResource
+
+from infra.api import ROUTES, curl
+from infra.config import ROOT, StackSettings, camel
+from infra.tests.program import Recorded, defaults, run_program
+
+TAGS = {"Project": "clip-video-moderator", "Stack": "dev", "ManagedBy": "pulumi"}
+
+
+def aws_class(type_: str) -> Any:
+    """Find the provider's class of a resource type such as `aws:ec2/vpc:Vpc`."""
+    _, module, name = type_.split(":")
+    module = module.split("/")[0]
+    package = import_module(f"{pulumi_aws.__name__}.{'lambda_' if module == 'lambda' else module}")
+    return getattr(package, name)
+
+
+def test_everything_that_aws_can_tag_is_tagged(every: Recorded) -> None:
+    taggable = [
+        resource
+        for resource in every.resources
+        if resource.type.startswith("aws:")
+        and "tags" in inspect.signature(aws_class(resource.type)._internal_init).parameters
+    ]
+    assert len(taggable) >= 5
+    untagged = [resource.key for resource in taggable if resource.inputs.get("tags") != TAGS]
+    assert untagged == []
+
+
+def test_the_rest_of_the_resources_cannot_be_tagged(every: Recorded) -> None:
+    """So that the test above cannot pass because it looks at too few."""
+    rest = {resource.type.split(":")[-1] for resource in every.resources if "tags" not in resource.inputs}
+    assert rest <= {
+        "Alias",
+        "ApiMapping",
+        "Authorizer",
+        "Dashboard",
+        "Image",
+        "Integration",
+        "Invocation",
+        "LifecyclePolicy",
+        "Permission",
+        "ProvisionedConcurrencyConfig",
+        "RolePolicy",
+        "Route",
+        "Schedule",
+        "TopicSubscription",
+    }
+
+
+def test_nothing_is_protected_because_nothing_here_is_a_users_data(every: Recorded) -> None:
+    assert issubclass(aws_class("aws:ec2/vpc:Vpc"), CustomResource)
+    kept = [resource.key for resource in every.resources if resource.retained_on_delete]
+    assert kept == ["docker-build:index:Image::clip"], "its repository takes the images along"
+    assert not [group.key for group in every.all("aws:cloudwatch/logGroup:LogGroup") if group.inputs.get("skipDestroy")]
+
+
+def test_two_stacks_of_one_account_share_no_name(run: Callable[[str], Recorded]) -> None:
+    def names(recorded: Recorded) -> set[tuple[str, str]]:
+        # What AWS wants to be unique in an account; `live` and `$default` lie inside something that is.
+        keys = ("name", "userId", "userGroupId", "dashboardName")
+        inside = ("Alias", "Stage")
+        return {
+            (resource.type, resource.inputs[key])
+            for resource in recorded.resources
+            for key in keys
+            if key in resource.inputs and not resource.type.endswith(inside)
+        }
+
+    assert not names(run("defaults")) & names(run_program({}, stack="prod"))
+
+
+def test_a_plain_up_needs_no_setting() -> None:
+    """Each setting has a type, a default and a description, and a list says what it is a list of."""
+    config = yaml.safe_load((ROOT / "Pulumi.yaml").read_text(encoding="utf-8"))["config"]
+    kinds = {"string": str, "integer": int, "number": (int, float), "boolean": bool, "array": list}
+    for key, setting in config.items():
+        assert isinstance(setting["default"], kinds[setting["type"]]), key  # type: ignore[arg-type]
+        assert setting["description"].endswith("."), key
+        assert (setting.get("items") == {"type": "string"}) == (setting["type"] == "array"), key
+
+
+def test_every_setting_of_the_project_is_read_and_every_one_read_is_described() -> None:
+    assert set(defaults()) == {camel(field.name) for field in fields(StackSettings) if field.name != "name"}
+
+
+@pytest.mark.parametrize("stack", ["dev", "prod", "team-a-2"])
+def test_the_whole_program_runs_in_every_stack(stack: str) -> None:
+    recorded = run_program({}, stack=stack)
+    assert recorded.exports["functionName"] == f"clip-video-moderator-{stack}"
+    assert recorded.exports.keys() == {
+        "url",
+        "curl",
+        "domainTarget",
+        "functionName",
+        "functionVersion",
+        "imageDigest",
+        "cacheEndpoint",
+        "warmedUp",
+        "dashboardUrl",
+    }
+
+
+def test_the_readme_part_names_the_programs_routes_settings_and_command() -> None:
+    text = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    assert all(f"`{route}`" in text for route in ROUTES)
+    set_there = set(re.findall(r"pulumi config set (?:--path ')?(\w+)(?!\w*:)", text))
+    assert set_there <= set(defaults()), "a setting that does not exist"
+    one_line = re.sub(r"\s*\\\n\s*", " ", text)
+    command = curl(auth="iam", url="URL", region="eu-central-1")
+    assert command.replace("'URL/classify?label_set=moderation'", "") in one_line

@@ -1,0 +1,85 @@
+"""The local server as a process of its own, so that it can be frozen, measured and listened to."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import LAMBDA_SRC, Service, free_port
+
+
+@dataclass(frozen=True)
+class ServerProcess:
+    """A running `python -m moderator.server`."""
+
+    process: subprocess.Popen[bytes]
+    service: Service
+    log_file: Path
+
+    @property
+    def log(self) -> str:
+        """All that it has written, on either stream."""
+        return self.log_file.read_text()
+
+    def signal(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    @property
+    def resident_bytes(self) -> int:
+        return self._status("VmRSS")
+
+    @property
+    def peak_bytes(self) -> int:
+        """The most that was ever resident since `forget_peak`."""
+        return self._status("VmHWM")
+
+    def forget_peak(self) -> None:
+        # https://man7.org/linux/man-pages/man5/proc_pid_clear_refs.5.html: 5 resets the peak to what is resident now.
+        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
+
+    @property
+    def open_files(self) -> int:
+        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+
+    def _status(self, field: str) -> int:
+        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith(f"{field}:"):
+                return int(line.split()[1]) * 1024
+        raise AssertionError(f"no {field}")
+
+
+@contextmanager
+def server_process(folder: Path, environment: Mapping[str, str]) -> Iterator[ServerProcess]:
+    """Start the server with these settings and wait until it answers."""
+    port = free_port()
+    log_file = folder / f"server-{port}.log"
+    with (
+        log_file.open("wb") as log,
+        subprocess.Popen(
+            [sys.executable, "-m", "moderator.server", "--port", str(port)],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"PYTHONPATH": str(LAMBDA_SRC), "PYTHONUNBUFFERED": "1"} | dict(environment),
+        ) as process,
+    ):
+        running = ServerProcess(process, Service(port), log_file)
+        try:
+            for _ in range(600):
+                assert process.poll() is None, running.log
+                try:
+                    running.service.get("/label-sets")
+                except OSError:
+                    time.sleep(0.05)
+                else:
+                    break
+            else:
+                raise AssertionError(f"the server did not start: {running.log}")
+            yield running
+        finally:
+            process.kill()

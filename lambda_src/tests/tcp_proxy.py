@@ -1,0 +1,66 @@
+"""A proxy between the service and its store that can be slow, or let something happen in the middle of a request."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+
+class TcpProxy:
+    """Passes bytes on, as `delay`, `trickle` and `on_request` say at that moment."""
+
+    def __init__(self, upstream_port: int) -> None:
+        self._upstream_port = upstream_port
+        # Seconds that every answer is held back.
+        self.delay = 0.0
+        # Answers go out one byte at a time, so that no single wait is ever long.
+        self.trickle = False
+        # Called instead of passing the next request on.
+        self.on_request: Callable[[], None] | None = None
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with client:
+            try:
+                upstream = socket.create_connection(("127.0.0.1", self._upstream_port))
+            except OSError:
+                return
+            with upstream:
+                threading.Thread(target=self._answers, args=(upstream, client), daemon=True).start()
+                with contextlib.suppress(OSError):
+                    while data := client.recv(65536):
+                        if self.on_request is not None:
+                            self.on_request()
+                            return
+                        upstream.sendall(data)
+
+    def _answers(self, upstream: socket.socket, client: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := upstream.recv(65536):
+                time.sleep(self.delay)
+                if self.trickle:
+                    for byte in data:
+                        client.sendall(bytes([byte]))
+                        time.sleep(0.05)
+                else:
+                    client.sendall(data)
+        with contextlib.suppress(OSError):
+            client.shutdown(socket.SHUT_RDWR)
