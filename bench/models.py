@@ -20,8 +20,10 @@ def exported(precision: str) -> Path:
         print(f"Exporting {NAME} with random weights as {precision}: once, it is kept in {folder}.", flush=True)
         shutil.rmtree(folder, ignore_errors=True)
         subprocess.run(
-            f"{sys.executable} -m model_build.export --model {NAME} --pretrained none --precision {precision}".split()
-            + ["--out", str(folder)],
+            [
+                *(sys.executable, "-m", "model_build.export", "--model", NAME, "--pretrained", "none"),
+                *("--out", str(folder), "--precision", precision),
+            ],
             check=True,
         )
         stamp.write_text(exporter)

@@ -13,6 +13,7 @@ from model_build.agreement import LABELS as VARIED_LABELS
 from model_build.agreement import real_pictures, resized_pixels
 from model_build.demo_pictures import BACKGROUNDS, COLOURS, SHAPES, draw, label
 from model_build.source import ExportError, Source
+from moderator.classifier import softmax
 
 LabelSets = Sequence[NDArray[np.intp]]  # of each set, its labels' places
 
@@ -43,16 +44,26 @@ def label_sets(label_count: int) -> LabelSets:
     return [rng.choice(label_count, _LABELS_A_SET, replace=False) for _ in range(_SETS)]
 
 
-def top_1_agreement(exact: NDArray[np.float32], approximate: NDArray[np.float32], sets: LabelSets) -> float:
-    """How often both find the same label the most probable.
+def top_1_losses(
+    exact: NDArray[np.float32], approximate: NDArray[np.float32], sets: LabelSets, logit_scale: float
+) -> NDArray[np.float64]:
+    """By how much the label that `approximate` finds most probable falls behind the truly most probable one.
 
     Args:
         exact: cosines (pictures, labels).
         approximate: the same of another form of the model.
         sets: the labels are only ever compared within a set.
+        logit_scale: what the model multiplies cosines by.
+
+    Returns:
+        The difference of their `exact` probabilities, (sets, pictures); 0 where both find the same label.
     """
-    same = [exact[:, chosen].argmax(axis=1) == approximate[:, chosen].argmax(axis=1) for chosen in sets]
-    return float(np.mean(same))
+    losses = []
+    for chosen in sets:
+        probabilities = softmax(np.float32(logit_scale) * exact[:, chosen])
+        found = approximate[:, chosen].argmax(axis=1)[:, np.newaxis]
+        losses.append(probabilities.max(axis=1) - np.take_along_axis(probabilities, found, axis=1)[:, 0])
+    return np.array(losses)
 
 
 def picture_batches(source: Source, folder: Path | None) -> list[NDArray[np.uint8]]:

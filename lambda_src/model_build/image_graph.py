@@ -13,9 +13,9 @@ from model_build.residual_blocks import ResidualBlocks, can_be_rewritten
 
 
 def image_tower(model: Any) -> nn.Module:
-    """The tower of `model` in the form that runs fastest.
+    """The tower of `model` that runs fastest: uint8 (pictures, height, width, 3) to float32 (pictures, dim).
 
-    It takes uint8 (pictures, height, width, 3) and gives float32 (pictures, dim). A picture travels as bytes, a quarter of its floats; normalisation and unit length are inside.
+    A picture travels as bytes, a quarter of its floats; normalisation and unit length are inside.
     """
     visual = model.visual
     plain = (

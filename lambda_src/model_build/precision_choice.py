@@ -11,7 +11,7 @@ import numpy as np
 from model_build import calibration as calibrate
 from model_build.manifest import TOKENIZER
 from model_build.onnx_files import Towers
-from model_build.precision import BOUNDS, Choice, Feed, Judge, choose, embed, within_bounds
+from model_build.precision import BOUNDS, Choice, Feed, Judge, choose, embed
 from model_build.products import Form
 from model_build.source import ExportError, Source
 from moderator.tokenizer import Tokenizer
@@ -46,6 +46,7 @@ def choose_precision(
     """
     labels = calibrate.labels()
     sets = calibrate.label_sets(len(labels))
+    scale = float(source.model.logit_scale.exp())
     image_feeds: list[Feed] = [{"pixels": batch} for batch in calibrate.picture_batches(source, pictures)]
     tokenizer = Tokenizer(folder / TOKENIZER, source.context_length, label_template)
     text_feeds = _text_feeds(tokenizer.encode(labels), towers)
@@ -53,12 +54,14 @@ def choose_precision(
     return Choices(
         image=choose(
             towers.image,
-            Judge(feeds=image_feeds, others=labels_embedded, label_sets=sets, embeds_pictures=True),
+            Judge(feeds=image_feeds, others=labels_embedded, logit_scale=scale, label_sets=sets, embeds_pictures=True),
             forms=_IMAGE_FORMS,
         ),
         text=choose(
             towers.text,
-            Judge(feeds=text_feeds, others=pictures_embedded, label_sets=sets, embeds_pictures=False),
+            Judge(
+                feeds=text_feeds, others=pictures_embedded, logit_scale=scale, label_sets=sets, embeds_pictures=False
+            ),
             forms=_TEXT_FORMS,
         ),
     )
@@ -71,9 +74,9 @@ def refuse_choice(choices: Choices, precision: str) -> None:
         ExportError: a tower is out of bounds, or `int8` was asked for and a product could not have it.
     """
     for tower, choice in (("image", choices.image), ("text", choices.text)):
-        if not within_bounds(choice.fidelity):
+        if not BOUNDS.hold(choice.fidelity):
             raise ExportError(f"The {tower} tower is out of bounds in every form: {choice.fidelity}; wanted {BOUNDS}.")
-        if precision == "int8" and not within_bounds(choice.fastest):
+        if precision == "int8" and not BOUNDS.hold(choice.fastest):
             raise ExportError(
                 f"With 8 bits everywhere the {tower} tower is out of bounds: {choice.fastest}; wanted {BOUNDS}. "
                 "Use PRECISION=auto, which keeps the layers that need it in a finer form."
@@ -98,7 +101,7 @@ def table(choices: Choices) -> str:
         for name, fidelity in (("as chosen", choice.fidelity), ("all in the fastest form", choice.fastest)):
             lines.append(
                 f"  {name:23} mean cosine {fidelity.mean_cosine:.5f}, worst {fidelity.worst_cosine:.5f}, "
-                f"top-1 agreement {fidelity.top_1_agreement:.2%}"
+                f"top-1 agreement {fidelity.top_1_agreement:.2%} (identical {fidelity.top_1_identical:.2%})"
             )
     return "\n".join(lines)
 

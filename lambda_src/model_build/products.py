@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -167,12 +168,14 @@ def _drop_unused(model: ModelProto) -> None:
 
 
 def _layer_names(model: ModelProto) -> dict[str, str]:
-    """A readable name for each product: that of the bias added to it where there is one, else of its output."""
+    """A readable name for each product: that of the bias added to it where it has its own, else of its output."""
     biases = {tensor.name for tensor in model.graph.initializer if len(tensor.dims) == 1}
+    # Equal biases are stored once, under one name: random weights have many, all zero.
+    uses = Counter(name for node in model.graph.node for name in node.input)
     names = {node.output[0]: node.output[0] for node in model.graph.node}
     for node in model.graph.node:
         if node.op_type == "Add":
             for one, other in (node.input, reversed(list(node.input))):
-                if other in biases and one in names:
+                if other in biases and uses[other] == 1 and one in names:
                     names[one] = other.removesuffix(".bias")
     return names
