@@ -15,9 +15,10 @@ CACHE_URL ?=
 MODEL      ?= ViT-B-32-quickgelu
 PRETRAINED ?= openai
 OUT        ?= models/vit-b-32
-PRECISION  ?= fp32
+PRECISION  ?= auto
+CALIBRATION ?=
 
-.PHONY: help run test check model demo-model lock format clean
+.PHONY: help run test check bench model demo-model lock format clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -29,6 +30,9 @@ run: $(VENV)/.runtime ## Serve on http://127.0.0.1:8080 (PORT=, MODEL_DIR=, CACH
 test: $(VENV)/.dev redis ## Run every test
 	$(BIN)/python -m pytest -q
 
+bench: $(VENV)/.dev redis ## Measure everything: a table for people, build/bench.json for programs
+	$(BIN)/python -W ignore -m bench
+
 check: $(VENV)/.dev ## Formatting, lint, strict types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -38,8 +42,9 @@ format: $(VENV)/.dev ## Format the code and mend what lint can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-model: $(VENV)/.dev ## Export a model (MODEL=, PRETRAINED=tag|path|none, OUT=, PRECISION=)
-	$(BIN)/python -m model_build.export --model $(MODEL) --pretrained $(PRETRAINED) --out $(OUT) --precision $(PRECISION)
+model: $(VENV)/.dev ## Export a model (MODEL=, PRETRAINED=tag|path|none, OUT=, PRECISION=auto|fp32|int8, CALIBRATION=DIR)
+	$(BIN)/python -m model_build.export --model $(MODEL) --pretrained $(PRETRAINED) --out $(OUT) --precision $(PRECISION) \
+	  $(if $(CALIBRATION),--calibration $(CALIBRATION))
 
 demo-model: $(VENV)/.dev ## Train the demo model again from nothing
 	$(BIN)/python -m model_build.demo --out lambda_src/demo_model

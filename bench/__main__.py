@@ -39,6 +39,7 @@ def main() -> None:
         return
     for precision in ("fp32", "auto"):
         models.exported(precision)
+    models.plain_image_tower()
     models.checkpoint()
     result: dict[str, Any] = {"machine": _machine()}
     for threads in (1, 2):

@@ -30,6 +30,22 @@ def exported(precision: str) -> Path:
     return folder
 
 
+def plain_image_tower() -> Path:
+    """The image tower as the exporter of torch writes open_clip's own, in float32: none of our rewriting."""
+    path = FOLDER / "plain.onnx"
+    if not path.is_file():
+        import onnx
+
+        from model_build.image_graph import ImageTower
+        from model_build.onnx_files import image_graph
+        from model_build.source import load
+
+        source = load(NAME, "none")
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        onnx.save(image_graph(source, ImageTower(source.model.visual)), path)
+    return path
+
+
 def checkpoint() -> Path:
     """The same weights as a checkpoint of open_clip's, for what loads the model as the predecessor does."""
     path = FOLDER / "weights.pt"

@@ -36,7 +36,7 @@ def measure(threads: int) -> dict[str, float]:
 
     replaced = OpenClip(threads)
     body = json.dumps({"image_data": base64.b64encode(thumbnail).decode(), "labels": LABELS})
-    plain, tower = _session(fp32 / "image.onnx", threads), _session(auto / "image.onnx", threads)
+    plain, tower = _session(models.plain_image_tower(), threads), _session(auto / "image.onnx", threads)
 
     # The service writes its metrics to standard output, as it does in the Lambda; here that is not the table's place.
     with running_store() as url, Path(os.devnull).open("w") as sink, contextlib.redirect_stdout(sink):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from model_build.agreement import LIMITS, as_json, measure, refuse_disagreement
+from model_build.image_graph import image_tower
 from model_build.libraries import open_clip
 from model_build.manifest import (
     FORMAT,
@@ -61,7 +62,7 @@ def export(
         # 2. The towers, in float32, held against where they came from.
         text_tower = TextTower(source.model)
         towers = Towers(
-            image=optimised(image_graph(source)),
+            image=optimised(image_graph(source, image_tower(source.model))),
             text=optimised(text_graph(source, text_tower)),
         )
         save(towers, folder)

@@ -14,7 +14,6 @@ import torch
 from onnx import ModelProto, TensorProto
 from torch import Tensor, nn
 
-from model_build.image_graph import image_tower
 from model_build.manifest import IMAGE, TEXT
 from model_build.source import Source
 from model_build.text_graph import TextTower
@@ -31,12 +30,12 @@ class Towers:
     text: ModelProto
 
 
-def image_graph(source: Source) -> ModelProto:
+def image_graph(source: Source, tower: nn.Module) -> ModelProto:
     """The image tower: `pixels` uint8 (pictures, height, width, 3) -> `embeddings` float32 (pictures, dim)."""
     height, width = source.image_size
     # Two pictures: the exporter takes a size of one for a constant.
     pixels = torch.zeros(2, height, width, 3, dtype=torch.uint8)
-    return _exported(image_tower(source.model), pixels, "pixels", {0: "pictures"})
+    return _exported(tower, pixels, "pixels", {0: "pictures"})
 
 
 def text_graph(source: Source, tower: TextTower) -> ModelProto:

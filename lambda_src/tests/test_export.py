@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 import socket
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -20,6 +19,7 @@ import torch
 from model_build import export as export_module
 from model_build.agreement import LIMITS, Agreement, refuse_disagreement
 from model_build.export import export, main
+from model_build.image_graph import ImageTower
 from model_build.libraries import open_clip
 from model_build.manifest import replaced_folder
 from model_build.onnx_files import halve_token_table
@@ -208,7 +208,7 @@ def test_an_export_that_fails_leaves_the_old_model_as_it_was(
     def fail(*_: object) -> NoReturn:
         raise OSError("no space left")
 
-    monkeypatch.setattr(export_module, "write_text_tower", fail)
+    monkeypatch.setattr(export_module, "save", fail)
     with pytest.raises(OSError, match="no space left"):
         export(tiny, tmp_path / "model")
     assert {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()} == before
@@ -225,14 +225,13 @@ def test_a_model_that_is_being_replaced_has_no_manifest_until_it_is_whole(tmp_pa
 
 def test_a_wrong_graph_is_noticed(tiny: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Channels mixed up inside the graph: the export must not call that a model."""
-    write: Callable[..., None] = export_module.write_image_tower  # type: ignore[attr-defined]
 
-    def mixed_up(tower: Any, *rest: Any) -> None:
-        with torch.no_grad():
-            tower.offset.copy_(tower.offset.flip(0) + 0.5)
-        write(tower, *rest)
+    def mixed_up(model: Any) -> ImageTower:
+        tower = ImageTower(model.visual)
+        tower.offset.copy_(tower.offset.flip(0) + 0.5)
+        return tower
 
-    monkeypatch.setattr(export_module, "write_image_tower", mixed_up)
+    monkeypatch.setattr(export_module, "image_tower", mixed_up)
     with pytest.raises(ExportError, match="image tower disagrees"):
         export(tiny, tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
