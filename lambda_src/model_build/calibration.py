@@ -88,7 +88,10 @@ def _own_pictures(folder: Path) -> Iterator[Image.Image]:
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp"):
             found = True
-            yield Image.open(path).convert("RGB")
+            try:
+                yield Image.open(path).convert("RGB")
+            except OSError as error:
+                raise ExportError(f"The calibration picture {path} cannot be read: {error}.") from error
     if not found:
         raise ExportError(f"The calibration folder {folder} has no .jpg, .png or .webp pictures.")
 

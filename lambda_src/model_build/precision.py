@@ -2,13 +2,13 @@
 
 Eight bits run several times faster than float32, but trained towers have channels that are far larger than the
 others, and a tensor's one scale then leaves the others no digits. Which layers suffer differs from model to model, so
-nothing is assumed: every product starts in its fastest form, and as long as the tower is out of `BOUNDS`, the products
-that lose most move to the next form.
+nothing is assumed: each product's error is measured in each form, each takes the fastest form that stays under one
+limit for all of them, and that limit is the largest which keeps the tower within `BOUNDS`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -22,6 +22,8 @@ from model_build.products import Form, Product, find_products, possible_forms, r
 
 Embeddings = NDArray[np.float32]  # (items, dim), unit length
 Feed = Mapping[str, NDArray[Any]]
+Allowed = Mapping[str, Sequence[Form]]  # of each product, the fastest first and `fp32` last
+Errors = Mapping[str, Mapping[Form, float]]  # of each product in each form but `fp32`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,14 +80,16 @@ class Choice:
     model: ModelProto
     layers: Sequence[Layer]
     fidelity: Fidelity
-    # What the tower would lose were every product in its fastest form.
+    # What the tower would lose were every product in its fastest form, and were every one in int8.
     fastest: Fidelity
+    naive_int8: Fidelity
 
     def as_json(self) -> dict[str, Any]:
         """The manifest's form."""
         return {
             "fidelity": asdict(self.fidelity),
             "all_in_the_fastest_form": asdict(self.fastest),
+            "naive_int8": asdict(self.naive_int8),
             "layers": [
                 {
                     "layer": layer.name,
@@ -147,12 +151,11 @@ def choose(model: ModelProto, judge: Judge, *, forms: Sequence[Form]) -> Choice:
             measured[key] = (candidate, judge.fidelity(reference, embed(candidate, judge.feeds)))
         return measured[key]
 
-    chosen = {node: options[0] for node, options in allowed.items()}
-    fastest = measure(chosen)[1]
-    for form in forms[:-1]:
-        if BOUNDS.hold(measure(chosen)[1]):
-            break
-        chosen = _move_the_worst(chosen, form, allowed, errors, measure)
+    naive_int8 = measure(dict.fromkeys(allowed, "int8"))[1]
+    fastest = measure(_within(float("inf"), allowed, errors))[1]
+    chosen = _within(
+        _largest_limit(errors, lambda limit: BOUNDS.hold(measure(_within(limit, allowed, errors))[1])), allowed, errors
+    )
     candidate, fidelity = measure(chosen)
     layers = [
         Layer(
@@ -164,7 +167,7 @@ def choose(model: ModelProto, judge: Judge, *, forms: Sequence[Form]) -> Choice:
         )
         for product in products
     ]
-    return Choice(model=candidate, layers=layers, fidelity=fidelity, fastest=fastest)
+    return Choice(model=candidate, layers=layers, fidelity=fidelity, fastest=fastest, naive_int8=naive_int8)
 
 
 def embed(model: ModelProto, feeds: Sequence[Feed]) -> Embeddings:
@@ -173,35 +176,24 @@ def embed(model: ModelProto, feeds: Sequence[Feed]) -> Embeddings:
     return np.concatenate([session.run(["embeddings"], dict(feed))[0] for feed in feeds])
 
 
-def _move_the_worst(
-    chosen: Mapping[str, Form],
-    form: Form,
-    allowed: Mapping[str, Sequence[Form]],
-    errors: Mapping[str, Mapping[Form, float]],
-    measure: Any,
-) -> dict[str, Form]:
-    """Move as few products as needed from `form` to the form after it: those that lose most in `form`.
+def _within(limit: float, allowed: Allowed, errors: Errors) -> dict[str, Form]:
+    """Give each product the fastest form whose own error is at most `limit`; float32 has none."""
+    return {
+        node: next(form for form in options if form == "fp32" or errors[node][form] <= limit)
+        for node, options in allowed.items()
+    }
 
-    That one fewer would not do is found by bisection, which takes the tower's error to fall with each that moves.
-    """
-    worst = sorted(
-        (node for node, now in chosen.items() if now == form and now != "fp32"),
-        key=lambda node: errors[node][form],
-        reverse=True,
-    )
 
-    def moved(count: int) -> dict[str, Form]:
-        result = dict(chosen)
-        for node in worst[:count]:
-            options = allowed[node]
-            result[node] = options[options.index(form) + 1]
-        return result
-
-    low, high = 0, len(worst)  # `low` is known not to do; `high` is not known to, but is the most there is
+def _largest_limit(errors: Errors, holds: Callable[[float], bool]) -> float:
+    """Find by bisection the largest error to allow a product: a tower's error grows with its products'."""
+    limits = sorted({0.0, *(error for forms in errors.values() for error in forms.values() if np.isfinite(error))})
+    if holds(limits[-1]):
+        return limits[-1]
+    low, high = 0, len(limits) - 1  # all in float32 holds whatever else does not
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if BOUNDS.hold(measure(moved(middle))[1]) else (middle, high)
-    return moved(high)
+        low, high = (middle, high) if holds(limits[middle]) else (low, middle)
+    return limits[low]
 
 
 def _layer_errors(

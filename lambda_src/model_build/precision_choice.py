@@ -98,7 +98,11 @@ def table(choices: Choices) -> str:
         for layer in choice.layers:
             errors = "  ".join(f"{form} {error:.4f}" for form, error in layer.errors.items())
             lines.append(f"  {layer.name[-40:]:40} {layer.rows:>6}x{layer.columns:<5}  {layer.form:6} {errors}")
-        for name, fidelity in (("as chosen", choice.fidelity), ("all in the fastest form", choice.fastest)):
+        for name, fidelity in (
+            ("as chosen", choice.fidelity),
+            ("all in the fastest form", choice.fastest),
+            ("int8 everywhere", choice.naive_int8),
+        ):
             lines.append(
                 f"  {name:23} mean cosine {fidelity.mean_cosine:.5f}, worst {fidelity.worst_cosine:.5f}, "
                 f"top-1 agreement {fidelity.top_1_agreement:.2%} (identical {fidelity.top_1_identical:.2%})"

@@ -113,7 +113,7 @@ def _scale_while_decoding(image: Image.Image, to: Preprocessing) -> None:
     """Have a far larger JPEG decoded at a half, a quarter or an eighth of its size.
 
     The decoder then leaves out the frequencies that scaling down would average away, and most of the work: a
-    12-megapixel picture is decoded several times faster (`make bench`), and an answer changes by less than 0.01 (tested).
+    12-megapixel picture is decoded several times faster (`make bench`). An answer changes by less than 0.01 (tested).
     """
     if isinstance(image, JpegImagePlugin.JpegImageFile):
         edge = math.ceil(_DECODER_MARGIN * max(to.width, to.height))
