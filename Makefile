@@ -17,7 +17,8 @@ SECONDS   ?= 60
 MODEL      ?= ViT-B-32-quickgelu
 PRETRAINED ?= openai
 OUT        ?= models/vit-b-32
-PRECISION  ?= fp32
+PRECISION  ?= auto
+CALIBRATION ?=
 # Of `make image-tree`
 ARGS       ?=
 
@@ -35,6 +36,9 @@ run: $(VENV)/.runtime ## Serve on http://127.0.0.1:8080 (PORT=, MODEL_DIR=, CACH
 
 test: $(VENV)/.dev redis ## Run every test
 	$(BIN)/python -m pytest -q
+
+bench: $(VENV)/.dev redis ## Measure everything: a table for people, build/bench.json for programs
+	$(BIN)/python -W ignore -m bench
 
 check: $(VENV)/.dev ## Formatting, lint, strict types
 	$(BIN)/ruff format --check .
@@ -56,8 +60,9 @@ reliability: $(VENV)/.dev redis ## Run the reliability tests and write docs/reli
 	RELIABILITY_JSON=build/reliability.json $(BIN)/python -m pytest -q $(RELIABILITY_TESTS)
 	$(BIN)/python -m tools.reliability
 
-model: $(VENV)/.dev ## Export a model (MODEL=, PRETRAINED=tag|path|none, OUT=, PRECISION=)
-	$(BIN)/python -m model_build.export --model $(MODEL) --pretrained $(PRETRAINED) --out $(OUT) --precision $(PRECISION)
+model: $(VENV)/.dev ## Export a model (MODEL=, PRETRAINED=tag|path|none, OUT=, PRECISION=auto|fp32|int8, CALIBRATION=DIR)
+	$(BIN)/python -m model_build.export --model $(MODEL) --pretrained $(PRETRAINED) --out $(OUT) --precision $(PRECISION) \
+	  $(if $(CALIBRATION),--calibration $(CALIBRATION))
 
 demo-model: $(VENV)/.dev ## Train the demo model again from nothing
 	$(BIN)/python -m model_build.demo --out lambda_src/demo_model

@@ -74,12 +74,17 @@ class Limits:
     probability_difference: float
 
 
-LIMITS = {"fp32": Limits(cosine=0.99999, probability_difference=1e-4)}
+LIMITS = {
+    "fp32": Limits(cosine=0.99999, probability_difference=1e-4),
+    # What precision.py holds each tower to; a probability follows from both, and is recorded.
+    "auto": Limits(cosine=0.98, probability_difference=1.0),
+    "int8": Limits(cosine=0.98, probability_difference=1.0),
+}
 
 
 def measure(source: Source, folder: Path, label_template: str) -> Agreement:
     """Run both over the same pictures and labels; needs no network."""
-    real = list(_real_pictures())
+    real = list(real_pictures())
     pictures = [*real, *_drawn_pictures()]
     theirs = _open_clip_embeddings(source, pictures, label_template)
     ours = _written_embeddings(source, folder, pictures, label_template)
@@ -127,8 +132,8 @@ def resized_pixels(source: Source, picture: Image.Image) -> NDArray[np.uint8]:
     return np.asarray(picture)
 
 
-def _real_pictures() -> Iterator[Image.Image]:
-    # Only where scikit-image is installed; an export does not need it.
+def real_pictures() -> Iterator[Image.Image]:
+    """Photographs and scans, where scikit-image is installed: an export does not need it."""
     found = importlib.util.find_spec("skimage")
     if found is None or found.origin is None:
         return

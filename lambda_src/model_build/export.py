@@ -13,27 +13,41 @@ from pathlib import Path
 from typing import Any
 
 from model_build.agreement import LIMITS, as_json, measure, refuse_disagreement
-from model_build.image_graph import ImageTower
+from model_build.image_graph import image_tower
 from model_build.libraries import open_clip
 from model_build.manifest import (
     FORMAT,
-    IMAGE,
-    TEXT,
     TOKENIZER,
     described_files,
     fingerprint,
     replaced_folder,
     write_manifest,
 )
-from model_build.onnx_files import write_image_tower, write_text_tower
+from model_build.onnx_files import Towers, image_graph, save, text_graph
+from model_build.optimise import optimised
+from model_build.precision_choice import choose_precision, forms_of, refuse_choice, table
 from model_build.source import ExportError, Source, add_config, load
 from model_build.text_graph import TextTower
 from model_build.tokenizer_file import tokenizer_json
 from moderator.tokenizer import END, START
 
 
-def export(source: Source, out: Path, *, precision: str = "fp32", label_template: str = "{}") -> dict[str, Any]:
+def export(
+    source: Source,
+    out: Path,
+    *,
+    precision: str = "fp32",
+    label_template: str = "{}",
+    calibration: Path | None = None,
+) -> dict[str, Any]:
     """Write the model folder `out` and answer its manifest.
+
+    Args:
+        source: the model.
+        out: the folder; it need not exist.
+        precision: one of `LIMITS`.
+        label_template: wraps every label; `{}` is where it goes.
+        calibration: a folder of pictures to measure the precision on, instead of those that are at hand.
 
     Raises:
         ExportError: the precision or the template cannot be used, or the written model disagrees with open_clip; `out`
@@ -45,21 +59,38 @@ def export(source: Source, out: Path, *, precision: str = "fp32", label_template
         tokenizer = tokenizer_json(open_clip.SimpleTokenizer(context_length=source.context_length))
         (folder / TOKENIZER).write_text(tokenizer, encoding="utf-8")
 
-        # 2. The towers, in float32.
+        # 2. The towers, in float32, held against where they came from.
         text_tower = TextTower(source.model)
-        write_image_tower(ImageTower(source.model), source.image_size, folder / IMAGE)
-        write_text_tower(text_tower, source.context_length, folder / TEXT)
-
-        # 3. What was written, held against where it came from.
+        towers = Towers(
+            image=optimised(image_graph(source, image_tower(source.model))),
+            text=optimised(text_graph(source, text_tower)),
+        )
+        save(towers, folder)
         agreement = measure(source, folder, label_template)
-        refuse_disagreement(agreement, LIMITS[precision])
+        refuse_disagreement(agreement, LIMITS["fp32"])
+
+        # 3. The towers as fast as they may be, held against the same.
+        choices = None
+        if precision != "fp32":
+            choices = choose_precision(source, towers, folder, label_template, calibration)
+            refuse_choice(choices, precision)
+            print(table(choices), flush=True)
+            save(Towers(image=optimised(choices.image.model), text=optimised(choices.text.model)), folder)
+            agreement = measure(source, folder, label_template)
+            refuse_disagreement(agreement, LIMITS[precision])
 
         # 4. The manifest, last.
         manifest = {
             "format": FORMAT,
             "name": source.name,
             "pretrained": source.pretrained,
-            "fingerprint": fingerprint(source, precision=precision, tokenizer=tokenizer, label_template=label_template),
+            "fingerprint": fingerprint(
+                source,
+                precision=precision,
+                forms=forms_of(choices),
+                tokenizer=tokenizer,
+                label_template=label_template,
+            ),
             "embedding_size": text_tower.embedding_size,
             "context_length": source.context_length,
             "causal_text": text_tower.causal,
@@ -72,6 +103,8 @@ def export(source: Source, out: Path, *, precision: str = "fp32", label_template
             "files": described_files(folder),
             "agreement": as_json(agreement),
         }
+        if choices is not None:
+            manifest["layers"] = {"image": choices.image.as_json(), "text": choices.text.as_json()}
         write_manifest(manifest, folder)
     return manifest
 
@@ -99,7 +132,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         refuse_options(options.precision, options.label_template)
         name = add_config(options.config) if options.config else options.model
         source = load(name, options.pretrained)
-        manifest = export(source, options.out, precision=options.precision, label_template=options.label_template)
+        manifest = export(
+            source,
+            options.out,
+            precision=options.precision,
+            label_template=options.label_template,
+            calibration=options.calibration,
+        )
     except ExportError as error:
         print(f"model_build.export: {error}", file=sys.stderr)
         return 2
@@ -127,7 +166,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     model.add_argument("--config", type=Path, help="the JSON configuration of a model that open_clip does not have")
     parser.add_argument("--pretrained", required=True, help="a tag of open_clip's, a checkpoint's path, or \"none\"")
     parser.add_argument("--out", type=Path, required=True, help="the folder to write")
-    parser.add_argument("--precision", default="fp32", help="of the written towers (default: fp32)")
+    parser.add_argument("--precision", default="auto", help="auto (default), fp32 or int8")
+    parser.add_argument("--calibration", type=Path, help="a folder of pictures to measure the precision on")
     parser.add_argument("--label-template", default="{}", help='wraps every label, such as "a photo of {}"')
     return parser.parse_args(arguments)
 

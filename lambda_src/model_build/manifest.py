@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ FORMAT = 1
 IMAGE, TEXT, TOKENIZER, MANIFEST = "image.onnx", "text.onnx", "tokenizer.json", "manifest.json"
 
 
-def fingerprint(source: Source, *, precision: str, tokenizer: str, label_template: str) -> str:
+def fingerprint(source: Source, *, precision: str, forms: Sequence[str], tokenizer: str, label_template: str) -> str:
     """16 hex digits that change with anything that could change an embedding."""
     digest = hashlib.sha256()
     facts = {
@@ -25,6 +25,7 @@ def fingerprint(source: Source, *, precision: str, tokenizer: str, label_templat
         "name": source.name,
         "preprocessing": source.model.visual.preprocess_cfg,
         "precision": precision,
+        "forms": list(forms),
         "label_template": label_template,
     }
     digest.update(json.dumps(facts, sort_keys=True).encode())

@@ -1,9 +1,10 @@
-"""Writes the two towers as ONNX files in float32, each one file whole."""
+"""Turns the two towers into ONNX graphs in float32, and graphs into files."""
 
 from __future__ import annotations
 
 import logging
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,31 +14,49 @@ import torch
 from onnx import ModelProto, TensorProto
 from torch import Tensor, nn
 
-from model_build.image_graph import ImageTower
+from model_build.manifest import IMAGE, TEXT
+from model_build.source import Source
 from model_build.text_graph import TextTower
 
 # The newest that both the exporter writes and every ONNX Runtime since 1.14 reads.
 _OPSET = 18
 
 
-def write_image_tower(tower: ImageTower, image_size: tuple[int, int], path: Path) -> None:
-    """Write image.onnx: `pixels` uint8 (pictures, height, width, 3) -> `embeddings` float32 (pictures, dim)."""
-    height, width = image_size
+@dataclass(frozen=True, kw_only=True)
+class Towers:
+    """Both towers as graphs."""
+
+    image: ModelProto
+    text: ModelProto
+
+
+def image_graph(source: Source, tower: nn.Module) -> ModelProto:
+    """The image tower: `pixels` uint8 (pictures, height, width, 3) -> `embeddings` float32 (pictures, dim)."""
+    height, width = source.image_size
     # Two pictures: the exporter takes a size of one for a constant.
     pixels = torch.zeros(2, height, width, 3, dtype=torch.uint8)
-    onnx.save(_exported(tower, pixels, "pixels", {0: "pictures"}), path)
+    return _exported(tower, pixels, "pixels", {0: "pictures"})
 
 
-def write_text_tower(tower: TextTower, context_length: int, path: Path) -> None:
-    """Write text.onnx: `tokens` int64 (labels, length) -> `embeddings` float32 (labels, dim)."""
+def text_graph(source: Source, tower: TextTower) -> ModelProto:
+    """The text tower: `tokens` int64 (labels, length) -> `embeddings` float32 (labels, dim)."""
+    length = source.context_length
     dynamic = {0: "labels"}
     if tower.causal:
         dynamic[1] = "length"
-    tokens = torch.zeros(2, min(9, context_length) if tower.causal else context_length, dtype=torch.int64)
+        length = min(9, length)
+    tokens = torch.zeros(2, length, dtype=torch.int64)
     tokens[:, -1] = 49407
-    model = _exported(tower, tokens, "tokens", dynamic)
-    halve_token_table(model)
-    onnx.save(model, path)
+    return _exported(tower, tokens, "tokens", dynamic)
+
+
+def save(towers: Towers, folder: Path) -> None:
+    """Write image.onnx and text.onnx, each one file whole."""
+    onnx.save(towers.image, folder / IMAGE)
+    text = ModelProto()
+    text.CopyFrom(towers.text)
+    halve_token_table(text)
+    onnx.save(text, folder / TEXT)
 
 
 def _exported(tower: nn.Module, example: Tensor, name: str, dynamic: dict[int, str]) -> ModelProto:

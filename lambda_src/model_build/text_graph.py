@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model_build.libraries import open_clip
+from model_build.residual_blocks import ResidualBlocks, can_be_rewritten
 
 
 class TextTower(nn.Module):
@@ -32,6 +33,8 @@ class TextTower(nn.Module):
         self.register_buffer("attn_mask", parts.attn_mask, persistent=False)
         self.pool_type = parts.text_pool_type if hasattr(parts, "text_pool_type") else parts.pool_type
         self.eos_id = parts.text_eos_id if hasattr(parts, "text_eos_id") else parts.eos_id
+        rewritten = self.pool_type in ("argmax", "eos") and can_be_rewritten(self.transformer)
+        self.blocks = ResidualBlocks(self.transformer) if rewritten else None
 
     @property
     def causal(self) -> bool:
@@ -52,12 +55,22 @@ class TextTower(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Embed `tokens`, int64 (labels, length), as unit vectors, float32 (labels, dim)."""
         length = tokens.shape[1]
-        mask = None if self.attn_mask is None else self.attn_mask[:length, :length]
         hidden = self.token_embedding(tokens) + self.positional_embedding[:length]
-        hidden = self.ln_final(self.transformer(hidden, attn_mask=mask))
-        pooled = open_clip.transformer.text_global_pool(hidden, tokens, self.pool_type, eos_token_id=self.eos_id)
+        if self.blocks is not None:
+            pooled = self.ln_final(self.blocks(hidden, self._end(tokens), causal=self.causal))
+        else:
+            mask = None if self.attn_mask is None else self.attn_mask[:length, :length]
+            hidden = self.ln_final(self.transformer(hidden, attn_mask=mask))
+            pooled = open_clip.transformer.text_global_pool(hidden, tokens, self.pool_type, eos_token_id=self.eos_id)
         if isinstance(self.text_projection, nn.Linear):
             pooled = self.text_projection(pooled)
         elif self.text_projection is not None:
             pooled = pooled @ self.text_projection
         return functional.normalize(pooled, dim=-1)
+
+    def _end(self, tokens: Tensor) -> Tensor:
+        """Where each label ends, which is where open_clip's `text_global_pool` reads its embedding: (labels,)."""
+        if self.pool_type == "eos":
+            ends: Tensor = tokens == self.eos_id
+            return ends.int().argmax(dim=-1)
+        return tokens.argmax(dim=-1)  # the end token has the highest number of all

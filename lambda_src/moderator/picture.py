@@ -7,6 +7,7 @@ pixels are the same to the bit. The normalisation is not here: it is part of the
 from __future__ import annotations
 
 import io
+import math
 import re
 import warnings
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile, JpegImagePlugin, UnidentifiedImageError
 
 from moderator.decoding_cost import check_decoder, check_parts, check_size
 from moderator.errors import BrokenPicture, TooMuch, UnknownPicture
@@ -41,6 +42,9 @@ _INTERPOLATION = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampl
 
 # Pictures longer than this many times their height (or the reverse) are no longer scaled whole.
 _LONGEST_STRIP = 16
+
+# What a JPEG decoder's own scaling must leave: this many times the model's input, so that the last step is still ours.
+_DECODER_MARGIN = 1.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +78,7 @@ def read_pixels(data: bytes, preprocessing: Preprocessing, *, max_pixels: int, n
         # Pillow warns of large pictures and of odd metadata: sizes are checked here, oddities do not matter.
         warnings.simplefilter("ignore")
         with _open(data, max_pixels, name) as image:
+            _scale_while_decoding(image, preprocessing)
             try:
                 image.load()
                 return np.asarray(_resize(Upright(image), preprocessing))
@@ -107,6 +112,17 @@ def _open(data: bytes, max_pixels: int, name: str) -> ImageFile.ImageFile:
     check_size(image.width, image.height, max_pixels, name)
     check_decoder(image, data, max_pixels, name)
     return image
+
+
+def _scale_while_decoding(image: Image.Image, to: Preprocessing) -> None:
+    """Have a far larger JPEG decoded at a half, a quarter or an eighth of its size.
+
+    The decoder then leaves out the frequencies that scaling down would average away, and most of the work: a
+    12-megapixel picture is decoded several times faster (`make bench`). An answer changes by less than 0.01 (tested).
+    """
+    if isinstance(image, JpegImagePlugin.JpegImageFile):
+        edge = math.ceil(_DECODER_MARGIN * max(to.width, to.height))
+        image.draft(None, (edge, edge))
 
 
 def _resize(image: Upright, to: Preprocessing) -> Image.Image:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import re
 import socket
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,19 +16,34 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from PIL import Image, JpegImagePlugin
+from skimage import data as photographs_of_skimage
 
 from model_build import export as export_module
 from model_build.agreement import LIMITS, Agreement, refuse_disagreement
 from model_build.export import export, main
+from model_build.image_graph import ImageTower as GenericImageTower
 from model_build.libraries import open_clip
 from model_build.manifest import replaced_folder
 from model_build.onnx_files import halve_token_table
 from model_build.source import ExportError, Source, add_config, load
 from model_build.text_graph import TextTower
+from moderator.classifier import softmax
+from moderator.model import read_model
+from moderator.picture import read_pixels
 from moderator.tokenizer import Tokenizer
+from moderator.towers import ImageTower, TextTower
 
 DEMO_MODEL = Path(__file__).resolve().parent.parent / "demo_model"
 # One for each kind of tower: a transformer, a ResNet, and one whose text tower is not causal.
+PHOTOGRAPHS = [
+    Image.fromarray(pixels)
+    for pixels in (
+        photographs_of_skimage.astronaut(),
+        photographs_of_skimage.coffee(),
+        photographs_of_skimage.chelsea(),
+    )
+]
 MODELS = ("ViT-B-32-quickgelu", "RN50", "MobileCLIP-S1")
 
 
@@ -100,6 +115,37 @@ def test_text_embeddings_are_open_clips_for_every_length_and_number_of_labels(ex
         (found,) = text.run(None, {"tokens": padded})
         assert cosines(found, expected[chosen]).min() >= 0.99999
         assert np.abs(found - expected[chosen]).max() < 1e-4
+
+
+def test_decoding_a_large_jpeg_at_a_reduced_scale_changes_no_answer_by_more_than_a_hundredth(
+    exported: tuple[Source, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, folder = exported
+    model = read_model(folder)
+    images, texts = ImageTower(model, threads=2), TextTower(model, threads=2)
+    labels = texts.embed(["gaming", "sport", "a cat", "a cup of coffee", "a woman in an orange suit", "a rocket"])
+
+    def answers(photographs: list[bytes]) -> Any:
+        pixels = [
+            read_pixels(data, model.preprocessing, max_pixels=50_000_000, name="photograph") for data in photographs
+        ]
+        return softmax(model.logit_scale * images.embed(pixels) @ labels.T), pixels
+
+    photographs = [large_jpeg(picture, size) for picture in PHOTOGRAPHS for size in ((4000, 3000), (1000, 1500))]
+    scaled, scaled_pixels = answers(photographs)
+    monkeypatch.setattr(JpegImagePlugin.JpegImageFile, "draft", lambda *_: None)
+    full, full_pixels = answers(photographs)
+    assert not np.array_equal(scaled_pixels[0], full_pixels[0]), "the reduced scale was not used"
+    assert np.abs(scaled - full).max() <= 0.01
+
+
+def large_jpeg(photograph: Image.Image, size: tuple[int, int]) -> bytes:
+    """With a camera's noise, without which nothing would be left out."""
+    pixels = np.asarray(photograph.resize(size, Image.Resampling.BICUBIC), np.float32)
+    noise = np.random.default_rng(0).normal(0, 4, pixels.shape)
+    buffer = io.BytesIO()
+    Image.fromarray(np.clip(pixels + noise, 0, 255).astype(np.uint8)).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
 
 
 def test_the_manifest_says_what_was_written_and_how_well_it_agrees(exported: tuple[Source, Path]) -> None:
@@ -208,7 +254,7 @@ def test_an_export_that_fails_leaves_the_old_model_as_it_was(
     def fail(*_: object) -> NoReturn:
         raise OSError("no space left")
 
-    monkeypatch.setattr(export_module, "write_text_tower", fail)
+    monkeypatch.setattr(export_module, "save", fail)
     with pytest.raises(OSError, match="no space left"):
         export(tiny, tmp_path / "model")
     assert {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()} == before
@@ -225,14 +271,13 @@ def test_a_model_that_is_being_replaced_has_no_manifest_until_it_is_whole(tmp_pa
 
 def test_a_wrong_graph_is_noticed(tiny: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Channels mixed up inside the graph: the export must not call that a model."""
-    write: Callable[..., None] = export_module.write_image_tower  # type: ignore[attr-defined]
 
-    def mixed_up(tower: Any, *rest: Any) -> None:
-        with torch.no_grad():
-            tower.offset.copy_(tower.offset.flip(0) + 0.5)
-        write(tower, *rest)
+    def mixed_up(model: Any) -> GenericImageTower:
+        tower = GenericImageTower(model.visual)
+        tower.offset.copy_(tower.offset.flip(0) + 0.5)
+        return tower
 
-    monkeypatch.setattr(export_module, "write_image_tower", mixed_up)
+    monkeypatch.setattr(export_module, "image_tower", mixed_up)
     with pytest.raises(ExportError, match="image tower disagrees"):
         export(tiny, tmp_path / "model")
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,61 @@
+"""The service as it is: its own handler, called with the whole event that API Gateway would send."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from moderator.handler import Handler, build_handler
+from moderator.server import event_of
+from moderator.settings import Settings
+
+LABELS = ("gaming", "sport", "nudity", "violence", "a landscape")
+
+
+class Ours:
+    """One instance of the service, and requests to it."""
+
+    def __init__(self, model_dir: Path, threads: int, cache_url: str = "", memory_labels: int = 10_000) -> None:
+        self._handler: Handler = build_handler(
+            replace(
+                Settings(),
+                model_dir=model_dir,
+                threads=threads,
+                cache_url=cache_url,
+                memory_labels=memory_labels,
+                cache_budget_ms=2000,
+            )
+        )
+        self._counter = itertools.count()
+
+    def request(self, pictures: Iterable[bytes], labels: Iterable[str], many: bool = False) -> Callable[[], object]:
+        """A request with these pictures and labels, ready to be sent again and again."""
+        encoded = [base64.b64encode(picture).decode() for picture in pictures]
+        fields = {"images": encoded} if many else {"image_data": encoded[0]}
+        event = _event(json.dumps(fields | {"labels": list(labels)}))
+        return lambda: self._ask(event)
+
+    def request_with_new_labels(self, picture: bytes) -> Callable[[], object]:
+        """A request whose five labels are new each time. Its JSON is made in the measured time, unlike a client's."""
+        encoded = base64.b64encode(picture).decode()
+
+        def ask() -> object:
+            number = next(self._counter)
+            labels = [f"{label} number {number}" for label in LABELS]
+            return self._ask(_event(json.dumps({"image_data": encoded, "labels": labels})))
+
+        return ask
+
+    def _ask(self, event: dict[str, object]) -> object:
+        response = self._handler(event, None)
+        if response["statusCode"] != 200:
+            raise RuntimeError(response["body"])
+        return response
+
+
+def _event(body: str) -> dict[str, object]:
+    return event_of(method="POST", target="/classify", headers={"content-type": "application/json"}, body=body.encode())

@@ -1,0 +1,85 @@
+"""Cold starts: from the process's start to its first answer, and the most memory it held."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.models import NAME, checkpoint
+
+_OURS = """
+import json, sys
+from moderator.handler import handler
+assert handler(json.load(open(sys.argv[1])), None)["statusCode"] == 200
+"""
+
+_TORCH = """
+import base64, io, json, sys
+import torch
+from model_build.libraries import open_clip
+from PIL import Image
+request = json.loads(json.load(open(sys.argv[1]))["body"])
+model, _, preprocess = open_clip.create_model_and_transforms(sys.argv[2], pretrained=sys.argv[3])
+model.eval()
+image = Image.open(io.BytesIO(base64.b64decode(request["image_data"]))).convert("RGB")
+with torch.no_grad():
+    tokens = open_clip.get_tokenizer(sys.argv[2])(request["labels"])
+    logits, _ = model.get_logits(preprocess(image).unsqueeze(0), tokens)
+    logits.softmax(dim=-1)
+"""
+
+# The most that the process ever held, told by itself: its parent only knows the largest of all children.
+_PEAK = """
+import resource
+print("PEAK_KB", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """A cold start's median time and its peak memory."""
+
+    seconds: float
+    peak_mb: float
+
+
+def ours(event: dict[str, object], model_dir: Path, cache_url: str, rounds: int = 5) -> Start:
+    """Start the service whose labels are all in the store, as an instance that Lambda adds does."""
+    environment = {"MODEL_DIR": str(model_dir), "CACHE_URL": cache_url}
+    return _measure(_OURS, event, [], environment, rounds)
+
+
+def torch_and_open_clip(event: dict[str, object], rounds: int = 3) -> Start:
+    """Start what loads the same weights with open_clip and answers the same request."""
+    return _measure(_TORCH, event, [NAME, str(checkpoint())], {}, rounds)
+
+
+def _measure(
+    program: str, event: dict[str, object], arguments: list[str], environment: dict[str, str], rounds: int
+) -> Start:
+    seconds, peaks = [], []
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump(event, file)
+        file.flush()
+        for _ in range(rounds + 1):
+            began = time.perf_counter()
+            done = subprocess.run(
+                [sys.executable, "-W", "ignore", "-c", program + _PEAK, file.name, *arguments],
+                env=os.environ | environment,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            seconds.append(time.perf_counter() - began)
+            if done.returncode:
+                raise RuntimeError(done.stderr)
+            peaks.append(int(done.stdout.split("PEAK_KB")[1].split()[0]) / 1024)
+    # The first start read the files from the disk; Lambda's image cache is neither that nor this, so it is left out.
+    return Start(seconds=statistics.median(seconds[1:]), peak_mb=max(peaks[1:]))

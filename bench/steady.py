@@ -1,0 +1,84 @@
+"""What a running instance takes, beside what it replaces."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+
+from bench import floor, models, pictures
+from bench.ours import LABELS, Ours
+from bench.replaced import OpenClip
+from bench.store import running_store
+from bench.timing import medians
+from moderator.model import read_model
+from moderator.picture import read_pixels
+from moderator.server import event_of
+
+ROUNDS = 25
+SLOW_ROUNDS = 9
+
+
+def measure(threads: int) -> dict[str, float]:
+    """Measure with `threads` threads; every figure is a median in milliseconds."""
+    auto, fp32 = models.exported("auto"), models.exported("fp32")
+    thumbnail, many_labels = pictures.thumbnail(), [f"label number {number}" for number in range(1000)]
+    preprocessing = read_model(auto).preprocessing
+    pixels = read_pixels(thumbnail, preprocessing, max_pixels=10**8, name="thumbnail")[np.newaxis]
+    normalised = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))).float() / 255
+
+    replaced = OpenClip(threads)
+    body = json.dumps({"image_data": base64.b64encode(thumbnail).decode(), "labels": LABELS})
+    plain, tower = _session(models.plain_image_tower(), threads), _session(auto / "image.onnx", threads)
+
+    # The service writes its metrics to standard output, as it does in the Lambda; here that is not the table's place.
+    with running_store() as url, Path(os.devnull).open("w") as sink, contextlib.redirect_stdout(sink):
+        ours, with_store = Ours(auto, threads), Ours(auto, threads, url, memory_labels=1)
+        figures = medians(
+            {
+                "image_tower_ms": lambda: tower.run(None, {"pixels": pixels}),
+                "decode_ms": lambda: read_pixels(thumbnail, preprocessing, max_pixels=10**8, name="thumbnail"),
+                "warm_ms": ours.request([thumbnail], LABELS),
+                "warm_store_ms": with_store.request([thumbnail], LABELS),
+                "new_labels_ms": ours.request_with_new_labels(thumbnail),
+                "new_labels_store_ms": with_store.request_with_new_labels(thumbnail),
+                "labels_1000_ms": ours.request([thumbnail], many_labels),
+                "labels_1000_store_ms": with_store.request([thumbnail], many_labels),
+                "batch_8_ms": ours.request(pictures.thumbnails(8), LABELS, many=True),
+                "jpeg_12mp_ms": ours.request([pictures.twelve_megapixels()], LABELS),
+                "onnx_fp32_ms": lambda: plain.run(None, {"pixels": pixels}),
+                "open_clip_image_ms": lambda: replaced.image_tower(normalised),
+            },
+            rounds=ROUNDS,
+        )
+        figures |= medians({"predecessor_ms": lambda: replaced.predecessor(body)}, rounds=SLOW_ROUNDS)
+    figures["batch_8_ms_per_picture"] = figures.pop("batch_8_ms") / 8
+    figures["image_and_decode_ms"] = figures["image_tower_ms"] + figures["decode_ms"]
+    operations = floor.operations_per_picture(fp32 / "image.onnx")
+    figures["floor_ms"] = operations / floor.int8_operations_per_second(threads) * 1000
+    return figures
+
+
+def start_event() -> dict[str, Any]:
+    """The request that a cold start answers."""
+    body = json.dumps({"image_data": base64.b64encode(pictures.thumbnail()).decode(), "labels": LABELS})
+    return event_of(method="POST", target="/classify", headers={"content-type": "application/json"}, body=body.encode())
+
+
+def warm_store(model_dir: Path, url: str) -> None:
+    """Put the start's labels into the store."""
+    with Path(os.devnull).open("w") as sink, contextlib.redirect_stdout(sink):
+        Ours(model_dir, 1, url).request([pictures.thumbnail()], LABELS)()
+
+
+def _session(path: Path, threads: int) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

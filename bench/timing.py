@@ -1,0 +1,28 @@
+"""Times several things side by side: turn by turn, so that a machine that slows down slows them all."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+
+# After a run, torch's and ONNX Runtime's threads spin for a while; the next measurement should not share its CPUs.
+_SETTLE_SECONDS = 0.02
+
+
+def medians(actions: Mapping[str, Callable[[], object]], *, rounds: int, warm_up: int = 3) -> dict[str, float]:
+    """Run each action once a round, in turn.
+
+    Returns:
+        Each action's median in milliseconds.
+    """
+    times: dict[str, list[float]] = {name: [] for name in actions}
+    for number in range(warm_up + rounds):
+        for name, action in actions.items():
+            time.sleep(_SETTLE_SECONDS)
+            began = time.perf_counter()
+            action()
+            elapsed = time.perf_counter() - began
+            if number >= warm_up:
+                times[name].append(elapsed * 1000)
+    return {name: statistics.median(values) for name, values in times.items()}

@@ -1,0 +1,111 @@
+"""What the precision of a tower is measured on: pictures, labels, and label sets made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from model_build.agreement import LABELS as VARIED_LABELS
+from model_build.agreement import real_pictures, resized_pixels
+from model_build.demo_pictures import BACKGROUNDS, COLOURS, SHAPES, draw, label
+from model_build.source import ExportError, Source
+from moderator.classifier import softmax
+
+LabelSets = Sequence[NDArray[np.intp]]  # of each set, its labels' places
+
+# More than these take long and change nothing: the figures are means over them.
+_MOST_PICTURES = 64
+_BATCH = 4
+_SETS = 400
+_LABELS_A_SET = 5
+
+_SUBJECTS = (
+    "a video game", "a football match", "a concert", "a person in underwear", "a fist fight", "a gun", "a flag",
+    "a syringe", "blood", "a city street at night", "a mountain lake", "a plate of food", "a kitten", "a racing car",
+    "a news studio", "a cartoon", "a wedding", "a swimming pool", "a chess board", "an aeroplane", "a hospital",
+    "a forest fire", "a laptop on a desk", "a crowd of people", "a baby", "an empty room", "text on a white page",
+)  # fmt: skip
+_WORDINGS = ("{}", "a photo of {}", "a blurry screenshot of {}", "{} seen in the thumbnail of a video")
+
+
+def labels() -> list[str]:
+    """Labels of many lengths and subjects."""
+    worded = [wording.replace("{}", subject) for subject in _SUBJECTS for wording in _WORDINGS]
+    return [*VARIED_LABELS, *worded, *(label(colour, shape) for colour in COLOURS for shape in SHAPES)]
+
+
+def label_sets(label_count: int) -> LabelSets:
+    """Sets of labels such as clients send, drawn at random."""
+    rng = np.random.default_rng(0)
+    return [rng.choice(label_count, _LABELS_A_SET, replace=False) for _ in range(_SETS)]
+
+
+def top_1_losses(
+    exact: NDArray[np.float32], approximate: NDArray[np.float32], sets: LabelSets, logit_scale: float
+) -> NDArray[np.float64]:
+    """By how much the label that `approximate` finds most probable falls behind the truly most probable one.
+
+    Args:
+        exact: cosines (pictures, labels).
+        approximate: the same of another form of the model.
+        sets: the labels are only ever compared within a set.
+        logit_scale: what the model multiplies cosines by.
+
+    Returns:
+        The difference of their `exact` probabilities, (sets, pictures); 0 where both find the same label.
+    """
+    losses = []
+    for chosen in sets:
+        probabilities = softmax(np.float32(logit_scale) * exact[:, chosen])
+        found = approximate[:, chosen].argmax(axis=1)[:, np.newaxis]
+        losses.append(probabilities.max(axis=1) - np.take_along_axis(probabilities, found, axis=1)[:, 0])
+    return np.array(losses)
+
+
+def picture_batches(source: Source, folder: Path | None) -> list[NDArray[np.uint8]]:
+    """Pictures at the model's input size, uint8 (pictures, height, width, 3) a batch.
+
+    Args:
+        source: the model, which says how its pictures are prepared.
+        folder: pictures of the user's own; else what scikit-image carries, where it is installed, and drawn ones.
+
+    Raises:
+        ExportError: the folder has no pictures.
+    """
+    pictures = list(_own_pictures(folder)) if folder else [*_variants(real_pictures()), *_drawn()]
+    pixels = [resized_pixels(source, picture) for picture in pictures[:_MOST_PICTURES]]
+    return [np.stack(pixels[start : start + _BATCH]) for start in range(0, len(pixels), _BATCH)]
+
+
+def _own_pictures(folder: Path) -> Iterator[Image.Image]:
+    found = False
+    if not folder.is_dir():
+        raise ExportError(f"The calibration folder {folder} does not exist.")
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp"):
+            found = True
+            try:
+                yield Image.open(path).convert("RGB")
+            except OSError as error:
+                raise ExportError(f"The calibration picture {path} cannot be read: {error}.") from error
+    if not found:
+        raise ExportError(f"The calibration folder {folder} has no .jpg, .png or .webp pictures.")
+
+
+def _variants(pictures: Iterator[Image.Image]) -> Iterator[Image.Image]:
+    """Each picture whole, and its quarters: more pictures of the same real kind."""
+    for picture in pictures:
+        width, height = picture.size
+        yield picture
+        for left, top in ((0, 0), (width // 2, 0), (0, height // 2), (width // 2, height // 2)):
+            yield picture.crop((left, top, left + width // 2, top + height // 2))
+
+
+def _drawn() -> Iterator[Image.Image]:
+    rng = np.random.default_rng(1)
+    for number, (colour, shape) in enumerate((colour, shape) for shape in SHAPES[:3] for colour in COLOURS):
+        yield draw(colour, shape, BACKGROUNDS[number % len(BACKGROUNDS)], rng)

@@ -1,0 +1,124 @@
+"""Applies `precision.py` to both towers of a model, each judged by the other's float32 embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from model_build import calibration as calibrate
+from model_build.manifest import TOKENIZER
+from model_build.onnx_files import Towers
+from model_build.precision import BOUNDS, Choice, Feed, Judge, choose, embed
+from model_build.products import Form
+from model_build.source import ExportError, Source
+from moderator.tokenizer import Tokenizer
+
+# A tensor's one scale depends on all that is computed together. A picture is nearly always computed alone; a label is
+# computed with whichever others were new, and then kept for everybody: its embedding must be its own. In blocks it is.
+_IMAGE_FORMS: Sequence[Form] = ("int8", "block", "fp32")
+_TEXT_FORMS: Sequence[Form] = ("block", "fp32")
+
+_LABELS_AT_ONCE = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """What was chosen for both towers."""
+
+    image: Choice
+    text: Choice
+
+
+def choose_precision(
+    source: Source, towers: Towers, folder: Path, label_template: str, pictures: Path | None
+) -> Choices:
+    """Choose the forms of both towers.
+
+    Args:
+        source: where the towers came from.
+        towers: both in float32.
+        folder: the model folder so far; its tokenizer is used.
+        label_template: wraps every label.
+        pictures: a folder of pictures to measure on, instead of those that are at hand.
+    """
+    labels = calibrate.labels()
+    sets = calibrate.label_sets(len(labels))
+    scale = float(source.model.logit_scale.exp())
+    image_feeds: list[Feed] = [{"pixels": batch} for batch in calibrate.picture_batches(source, pictures)]
+    tokenizer = Tokenizer(folder / TOKENIZER, source.context_length, label_template)
+    text_feeds = _text_feeds(tokenizer.encode(labels), towers)
+    pictures_embedded, labels_embedded = embed(towers.image, image_feeds), embed(towers.text, text_feeds)
+    return Choices(
+        image=choose(
+            towers.image,
+            Judge(feeds=image_feeds, others=labels_embedded, logit_scale=scale, label_sets=sets, embeds_pictures=True),
+            forms=_IMAGE_FORMS,
+        ),
+        text=choose(
+            towers.text,
+            Judge(
+                feeds=text_feeds, others=pictures_embedded, logit_scale=scale, label_sets=sets, embeds_pictures=False
+            ),
+            forms=_TEXT_FORMS,
+        ),
+    )
+
+
+def refuse_choice(choices: Choices, precision: str) -> None:
+    """Hold the choice against what was asked for.
+
+    Raises:
+        ExportError: a tower is out of bounds, or `int8` was asked for and a product could not have it.
+    """
+    for tower, choice in (("image", choices.image), ("text", choices.text)):
+        if not BOUNDS.hold(choice.fidelity):
+            raise ExportError(f"The {tower} tower is out of bounds in every form: {choice.fidelity}; wanted {BOUNDS}.")
+        if precision == "int8" and not BOUNDS.hold(choice.fastest):
+            raise ExportError(
+                f"With 8 bits everywhere the {tower} tower is out of bounds: {choice.fastest}; wanted {BOUNDS}. "
+                "Use PRECISION=auto, which keeps the layers that need it in a finer form."
+            )
+
+
+def forms_of(choices: Choices | None) -> list[str]:
+    """Each layer's form, in order; a model's fingerprint changes with them."""
+    if choices is None:
+        return []
+    return [layer.form for choice in (choices.image, choices.text) for layer in choice.layers]
+
+
+def table(choices: Choices) -> str:
+    """What was chosen, layer by layer, for people."""
+    lines = []
+    for tower, choice in (("image", choices.image), ("text", choices.text)):
+        lines.append(f"\n{tower} tower{'':32} {'shape':>12}  {'form':6} relative error in each form")
+        for layer in choice.layers:
+            errors = "  ".join(f"{form} {error:.4f}" for form, error in layer.errors.items())
+            lines.append(f"  {layer.name[-40:]:40} {layer.rows:>6}x{layer.columns:<5}  {layer.form:6} {errors}")
+        for name, fidelity in (
+            ("as chosen", choice.fidelity),
+            ("all in the fastest form", choice.fastest),
+            ("int8 everywhere", choice.naive_int8),
+        ):
+            lines.append(
+                f"  {name:23} mean cosine {fidelity.mean_cosine:.5f}, worst {fidelity.worst_cosine:.5f}, "
+                f"top-1 agreement {fidelity.top_1_agreement:.2%} (identical {fidelity.top_1_identical:.2%})"
+            )
+    return "\n".join(lines)
+
+
+def _text_feeds(tokens: Sequence[Sequence[int]], towers: Towers) -> list[Feed]:
+    """Labels in batches, padded as the service pads them."""
+    length = towers.text.graph.input[0].type.tensor_type.shape.dim[1]
+    feeds: list[Feed] = []
+    for start in range(0, len(tokens), _LABELS_AT_ONCE):
+        rows = tokens[start : start + _LABELS_AT_ONCE]
+        width = length.dim_value or max(map(len, rows))
+        batch = np.zeros((len(rows), width), np.int64)
+        for place, row in enumerate(rows):
+            batch[place, : len(row)] = row
+        feeds.append({"tokens": batch})
+    return feeds

@@ -1,0 +1,202 @@
+"""The precision is chosen by measurement: a model that naive 8 bits would ruin comes out within the bounds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from PIL import Image
+
+from model_build.calibration import top_1_losses
+from model_build.export import export, main
+from model_build.precision import BOUNDS, Bounds, Fidelity
+from model_build.source import ExportError, Source, add_config, load
+from moderator.model import read_model
+from moderator.towers import ImageTower, TextTower
+
+# What a trained transformer's outlier channels are like: a few that are hundreds of times larger than the others.
+OUTLIER_CHANNELS = (5, 70)
+OUTLIER_FACTOR = 400.0
+
+CONFIG = {
+    "embed_dim": 64,
+    "vision_cfg": {"image_size": 32, "layers": 3, "width": 128, "head_width": 32, "patch_size": 8},
+    "text_cfg": {"context_length": 20, "vocab_size": 49408, "width": 128, "heads": 4, "layers": 3},
+}
+
+
+@pytest.fixture(scope="module")
+def name(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("configs") / "precision-for-tests.json"
+    path.write_text(json.dumps(CONFIG), encoding="utf-8")
+    return add_config(path)
+
+
+def with_outliers(source: Source) -> Source:
+    """Scale some channels up and their consumers down: the same function in float32."""
+    with torch.no_grad():
+        for transformer in (source.model.visual.transformer, source.model.transformer):
+            for block in transformer.resblocks:
+                for norm, consumer in ((block.ln_1, block.attn.in_proj_weight), (block.ln_2, block.mlp.c_fc.weight)):
+                    for channel in OUTLIER_CHANNELS:
+                        norm.weight[channel] *= OUTLIER_FACTOR
+                        norm.bias[channel] *= OUTLIER_FACTOR
+                        consumer[:, channel] /= OUTLIER_FACTOR
+    return source
+
+
+@pytest.fixture(scope="module")
+def outliers(name: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Source, Path, dict[str, Any]]:
+    source = with_outliers(load(name, "none"))
+    folder = tmp_path_factory.mktemp("models") / "outliers"
+    return source, folder, export(source, folder, precision="auto")
+
+
+def fidelity(described: dict[str, float]) -> Fidelity:
+    return Fidelity(**described)
+
+
+def operators(folder: Path, tower: str) -> set[str]:
+    return {node.op_type for node in onnx.load(folder / f"{tower}.onnx").graph.node}
+
+
+def test_outlier_channels_leave_the_function_as_it_was(name: str) -> None:
+    plain, scaled = load(name, "none").model, with_outliers(load(name, "none")).model
+    pixels = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    tokens = torch.tensor([[49406, 320, 2368, 49407] + 16 * [0]])
+    with torch.inference_mode():
+        assert torch.allclose(plain.encode_image(pixels), scaled.encode_image(pixels), atol=1e-4)
+        assert torch.allclose(plain.encode_text(tokens), scaled.encode_text(tokens), atol=1e-4)
+
+
+@pytest.mark.parametrize("tower", ["image", "text"])
+def test_outlier_channels_ruin_naive_8_bits_and_the_ladder_keeps_the_tower_within_the_bounds(
+    outliers: tuple[Source, Path, dict[str, Any]], tower: str
+) -> None:
+    _, _, manifest = outliers
+    described = manifest["layers"][tower]
+    assert not BOUNDS.hold(fidelity(described["naive_int8"]))
+    assert BOUNDS.hold(fidelity(described["fidelity"]))
+
+
+def test_the_written_towers_are_within_the_bounds_too(outliers: tuple[Source, Path, dict[str, Any]]) -> None:
+    source, folder, manifest = outliers
+    model = read_model(folder)
+    pixels = np.random.default_rng(3).integers(0, 256, (16, 32, 32, 3), dtype=np.uint8)
+    mean, deviation = (torch.tensor(source.model.visual.preprocess_cfg[key]) for key in ("mean", "std"))
+    normalised = ((torch.from_numpy(pixels) / 255 - mean) / deviation).permute(0, 3, 1, 2)
+    with torch.inference_mode():
+        expected = source.model.encode_image(normalised, normalize=True).numpy()
+    tower = ImageTower(model, threads=1)
+    cosines = np.array([(tower.embed([picture])[0] * row).sum() for picture, row in zip(pixels, expected, strict=True)])
+    assert cosines.mean() >= BOUNDS.mean_cosine
+    assert cosines.min() >= BOUNDS.worst_cosine
+    assert manifest["agreement"]["image_cosine"] >= BOUNDS.worst_cosine
+    assert manifest["agreement"]["text_cosine"] >= BOUNDS.worst_cosine
+
+
+def test_what_does_not_suffer_stays_in_8_bits(outliers: tuple[Source, Path, dict[str, Any]]) -> None:
+    _, folder, manifest = outliers
+    forms = {layer["layer"]: layer["form"] for layer in manifest["layers"]["image"]["layers"]}
+    suffering = [form for layer, form in forms.items() if "in_proj" in layer or "c_fc" in layer]
+    assert any(form != "int8" for form in suffering)
+    assert "int8" in forms.values()
+    assert "MatMulNBits" in operators(folder, "text")
+
+
+def test_int8_everywhere_is_refused_where_it_would_be_wrong(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"out of bounds.*PRECISION=auto"):
+        export(with_outliers(load(name, "none")), tmp_path / "model", precision="int8")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_without_outliers_runs_in_8_bits_throughout(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = export(load(name, "none"), tmp_path / "auto", precision="auto")
+    printed = capsys.readouterr().out
+    for tower, form in (("image", "int8"), ("text", "block")):
+        layers = manifest["layers"][tower]["layers"]
+        assert len(layers) >= 12
+        assert {layer["form"] for layer in layers} == {form}
+        assert all(0 < layer["error"][form] < 0.05 for layer in layers)
+        assert all(layer["layer"] in printed for layer in layers)
+    assert manifest["files"]["image.onnx"]["bytes"] < 0.4 * sum(
+        4 * parameter.numel() for parameter in load(name, "none").model.visual.parameters()
+    )
+    assert manifest["precision"] == "auto"
+    exact = export(load(name, "none"), tmp_path / "fp32", precision="fp32")
+    assert exact["fingerprint"] != manifest["fingerprint"]
+    assert "layers" not in exact
+
+
+def test_a_labels_embedding_does_not_depend_on_what_is_computed_with_it(name: str, tmp_path: Path) -> None:
+    """It is kept for everybody, so that the company it happened to be in must not show."""
+    export(load(name, "none"), tmp_path / "auto", precision="auto")
+    tower = TextTower(read_model(tmp_path / "auto"), threads=1)
+    (alone,) = tower.embed(["a cat"])
+    in_company = tower.embed(["a cat", "a dog", "people in a street", "x"])[0]
+    assert np.abs(alone - in_company).max() < 1e-6
+
+
+def test_the_saved_graph_is_already_optimised(outliers: tuple[Source, Path, dict[str, Any]], tmp_path: Path) -> None:
+    _, folder, _ = outliers
+    for tower in ("image", "text"):
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+        options.optimized_model_filepath = str(tmp_path / f"{tower}.onnx")
+        options.log_severity_level = 3
+        onnxruntime.InferenceSession(str(folder / f"{tower}.onnx"), options, providers=["CPUExecutionProvider"])
+        assert operators(tmp_path, tower) == operators(folder, tower)
+        assert "MultiHeadAttention" in operators(folder, tower)
+
+
+def test_a_calibration_folder_is_used_and_a_wrong_one_is_refused(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / f"{name}.json"
+    config.write_text(json.dumps(CONFIG), encoding="utf-8")
+    arguments = ["--config", str(config), "--pretrained", "none", "--out", str(tmp_path / "out"), "--precision", "auto"]
+    assert main([*arguments, "--calibration", str(tmp_path / "absent")]) == 2
+    assert "does not exist" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    assert main([*arguments, "--calibration", str(tmp_path / "empty")]) == 2
+    assert "has no .jpg, .png or .webp pictures" in capsys.readouterr().err
+    (tmp_path / "own").mkdir()
+    Image.new("RGB", (40, 40), "red").save(tmp_path / "own" / "one.png")
+    (tmp_path / "own" / "two.jpg").write_bytes(b"not a picture")
+    assert main([*arguments, "--calibration", str(tmp_path / "own")]) == 2
+    assert "two.jpg" in capsys.readouterr().err
+    (tmp_path / "own" / "two.jpg").unlink()
+    assert main([*arguments, "--calibration", str(tmp_path / "own")]) == 0
+
+
+def test_only_a_lost_label_that_was_clearly_ahead_is_a_disagreement() -> None:
+    exact = np.array([[0.50, 0.40, 0.10]], np.float32)
+    clear = top_1_losses(exact, np.array([[0.3, 0.4, 0.1]], np.float32), [np.array([0, 1, 2])], 10.0)
+    tie = top_1_losses(exact, np.array([[0.3, 0.4, 0.1]], np.float32), [np.array([0, 1, 2])], 0.1)
+    same = top_1_losses(exact, exact + 0.1, [np.array([0, 1]), np.array([1, 2])], 10.0)
+    assert clear[0, 0] > 0.3
+    assert 0 < tie[0, 0] < 0.01
+    assert (same == 0).all()
+
+
+@pytest.mark.parametrize(
+    "worse",
+    [
+        {"mean_cosine": 0.9949},
+        {"worst_cosine": 0.9799},
+        {"top_1_agreement": 0.9899},
+        {"mean_cosine": float("nan")},
+    ],
+)
+def test_each_bound_holds_by_itself(worse: dict[str, float]) -> None:
+    good = {"mean_cosine": 0.995, "worst_cosine": 0.98, "top_1_agreement": 0.99, "top_1_identical": 0.9}
+    assert Bounds().hold(fidelity(good))
+    assert not Bounds().hold(fidelity(good | worse))
