@@ -22,17 +22,17 @@ from skimage import data as photographs_of_skimage
 from model_build import export as export_module
 from model_build.agreement import LIMITS, Agreement, refuse_disagreement
 from model_build.export import export, main
-from model_build.image_graph import ImageTower as GenericImageTower
+from model_build.image_graph import ImageTower
 from model_build.libraries import open_clip
 from model_build.manifest import replaced_folder
 from model_build.onnx_files import halve_token_table
 from model_build.source import ExportError, Source, add_config, load
 from model_build.text_graph import TextTower
+from moderator import towers
 from moderator.classifier import softmax
 from moderator.model import read_model
 from moderator.picture import read_pixels
 from moderator.tokenizer import Tokenizer
-from moderator.towers import ImageTower, TextTower
 
 DEMO_MODEL = Path(__file__).resolve().parent.parent / "demo_model"
 # One for each kind of tower: a transformer, a ResNet, and one whose text tower is not causal.
@@ -122,7 +122,7 @@ def test_decoding_a_large_jpeg_at_a_reduced_scale_changes_no_answer_by_more_than
 ) -> None:
     _, folder = exported
     model = read_model(folder)
-    images, texts = ImageTower(model, threads=2), TextTower(model, threads=2)
+    images, texts = towers.ImageTower(model, threads=2), towers.TextTower(model, threads=2)
     labels = texts.embed(["gaming", "sport", "a cat", "a cup of coffee", "a woman in an orange suit", "a rocket"])
 
     def answers(photographs: list[bytes]) -> Any:
@@ -272,8 +272,8 @@ def test_a_model_that_is_being_replaced_has_no_manifest_until_it_is_whole(tmp_pa
 def test_a_wrong_graph_is_noticed(tiny: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Channels mixed up inside the graph: the export must not call that a model."""
 
-    def mixed_up(model: Any) -> GenericImageTower:
-        tower = GenericImageTower(model.visual)
+    def mixed_up(model: Any) -> ImageTower:
+        tower = ImageTower(model.visual)
         tower.offset.copy_(tower.offset.flip(0) + 0.5)
         return tower
 

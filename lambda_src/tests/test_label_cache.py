@@ -183,7 +183,7 @@ def test_a_corrupted_value_is_recomputed_and_overwritten(
     redis_server: RedisServer, start_service: StartService, damage: Any
 ) -> None:
     question = {"image_data": as_base64(PICTURE), "labels": LABELS}
-    first = start_service(cache_url=redis_server.url).classify(**question)
+    first = start_service(cache_url=redis_server.url, cache_budget_ms=5000).classify(**question)
     key = keys_in(redis_server)[0]
     right: bytes = redis_server.client.get(key)
     redis_server.client.set(key, damage(right))
