@@ -129,7 +129,8 @@ def test_decoding_a_large_jpeg_at_a_reduced_scale_changes_no_answer_by_more_than
         pixels = [
             read_pixels(data, model.preprocessing, max_pixels=50_000_000, name="photograph") for data in photographs
         ]
-        return softmax(np.float32(model.logit_scale) * images.embed(pixels) @ labels.T), pixels
+        logits = np.asarray(model.logit_scale * images.embed(pixels) @ labels.T, np.float32)
+        return softmax(logits), pixels
 
     photographs = [large_jpeg(picture, size) for picture in PHOTOGRAPHS for size in ((4000, 3000), (1000, 1500))]
     scaled, scaled_pixels = answers(photographs)
