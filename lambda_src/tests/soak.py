@@ -157,9 +157,12 @@ def fail_and_return(store: RedisServer, stop: threading.Event) -> int:
 def soak(seconds: float) -> dict[str, Any]:
     """Run it and report."""
     # The log and the metrics of the service that is asked first are nobody's concern; the other's go to a file.
-    logging.getLogger(SERVICE).setLevel(logging.WARNING)
+    log = logging.getLogger(SERVICE)
+    level = log.level
     with contextlib.redirect_stdout(io.StringIO()), serving(build_handler(Settings())) as alone:
+        log.setLevel(logging.WARNING)
         asked = questions(alone)
+        log.setLevel(level)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         store = RedisServer(folder, free_port())
