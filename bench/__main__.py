@@ -75,7 +75,7 @@ def _in_a_process(threads: int) -> dict[str, float]:
     return figures
 
 
-def _starts() -> dict[str, float]:
+def _starts() -> dict[str, Any]:
     from bench import start
     from bench.steady import start_event, warm_store
     from bench.store import running_store
@@ -84,12 +84,14 @@ def _starts() -> dict[str, float]:
     with running_store() as url:
         warm_store(models.FOLDER / "auto", url)
         ours = start.ours(event, models.FOLDER / "auto", url)
+        order = start.order(event, models.FOLDER / "auto", url)
     torch = start.torch_and_open_clip(event)
     return {
         "cold_start_s": ours.seconds,
         "cold_start_torch_s": torch.seconds,
         "peak_mb": ours.peak_mb,
         "peak_torch_mb": torch.peak_mb,
+        "start_order_ms": order,
     }
 
 
@@ -128,6 +130,9 @@ def _print_table(result: dict[str, Any]) -> None:
     _print_ratio("cold start, torch / ours", torch / start, 5, 8, True)
     _print_ratio("peak memory, MB", result["peak_mb"], 400, 300, False)
     print(f"{'peak memory, torch, MB':32}{result['peak_torch_mb']:12.0f}")
+    print("\nwhere a cold start's milliseconds go")
+    for name, milliseconds in result["start_order_ms"].items():
+        print(f"  {name:60}{milliseconds:8.0f}")
     print("\nper 1000 pictures")
     for name, one_cost in result["cost_per_1000_usd"].items():
         print(f"  {name}: {one_cost['arithmetic']}")
