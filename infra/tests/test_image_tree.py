@@ -34,6 +34,7 @@ def make_context(folder: Path) -> Path:
     files = {
         "moderator/__init__.py": "",
         "moderator/errors.py": "",
+        "moderator/probabilities.py": "",
         "moderator/tokenizer.py": "",
         "moderator/handler.py": HANDLER,
         "model_build/requirements.txt": "",

@@ -6,16 +6,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from moderator.labels import LabelCache, LabelEmbeddings
 from moderator.model import Model
 from moderator.payload import Question
 from moderator.picture import read_pixels
+from moderator.probabilities import Probabilities, by_category, softmax
 from moderator.towers import ImageTower
-
-Probabilities = npt.NDArray[np.float64]  # (pictures, labels), each row sums to 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +68,7 @@ class Classifier:
         probabilities = softmax(self._model.logit_scale * (pictures @ labels.matrix.T))
 
         # 5. Labels add up to categories.
-        categories = _by_category(probabilities, question.categories)
+        categories = by_category(probabilities, question.categories)
         embedded = time.perf_counter()
 
         return Classification(
@@ -85,26 +81,3 @@ class Classifier:
                 image=(embedded - labelled) * 1000,
             ),
         )
-
-
-def softmax(logits: npt.NDArray[np.float32]) -> Probabilities:
-    """Turn each row of logits into probabilities.
-
-    The row's maximum is subtracted first: exp overflows float32 above 88.7, and CLIP's logits reach 100.
-    """
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    exponentials = np.exp(shifted)
-    result: Probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
-    return result
-
-
-def _by_category(probabilities: Probabilities, categories: Sequence[str] | None) -> list[dict[str, float]] | None:
-    if categories is None:
-        return None
-    answer = []
-    for row in probabilities.tolist():
-        sums: dict[str, float] = {}
-        for category, probability in zip(categories, row, strict=True):
-            sums[category] = sums.get(category, 0.0) + probability
-        answer.append(sums)
-    return answer
