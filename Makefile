@@ -37,7 +37,7 @@ run: $(VENV)/.runtime ## Serve on http://127.0.0.1:8080 (PORT=, MODEL_DIR=, CACH
 test: $(VENV)/.dev redis ## Run every test
 	$(BIN)/python -m pytest -q
 
-bench: $(VENV)/.dev redis ## Measure everything: a table for people, build/bench.json for programs
+bench: $(VENV)/.dev redis ## Measure everything: docs/benchmark.md for people, build/bench.json for programs
 	$(BIN)/python -W ignore -m bench
 
 check: $(VENV)/.dev ## Formatting, lint, strict types

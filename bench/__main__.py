@@ -1,4 +1,4 @@
-"""Measures everything, prints a table for people and writes build/bench.json for programs.
+"""Measures everything: docs/benchmark.md for people, printed too, and build/bench.json for programs.
 
 `python -m bench threads N` is the part that measures with N threads, in a process of its own.
 """
@@ -13,21 +13,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench import cost, models
+from bench import cost, models, report
 
 RESULT = Path("build/bench.json")
-
-BARS = (
-    # what, dividend, divisor, bar, stretch, whether more is better
-    ("predecessor / warm", "predecessor_ms", "warm_ms", 35, 60, True),
-    ("open_clip image tower / ours", "open_clip_image_ms", "image_tower_ms", 6, 9, True),
-    ("image tower / floor", "image_tower_ms", "floor_ms", 2.3, 1.5, False),
-    ("warm / (image tower + decode)", "warm_ms", "image_and_decode_ms", 1.10, 1.05, False),
-    ("new labels / warm", "new_labels_ms", "warm_ms", 1.6, 1.3, False),
-    ("1000 labels / warm", "labels_1000_ms", "warm_ms", 1.25, 1.1, False),
-    ("batch of 8, a picture / warm", "batch_8_ms_per_picture", "warm_ms", 0.8, 0.65, False),
-    ("12-megapixel JPEG / warm", "jpeg_12mp_ms", "warm_ms", 2.6, 2, False),
-)
+REPORT = Path("docs/benchmark.md")
 
 
 def main() -> None:
@@ -54,12 +43,15 @@ def main() -> None:
     result["cost_per_1000_usd"] = {
         name: {"compute": one.compute, "total": one.total, "arithmetic": one.arithmetic} for name, one in costs.items()
     }
-    RESULT.write_text(json.dumps(result, indent=2) + "\n")
-    _print_table(result)
-    from bench import plot
+    from bench import plot, steady
 
-    plot.draw(result["threads_2"], RESULT.parent)
-    print(f"\nWritten: {RESULT}, {RESULT.with_suffix('.png')}, {RESULT.with_suffix('.svg')}")
+    result["image_tower_operators_ms"] = steady.products_of_the_image_tower()
+    result["in_company"] = steady.difference_in_company()
+    RESULT.write_text(json.dumps(result, indent=2) + "\n")
+    REPORT.write_text(report.markdown(result))
+    plot.draw(result["threads_2"], REPORT.parent, REPORT.stem)
+    print("\n" + report.markdown(result))
+    print(f"Written: {RESULT}, {REPORT}, {REPORT.with_suffix('.png')}, {REPORT.with_suffix('.svg')}")
 
 
 def _in_a_process(threads: int) -> dict[str, float]:
@@ -112,38 +104,6 @@ def _machine() -> dict[str, Any]:
         "instructions": flags,
         "python": platform.python_version(),
     }
-
-
-def _print_table(result: dict[str, Any]) -> None:
-    machine = result["machine"]
-    print(f"\n{machine['cpu']}, {machine['cpus']} CPUs ({', '.join(machine['instructions'])})\n")
-    one, two = result["threads_1"], result["threads_2"]
-    print(f"{'milliseconds':32}{'1 thread':>12}{'2 threads':>12}")
-    for key in two:
-        print(f"{key:32}{one[key]:12.2f}{two[key]:12.2f}")
-    print(f"\n{'ratio, 2 threads':32}{'measured':>12}{'bar':>8}{'stretch':>9}")
-    for name, dividend, divisor, bar, stretch, more in BARS:
-        ratio = two[dividend] / two[divisor]
-        _print_ratio(name, ratio, bar, stretch, more)
-    start, torch = result["cold_start_s"], result["cold_start_torch_s"]
-    _print_ratio("cold start, seconds", start, 1.2, 0.7, False)
-    _print_ratio("cold start, torch / ours", torch / start, 5, 8, True)
-    _print_ratio("peak memory, MB", result["peak_mb"], 400, 300, False)
-    print(f"{'peak memory, torch, MB':32}{result['peak_torch_mb']:12.0f}")
-    print("\nwhere a cold start's milliseconds go")
-    for name, milliseconds in result["start_order_ms"].items():
-        print(f"  {name:60}{milliseconds:8.0f}")
-    print("\nper 1000 pictures")
-    for name, one_cost in result["cost_per_1000_usd"].items():
-        print(f"  {name}: {one_cost['arithmetic']}")
-
-
-def _print_ratio(name: str, ratio: float, bar: float, stretch: float, more: bool) -> None:
-    def reached(limit: float) -> bool:
-        return ratio >= limit if more else ratio <= limit
-
-    verdict = "stretch" if reached(stretch) else "bar" if reached(bar) else "falls short"
-    print(f"{name:32}{ratio:12.2f}{bar:8g}{stretch:9g}  {verdict}")
 
 
 if __name__ == "__main__":

@@ -7,11 +7,14 @@ import time
 from collections.abc import Callable, Mapping
 
 # After a run, torch's and ONNX Runtime's threads spin for a while; the next measurement should not share its CPUs.
-_SETTLE_SECONDS = 0.02
+_SETTLE_SECONDS = 0.1
+
+# Requests come one after another, so each turn is several runs; the first one wakes sleeping threads and is left out.
+_RUNS_A_TURN = 3
 
 
-def medians(actions: Mapping[str, Callable[[], object]], *, rounds: int, warm_up: int = 3) -> dict[str, float]:
-    """Run each action once a round, in turn.
+def medians(actions: Mapping[str, Callable[[], object]], *, rounds: int, warm_up: int = 1) -> dict[str, float]:
+    """Give each action a turn a round: one run that does not count, and three that do.
 
     Returns:
         Each action's median in milliseconds.
@@ -20,9 +23,11 @@ def medians(actions: Mapping[str, Callable[[], object]], *, rounds: int, warm_up
     for number in range(warm_up + rounds):
         for name, action in actions.items():
             time.sleep(_SETTLE_SECONDS)
-            began = time.perf_counter()
             action()
-            elapsed = time.perf_counter() - began
-            if number >= warm_up:
-                times[name].append(elapsed * 1000)
+            for _ in range(_RUNS_A_TURN):
+                began = time.perf_counter()
+                action()
+                elapsed = time.perf_counter() - began
+                if number >= warm_up:
+                    times[name].append(elapsed * 1000)
     return {name: statistics.median(values) for name, values in times.items()}

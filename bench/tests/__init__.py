@@ -1,0 +1,1 @@
+"""Tests of what the benchmark reckons; what it measures is not asserted."""
