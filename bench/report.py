@@ -51,8 +51,9 @@ def markdown(result: dict[str, Any]) -> str:
     lines = [
         "# Benchmark",
         "",
-        "Written by `make bench`: all in one run on one machine, ViT-B-32-quickgelu with seeded random weights, exported with",
-        "`PRECISION=auto`. Medians, in milliseconds. Compare ratios: another machine has other times, and Graviton was not tried.",
+        "Written by `make bench`: all in one run on one machine, ViT-B-32-quickgelu with seeded random weights, exported",
+        "with `PRECISION=auto`. Medians, in milliseconds. Compare ratios: another machine has other times, and Graviton",
+        "was not tried.",
         "",
         f"{machine['cpu']}, {machine['cpus']} CPUs, {machine['architecture']} ({', '.join(machine['instructions'])}),"
         f" Python {machine['python']}",
@@ -87,8 +88,8 @@ def markdown(result: dict[str, Any]) -> str:
         "",
         "## A picture in company",
         "",
-        "In 8 bits the pictures of one request share the activations' scale. Alone and with seven others, a picture's embedding",
-        f"has a cosine of {company['least_cosine']:.5f} at worst; a probability differs by"
+        "In 8 bits the pictures of one request share the activations' scale. Alone and with seven others, a picture's",
+        f"embedding has a cosine of {company['least_cosine']:.5f} at worst; a probability differs by"
         f" {company['most_probability_difference']:.4f} at most.",
         "",
         "## Dollars per 1000 pictures",
