@@ -51,9 +51,9 @@ def markdown(result: dict[str, Any]) -> str:
     lines = [
         "# Benchmark",
         "",
-        "Written by `make bench`: all in one run on one machine, ViT-B-32-quickgelu with seeded random weights, exported",
-        "with `PRECISION=auto`. Medians, in milliseconds. Compare ratios: another machine has other times, and Graviton",
-        "was not tried.",
+        "Written by `make bench`: all in one run on one machine, ViT-B-32-quickgelu with seeded random weights,",
+        "exported with `PRECISION=auto`. Medians, in milliseconds. Compare ratios: another machine has other times,",
+        "and Graviton was not tried.",
         "",
         f"{machine['cpu']}, {machine['cpus']} CPUs, {machine['architecture']} ({', '.join(machine['instructions'])}),"
         f" Python {machine['python']}",
