@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import itertools
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -30,7 +29,6 @@ class Ours:
                 cache_budget_ms=2000,
             )
         )
-        self._counter = itertools.count()
 
     def request(self, pictures: Iterable[bytes], labels: Iterable[str], many: bool = False) -> Callable[[], object]:
         """A request with these pictures and labels, ready to be sent again and again."""
@@ -39,16 +37,16 @@ class Ours:
         event = _event(json.dumps(fields | {"labels": list(labels)}))
         return lambda: self._ask(event)
 
-    def request_with_new_labels(self, picture: bytes) -> Callable[[], object]:
-        """A request whose five labels are new each time. Its JSON is made in the measured time, unlike a client's."""
+    def requests_with_new_labels(self, picture: bytes, count: int) -> Callable[[], object]:
+        """Up to `count` requests, ready to be sent, whose five labels are new each time."""
         encoded = base64.b64encode(picture).decode()
-
-        def ask() -> object:
-            number = next(self._counter)
-            labels = [f"{label} number {number}" for label in LABELS]
-            return self._ask(_event(json.dumps({"image_data": encoded, "labels": labels})))
-
-        return ask
+        events = iter(
+            [
+                _event(json.dumps({"image_data": encoded, "labels": [f"{label} number {number}" for label in LABELS]}))
+                for number in range(count)
+            ]
+        )
+        return lambda: self._ask(next(events))
 
     def _ask(self, event: dict[str, object]) -> object:
         response = self._handler(event, None)

@@ -18,7 +18,7 @@ from bench import floor, models, pictures
 from bench.ours import LABELS, Ours
 from bench.replaced import OpenClip
 from bench.store import running_store
-from bench.timing import medians
+from bench.timing import calls, medians
 from moderator.model import read_model
 from moderator.picture import read_pixels
 from moderator.probabilities import softmax
@@ -51,8 +51,8 @@ def measure(threads: int) -> dict[str, float]:
                 "decode_ms": lambda: read_pixels(thumbnail, preprocessing, max_pixels=10**8, name="thumbnail"),
                 "warm_ms": ours.request([thumbnail], LABELS),
                 "warm_store_ms": with_store.request([thumbnail], LABELS),
-                "new_labels_ms": ours.request_with_new_labels(thumbnail),
-                "new_labels_store_ms": with_store.request_with_new_labels(thumbnail),
+                "new_labels_ms": ours.requests_with_new_labels(thumbnail, calls(ROUNDS)),
+                "new_labels_store_ms": with_store.requests_with_new_labels(thumbnail, calls(ROUNDS)),
                 "labels_1000_ms": ours.request([thumbnail], many_labels),
                 "labels_1000_store_ms": with_store.request([thumbnail], many_labels),
                 "batch_8_ms": ours.request(pictures.thumbnails(8), LABELS, many=True),

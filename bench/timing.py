@@ -13,6 +13,11 @@ _SETTLE_SECONDS = 0.1
 _RUNS_A_TURN = 3
 
 
+def calls(rounds: int, warm_up: int = 1) -> int:
+    """How often `medians` calls each action."""
+    return (warm_up + rounds) * (1 + _RUNS_A_TURN)
+
+
 def medians(actions: Mapping[str, Callable[[], object]], *, rounds: int, warm_up: int = 1) -> dict[str, float]:
     """Give each action a turn a round: one run that does not count, and three that do.
 

@@ -18,8 +18,8 @@ from moderator.tokenizer import Tokenizer
 
 # A tensor's one scale depends on all that is computed together. A picture is nearly always computed alone; a label is
 # computed with whichever others were new, and then kept for everybody: its embedding must be its own. In blocks it is.
-_IMAGE_FORMS: Sequence[Form] = ("int8", "block", "fp32")
-_TEXT_FORMS: Sequence[Form] = ("block", "fp32")
+_IMAGE_FORMS: Sequence[Form] = ("int8", "block128", "block32", "fp32")
+_TEXT_FORMS: Sequence[Form] = ("block128", "block32", "fp32")
 
 _LABELS_AT_ONCE = 32
 
@@ -94,10 +94,10 @@ def table(choices: Choices) -> str:
     """What was chosen, layer by layer, for people."""
     lines = []
     for tower, choice in (("image", choices.image), ("text", choices.text)):
-        lines.append(f"\n{tower} tower{'':32} {'shape':>12}  {'form':6} relative error in each form")
+        lines.append(f"\n{tower} tower{'':32} {'shape':>12}  {'form':8} relative error in each form")
         for layer in choice.layers:
             errors = "  ".join(f"{form} {error:.4f}" for form, error in layer.errors.items())
-            lines.append(f"  {layer.name[-40:]:40} {layer.rows:>6}x{layer.columns:<5}  {layer.form:6} {errors}")
+            lines.append(f"  {layer.name[-40:]:40} {layer.rows:>6}x{layer.columns:<5}  {layer.form:8} {errors}")
         for name, fidelity in (
             ("as chosen", choice.fidelity),
             ("all in the fastest form", choice.fastest),

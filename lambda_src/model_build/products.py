@@ -1,10 +1,11 @@
 """The matrix products of a graph that have constant weights, and the forms that each can be written in.
 
-| form    | weights                        | activations                    | operator of ONNX Runtime |
-| ------- | ------------------------------ | ------------------------------ | ------------------------ |
-| `int8`  | 8 bits, a scale a column       | 8 bits, a scale a tensor       | DynamicQuantizeMatMul    |
-| `block` | 8 bits, a scale a block of 32  | 8 bits, a scale a block of 32  | MatMulNBits              |
-| `fp32`  | as they are                    | as they are                    | MatMul                   |
+| form       | weights                         | activations                     | operator of ONNX Runtime |
+| ---------- | ------------------------------- | ------------------------------- | ------------------------ |
+| `int8`     | 8 bits, a scale a column        | 8 bits, a scale a tensor        | DynamicQuantizeMatMul    |
+| `block128` | 8 bits, a scale a block of 128  | 8 bits, a scale a block of 128  | MatMulNBits              |
+| `block32`  | 8 bits, a scale a block of 32   | 8 bits, a scale a block of 32   | MatMulNBits              |
+| `fp32`     | as they are                     | as they are                     | MatMul                   |
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-Form = Literal["int8", "block", "fp32"]
+Form = Literal["int8", "block128", "block32", "fp32"]
 
-_BLOCK = 32
+_BLOCKS: Mapping[Form, int] = {"block128": 128, "block32": 32}  # rows that share a scale
 # Activations in 8 bits too: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.MatMulNBits
 _INT8_ACCURACY = 4
 _MICROSOFT = "com.microsoft"
@@ -74,10 +75,10 @@ def rewritten(model: ModelProto, forms: Mapping[str, Form]) -> ModelProto:
             nodes.append(node)
             continue
         weight = numpy_helper.to_array(weights[node.input[1]])
-        if form == "block":
-            new, constants = _block(node, weight)
-        else:
+        if form == "int8":
             new, constants = _int8(node, weight, _bytes_behind(node.input[0], producers, graph))
+        else:
+            new, constants = _in_blocks(node, weight, _BLOCKS[form])
         nodes.extend(new)
         graph.initializer.extend(constants)
     del graph.node[:]
@@ -91,7 +92,7 @@ def rewritten(model: ModelProto, forms: Mapping[str, Form]) -> ModelProto:
 
 def possible_forms(product: Product) -> Sequence[Form]:
     """The forms that this product can have, the fastest first."""
-    return ("int8", "block", "fp32") if product.rows % _BLOCK == 0 else ("int8", "fp32")
+    return ("int8", *(form for form, block in _BLOCKS.items() if product.rows % block == 0), "fp32")
 
 
 def _int8(
@@ -123,11 +124,11 @@ def _int8(
     ], constants
 
 
-def _block(node: NodeProto, weight: NDArray[np.float32]) -> tuple[list[NodeProto], list[TensorProto]]:
-    """Quantise the weights in blocks of 32 rows; the operator does the same with the activations."""
+def _in_blocks(node: NodeProto, weight: NDArray[np.float32], block: int) -> tuple[list[NodeProto], list[TensorProto]]:
+    """Quantise the weights in blocks of `block` rows; the operator does the same with the activations."""
     out = node.output[0]
     rows, columns = weight.shape
-    blocks = weight.T.reshape(columns, rows // _BLOCK, _BLOCK)
+    blocks = weight.T.reshape(columns, rows // block, block)
     scale = np.maximum(np.abs(blocks).max(axis=2, keepdims=True), np.finfo(np.float32).tiny) / np.float32(127)
     quantised = (np.clip(np.rint(blocks / scale), -127, 127) + 128).astype(np.uint8)  # the operator's zero is 128
     constants = [
@@ -135,7 +136,7 @@ def _block(node: NodeProto, weight: NDArray[np.float32]) -> tuple[list[NodeProto
         numpy_helper.from_array(scale.astype(np.float32).reshape(columns, -1), f"{out}_weight_scale"),
     ]
     inputs = [node.input[0], f"{out}_weight_blocks", f"{out}_weight_scale"]
-    attributes = {"K": rows, "N": columns, "bits": 8, "block_size": _BLOCK, "accuracy_level": _INT8_ACCURACY}
+    attributes = {"K": rows, "N": columns, "bits": 8, "block_size": block, "accuracy_level": _INT8_ACCURACY}
     return [helper.make_node("MatMulNBits", inputs, [out], domain=_MICROSOFT, **attributes)], constants
 
 

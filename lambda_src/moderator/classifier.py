@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from moderator.batch import read_batch
 from moderator.labels import LabelCache, LabelEmbeddings
 from moderator.model import Model
 from moderator.payload import Question
-from moderator.picture import read_pixels
 from moderator.probabilities import Probabilities, by_category, softmax
 from moderator.towers import ImageTower
 
@@ -38,11 +38,14 @@ class Classification:
 class Classifier:
     """Answers questions with one model."""
 
-    def __init__(self, model: Model, image_tower: ImageTower, labels: LabelCache, *, max_pixels: int) -> None:
+    def __init__(
+        self, model: Model, image_tower: ImageTower, labels: LabelCache, *, max_pixels: int, threads: int
+    ) -> None:
         self._model = model
         self._image_tower = image_tower
         self._labels = labels
         self._max_pixels = max_pixels
+        self._threads = threads
 
     def classify(self, question: Question) -> Classification:
         """Say how probable each label is for each picture.
@@ -53,10 +56,9 @@ class Classifier:
         began = time.perf_counter()
 
         # 1. Bytes become pixels. First, because a broken picture is found cheaply.
-        pixels = [
-            read_pixels(picture.data, self._model.preprocessing, max_pixels=self._max_pixels, name=picture.name)
-            for picture in question.pictures
-        ]
+        pixels = read_batch(
+            question.pictures, self._model.preprocessing, max_pixels=self._max_pixels, threads=self._threads
+        )
         decoded = time.perf_counter()
 
         # 2. Labels become embeddings, which nearly always are at hand.

@@ -43,7 +43,9 @@ def build_handler(settings: Settings) -> Handler:
     labels = LabelCache(TextTower(model, threads=threads), store, memory_labels=settings.memory_labels)
     app = App(
         model=model,
-        classifier=Classifier(model, ImageTower(model, threads=threads), labels, max_pixels=settings.max_pixels),
+        classifier=Classifier(
+            model, ImageTower(model, threads=threads), labels, max_pixels=settings.max_pixels, threads=threads
+        ),
         label_sets=label_sets,
         store=store,
         limits=Limits(labels=settings.max_labels, pictures=settings.max_pictures, body_bytes=settings.max_body_bytes),

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import math
 import re
-import warnings
 from dataclasses import dataclass
 from typing import Literal
 
@@ -46,6 +45,8 @@ _LONGEST_STRIP = 16
 # What a JPEG decoder's own scaling must leave: this many times the model's input, so that the last step is still ours.
 _DECODER_MARGIN = 1.5
 
+_LARGE = 1 << 21
+
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocessing:
@@ -74,21 +75,14 @@ def read_pixels(data: bytes, preprocessing: Preprocessing, *, max_pixels: int, n
         TooMuch: the picture has more than `max_pixels`, or would cost as much.
         BrokenPicture: the picture is truncated or damaged.
     """
-    with warnings.catch_warnings():
-        # Pillow warns of large pictures and of odd metadata: sizes are checked here, oddities do not matter.
-        warnings.simplefilter("ignore")
-        with _open(data, max_pixels, name) as image:
-            _scale_while_decoding(image, preprocessing)
-            try:
-                image.load()
-                return np.asarray(_resize(Upright(image), preprocessing))
-            except MemoryError:
-                raise
-            except Exception as error:  # decoders raise whatever their format makes them stumble over
-                raise BrokenPicture(
-                    f"{name} is a {image.format} picture that cannot be decoded: it is truncated or damaged. "
-                    "Send the whole file."
-                ) from error
+    with _open(data, max_pixels, name) as image:
+        return _pixels(image, preprocessing, name)
+
+
+def read_unless_large(data: bytes, preprocessing: Preprocessing, *, max_pixels: int, name: str) -> Pixels | None:
+    """Do what `read_pixels` does, unless the picture has more than two million pixels: 1920 x 1080 has fewer."""
+    with _open(data, max_pixels, name) as image:
+        return None if image.width * image.height > _LARGE else _pixels(image, preprocessing, name)
 
 
 def _open(data: bytes, max_pixels: int, name: str) -> ImageFile.ImageFile:
@@ -112,6 +106,20 @@ def _open(data: bytes, max_pixels: int, name: str) -> ImageFile.ImageFile:
     check_size(image.width, image.height, max_pixels, name)
     check_decoder(image, data, max_pixels, name)
     return image
+
+
+def _pixels(image: ImageFile.ImageFile, preprocessing: Preprocessing, name: str) -> Pixels:
+    _scale_while_decoding(image, preprocessing)
+    try:
+        image.load()
+        return np.asarray(_resize(Upright(image), preprocessing))
+    except MemoryError:
+        raise
+    except Exception as error:  # decoders raise whatever their format makes them stumble over
+        raise BrokenPicture(
+            f"{name} is a {image.format} picture that cannot be decoded: it is truncated or damaged. "
+            "Send the whole file."
+        ) from error
 
 
 def _scale_while_decoding(image: Image.Image, to: Preprocessing) -> None:

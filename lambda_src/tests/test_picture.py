@@ -11,15 +11,18 @@ from skimage import data as photographs
 
 from harness import Service, StartService
 from model_build.libraries import open_clip
+from moderator.batch import read_batch
 from moderator.errors import BrokenPicture
-from moderator.picture import Pixels, Preprocessing, read_pixels
+from moderator.payload import Picture
+from moderator.picture import Pixels, Preprocessing
 from pictures import as_base64, drawn, encoded, noise
 
 TO_224 = Preprocessing(height=224, width=224, resize_mode="shortest", interpolation="bicubic")
 
 
 def read(data: bytes, to: Preprocessing = TO_224) -> Pixels:
-    return read_pixels(data, to, max_pixels=50_000_000, name="image_data")
+    (pixels,) = read_batch([Picture(name="image_data", data=data)], to, max_pixels=50_000_000, threads=1)
+    return pixels
 
 
 def open_clips_pixels(image: Image.Image, to: Preprocessing = TO_224) -> Pixels:

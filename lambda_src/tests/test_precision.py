@@ -25,7 +25,8 @@ OUTLIER_CHANNELS = (5, 70)
 OUTLIER_FACTOR = 400.0
 
 CONFIG = {
-    "embed_dim": 64,
+    # With 64, one in eighty random labels is so close to another that no 8 bits hold them apart.
+    "embed_dim": 128,
     "vision_cfg": {"image_size": 32, "layers": 3, "width": 128, "head_width": 32, "patch_size": 8},
     "text_cfg": {"context_length": 20, "vocab_size": 49408, "width": 128, "heads": 4, "layers": 3},
 }
@@ -121,11 +122,11 @@ def test_a_model_without_outliers_runs_in_8_bits_throughout(
 ) -> None:
     manifest = export(load(name, "none"), tmp_path / "auto", precision="auto")
     printed = capsys.readouterr().out
-    for tower, form in (("image", "int8"), ("text", "block")):
+    for tower, fastest in (("image", "int8"), ("text", "block128")):
         layers = manifest["layers"][tower]["layers"]
         assert len(layers) >= 12
-        assert {layer["form"] for layer in layers} == {form}
-        assert all(0 < layer["error"][form] < 0.05 for layer in layers)
+        assert {layer["form"] for layer in layers} == {fastest}
+        assert all(0 < layer["error"][fastest] < 0.05 for layer in layers)
         assert all(layer["layer"] in printed for layer in layers)
     assert manifest["files"]["image.onnx"]["bytes"] < 0.4 * sum(
         4 * parameter.numel() for parameter in load(name, "none").model.visual.parameters()

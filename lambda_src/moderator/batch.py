@@ -1,0 +1,51 @@
+"""Reads the pictures of one request beside each other, as far as memory allows."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+from moderator.payload import Picture
+from moderator.picture import Pixels, Preprocessing, read_pixels, read_unless_large
+
+
+def read_batch(
+    pictures: Sequence[Picture], preprocessing: Preprocessing, *, max_pixels: int, threads: int
+) -> list[Pixels]:
+    """Decode `pictures` and bring them to the model's size.
+
+    Args:
+        pictures: at least one.
+        preprocessing: the model's input size and how to get there.
+        max_pixels: width times height that is still decoded.
+        threads: CPUs to use; a decoder uses one.
+
+    Returns:
+        uint8 pixels (height, width, 3) in RGB of each picture, in order.
+
+    Raises:
+        RequestError: the first picture that cannot be read, as `read_pixels` says it.
+    """
+
+    def read(picture: Picture) -> Pixels:
+        return read_pixels(picture.data, preprocessing, max_pixels=max_pixels, name=picture.name)
+
+    def read_small(picture: Picture) -> Pixels | None:
+        return read_unless_large(picture.data, preprocessing, max_pixels=max_pixels, name=picture.name)
+
+    with warnings.catch_warnings():
+        # Pillow warns of large pictures and of odd metadata: sizes are checked, oddities do not matter.
+        warnings.simplefilter("ignore")
+        if len(pictures) == 1 or threads == 1:
+            return [read(picture) for picture in pictures]
+
+        # Imported here: most requests have one picture.
+        from concurrent.futures import ThreadPoolExecutor
+
+        # Large ones, each of which may take most of the memory that a request is allowed, are left to this thread. A
+        # lock would not do: the allocator keeps, for each thread, what a large picture took.
+        with ThreadPoolExecutor(min(threads, len(pictures))) as pool:
+            small = pool.map(read_small, pictures)
+            return [
+                read(picture) if pixels is None else pixels for picture, pixels in zip(pictures, small, strict=True)
+            ]
