@@ -32,7 +32,7 @@ help: ## List the targets
 
 run: $(VENV)/.runtime ## Serve on http://127.0.0.1:8080 (PORT=, MODEL_DIR=, CACHE_URL=redis://...)
 	$(if $(MODEL_DIR),MODEL_DIR=$(MODEL_DIR)) $(if $(CACHE_URL),CACHE_URL=$(CACHE_URL)) \
-	POWERTOOLS_METRICS_DISABLED=true $(BIN)/python -m moderator.server --port $(PORT)
+	POWERTOOLS_METRICS_DISABLED=true $(BIN)/python -m moderator.web.server --port $(PORT)
 
 test: $(VENV)/.dev redis ## Run every test
 	$(BIN)/python -m pytest -q
@@ -53,7 +53,7 @@ audit: $(VENV)/.dev ## Known vulnerabilities of what runs in the Lambda; a notic
 	$(BIN)/python -m tools.audit
 
 soak: $(VENV)/.dev redis ## Eight clients for a minute while the store fails and returns (SECONDS=); build/soak.json
-	$(BIN)/python lambda_src/tests/soak.py --seconds $(SECONDS) --out build/soak.json
+	PYTHONPATH=lambda_src:lambda_src/tests $(BIN)/python -m tools.soak --seconds $(SECONDS) --out build/soak.json
 
 reliability: $(VENV)/.dev redis ## Run the reliability tests and write docs/reliability.md from their counts
 	rm -f build/reliability.json

@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from moderator.handler import Handler, build_handler
-from moderator.server import event_of
 from moderator.settings import Settings
+from moderator.web.server import event_of
 
 LABELS = ("gaming", "sport", "nudity", "violence", "a landscape")
 

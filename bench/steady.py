@@ -19,11 +19,11 @@ from bench.ours import LABELS, Ours
 from bench.replaced import OpenClip
 from bench.store import running_store
 from bench.timing import calls, medians
-from moderator.model import read_model
-from moderator.picture import read_pixels
-from moderator.probabilities import softmax
-from moderator.server import event_of
-from moderator.towers import ImageTower, TextTower
+from moderator.clip.model import read_model
+from moderator.clip.probabilities import softmax
+from moderator.clip.towers import ImageTower, TextTower
+from moderator.pictures.decode import read_pixels
+from moderator.web.server import event_of
 
 ROUNDS = 12
 SLOW_ROUNDS = 4

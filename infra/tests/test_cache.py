@@ -10,9 +10,9 @@ import pytest
 import redis
 from redis.exceptions import NoPermissionError
 
-from harness import RedisServer, free_port
 from infra.cache import STORE_RIGHTS
 from infra.tests.program import Recorded
+from support.harness import RedisServer, free_port
 
 
 def test_the_store_is_a_serverless_valkey_in_the_private_network(defaults: Recorded) -> None:

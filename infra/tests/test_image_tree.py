@@ -34,8 +34,9 @@ def make_context(folder: Path) -> Path:
     files = {
         "moderator/__init__.py": "",
         "moderator/errors.py": "",
-        "moderator/probabilities.py": "",
-        "moderator/tokenizer.py": "",
+        "moderator/clip/__init__.py": "",
+        "moderator/clip/probabilities.py": "",
+        "moderator/clip/tokenizer.py": "",
         "moderator/handler.py": HANDLER,
         "model_build/requirements.txt": "",
         "label_sets/moderation.json": "{}",
@@ -203,7 +204,7 @@ def test_no_requirement_is_chosen_by_the_building_machines_processor() -> None:
 def test_the_exports_stage_has_all_that_the_export_imports_of_the_service() -> None:
     needed = _own_imports(CONTEXT / "model_build")
     text = (CONTEXT / "Dockerfile").read_text(encoding="utf-8")
-    copied = {Path(word).stem for word in re.findall(r"moderator/\w+\.py", text)}
+    copied = {word.replace("/", ".") for word in re.findall(r"moderator/([\w/]+)\.py", text)}
     assert needed <= copied, "each module here must stand in the Dockerfile's first stage"
 
 
@@ -216,7 +217,7 @@ def _own_imports(folder: Path) -> set[str]:
             package, _, name = module.partition(".")
             if package == "moderator" and name and name not in found:
                 found.add(name)
-                todo.append(CONTEXT / "moderator" / f"{name}.py")
+                todo.append((CONTEXT / "moderator" / name.replace(".", "/")).with_suffix(".py"))
     return found
 
 

@@ -18,7 +18,7 @@ from model_build.demo_pictures import BACKGROUNDS, COLOURS, SHAPES, draw
 from model_build.libraries import open_clip, transforms
 from model_build.manifest import IMAGE, TEXT, TOKENIZER
 from model_build.source import ExportError, Source
-from moderator.tokenizer import Tokenizer
+from moderator.clip.tokenizer import Tokenizer
 
 # Photographs and scans that scikit-image's wheel carries, in colour and grey, landscape, portrait and square.
 _REAL = (

@@ -13,7 +13,7 @@ from model_build.agreement import LABELS as VARIED_LABELS
 from model_build.agreement import real_pictures, resized_pixels
 from model_build.demo_pictures import BACKGROUNDS, COLOURS, SHAPES, draw, label
 from model_build.source import ExportError, Source
-from moderator.probabilities import softmax
+from moderator.clip.probabilities import softmax
 
 LabelSets = Sequence[NDArray[np.intp]]  # of each set, its labels' places
 

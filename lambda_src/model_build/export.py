@@ -29,7 +29,7 @@ from model_build.precision_choice import choose_precision, forms_of, refuse_choi
 from model_build.source import ExportError, Source, add_config, load
 from model_build.text_graph import TextTower
 from model_build.tokenizer_file import tokenizer_json
-from moderator.tokenizer import END, START
+from moderator.clip.tokenizer import END, START
 
 
 def export(

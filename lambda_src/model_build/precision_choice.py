@@ -14,7 +14,7 @@ from model_build.onnx_files import Towers
 from model_build.precision import BOUNDS, Choice, Feed, Judge, choose, embed
 from model_build.products import Form
 from model_build.source import ExportError, Source
-from moderator.tokenizer import Tokenizer
+from moderator.clip.tokenizer import Tokenizer
 
 # A tensor's one scale depends on all that is computed together. A picture is nearly always computed alone; a label is
 # computed with whichever others were new, and then kept for everybody: its embedding must be its own. In blocks it is.

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from moderator.batch import read_batch
-from moderator.labels import LabelCache, LabelEmbeddings
-from moderator.model import Model
-from moderator.payload import Question
-from moderator.probabilities import Probabilities, by_category, softmax
-from moderator.towers import ImageTower
+from moderator.clip.model import Model
+from moderator.clip.probabilities import Probabilities, by_category, softmax
+from moderator.clip.towers import ImageTower
+from moderator.labels.cache import LabelCache, LabelEmbeddings
+from moderator.pictures.batch import read_batch
+from moderator.web.payload import Question
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,20 +8,20 @@ from typing import Any
 
 from PIL import Image
 
-from moderator import http_event
-from moderator.app import App
 from moderator.classifier import Classifier
+from moderator.clip.model import Model, read_model
+from moderator.clip.towers import ImageTower, TextTower
 from moderator.cpus import usable_cpus
-from moderator.label_sets import read_label_sets
-from moderator.labels import LabelCache
-from moderator.model import Model, read_model
-from moderator.payload import Limits
+from moderator.jobs.warm_up import is_warm_up, warm_up
+from moderator.labels.cache import LabelCache
+from moderator.labels.label_sets import read_label_sets
+from moderator.labels.store import Store
+from moderator.labels.store_client import connector
 from moderator.settings import Settings, read_settings
-from moderator.store import Store
-from moderator.store_client import connector
 from moderator.telemetry import Telemetry
-from moderator.towers import ImageTower, TextTower
-from moderator.warm_up import is_warm_up, warm_up
+from moderator.web import http_event
+from moderator.web.app import App
+from moderator.web.payload import Limits
 
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 

@@ -12,7 +12,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from moderator.classifier import Classification
 from moderator.errors import RequestError
-from moderator.payload import Question
+from moderator.web.payload import Question
 
 NAMESPACE = "ClipVideoModerator"
 SERVICE = "clip-video-moderator"

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from harness import RedisServer, Service, StartService, free_port, serving
 from moderator.handler import build_handler
 from moderator.settings import Settings
-from tally import Tally
+from support.harness import RedisServer, Service, StartService, free_port, serving
+from support.tally import Tally
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from harness import LAMBDA_SRC
+from support.harness import LAMBDA_SRC
 from tools.audit import main
 
 SOUND = {"name": "numpy", "version": "2.4.6", "vulns": []}

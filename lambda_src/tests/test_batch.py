@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from moderator.batch import read_batch
 from moderator.errors import BrokenPicture, TooMuch
-from moderator.payload import Picture
-from moderator.picture import Preprocessing, read_pixels
-from pictures import as_base64, encoded, noise
-from server_process import server_process
+from moderator.pictures.batch import read_batch
+from moderator.pictures.decode import Preprocessing, read_pixels
+from moderator.web.payload import Picture
+from support.pictures import as_base64, encoded, noise
+from support.server_process import server_process
 
 TO_64 = Preprocessing(height=64, width=64, resize_mode="shortest", interpolation="bicubic")
 

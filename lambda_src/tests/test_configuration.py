@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from harness import LAMBDA_SRC
+from moderator.clip.model import FILES, read_model
+from moderator.clip.towers import TextTower
 from moderator.cpus import usable_cpus
 from moderator.errors import ConfigurationError
-from moderator.label_sets import read_label_sets
-from moderator.model import FILES, read_model
+from moderator.labels.label_sets import read_label_sets
 from moderator.settings import Settings, read_settings
-from moderator.towers import TextTower
+from support.harness import LAMBDA_SRC
 
 
 class TestSettings:
@@ -191,7 +191,7 @@ class TestModelFolder:
 
 def test_a_start_that_fails_says_so_in_one_sentence(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "moderator.server", "--port", "0"],
+        [sys.executable, "-m", "moderator.web.server", "--port", "0"],
         env=os.environ | {"PYTHONPATH": str(LAMBDA_SRC), "MODEL_DIR": str(tmp_path / "nowhere")},
         capture_output=True,
         text=True,

@@ -20,7 +20,7 @@ from model_build.demo import CHECKPOINT, CONFIG, LEAST_TOP_1, RECORD
 from model_build.demo_captions import combinations, labels
 from model_build.demo_pictures import BACKGROUNDS, COLOURS, SHAPES, draw
 from model_build.source import Source, add_config, load
-from moderator.tokenizer import Tokenizer
+from moderator.clip.tokenizer import Tokenizer
 
 LAMBDA_SRC = Path(__file__).resolve().parent.parent
 DEMO_MODEL = LAMBDA_SRC / "demo_model"

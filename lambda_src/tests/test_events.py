@@ -10,7 +10,7 @@ import pytest
 
 from moderator.handler import Handler, build_handler
 from moderator.settings import Settings
-from pictures import as_base64, drawn, encoded
+from support.pictures import as_base64, drawn, encoded
 
 PICTURE = encoded(drawn("red", "circle"))
 BODY = json.dumps({"image_data": as_base64(PICTURE), "labels": ["a red circle", "a blue, square"]})

@@ -27,11 +27,11 @@ from model_build.libraries import open_clip
 from model_build.manifest import replaced_folder
 from model_build.onnx_files import halve_token_table
 from model_build.source import ExportError, Source, add_config, load
-from moderator import towers
-from moderator.model import read_model
-from moderator.picture import read_pixels
-from moderator.probabilities import softmax
-from moderator.tokenizer import Tokenizer
+from moderator.clip import towers
+from moderator.clip.model import read_model
+from moderator.clip.probabilities import softmax
+from moderator.clip.tokenizer import Tokenizer
+from moderator.pictures.decode import read_pixels
 
 DEMO_MODEL = Path(__file__).resolve().parent.parent / "demo_model"
 # One for each kind of tower: a transformer, a ResNet, and one whose text tower is not causal.

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 
 import pytest
 
-import hostile_pictures
-import odd_pictures
-from harness import Reply
-from hostile_pictures import FORMATS, Corpus
-from pictures import drawn, encoded, noise
-from server_process import ServerProcess, server_process
-from tally import Tally
+from support import hostile_pictures, odd_pictures
+from support.harness import Reply
+from support.hostile_pictures import FORMATS, Corpus
+from support.pictures import drawn, encoded, noise
+from support.server_process import ServerProcess, server_process
+from support.tally import Tally
 
 SECONDS = 1.0
 BYTES = 300 * 1000 * 1000

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from aws_events import function_url, http_api, rest_api
-from harness import Reply, Service
 from moderator.handler import Handler, build_handler
 from moderator.settings import Settings
-from pictures import as_base64, drawn, encoded
-from tally import Tally
+from support.aws_events import function_url, http_api, rest_api
+from support.harness import Reply, Service
+from support.pictures import as_base64, drawn, encoded
+from support.tally import Tally
 
 PICTURE = encoded(drawn("red", "circle"))
 GOOD = as_base64(PICTURE)

@@ -12,8 +12,8 @@ from urllib.parse import quote
 import pytest
 from PIL import Image
 
-from harness import Reply, Service, StartService
-from pictures import as_base64, drawn, encoded, noise
+from support.harness import Reply, Service, StartService
+from support.pictures import as_base64, drawn, encoded, noise
 
 PICTURE = encoded(drawn("red", "circle"))
 LABELS = ["a red circle", "a blue square", "a green star"]

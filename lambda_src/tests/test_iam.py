@@ -17,8 +17,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from redis.exceptions import AuthenticationError
 
-from harness import RedisServer, free_port
-from moderator.iam import AwsCredentials, IamCredentialProvider, read_credentials, sign_token
+from moderator.labels.iam import AwsCredentials, IamCredentialProvider, read_credentials, sign_token
+from support.harness import RedisServer, free_port
 
 # Characters that a query must escape stand in every part.
 SESSION_TOKEN = "IQoJb3JpZ2lu/EXAMPLE+token=="

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness import LAMBDA_SRC, RedisServer, StartService
+from moderator.clip.model import read_model
+from moderator.clip.towers import Embeddings, TextTower
 from moderator.handler import build_handler
-from moderator.model import read_model
 from moderator.settings import Settings
-from moderator.towers import Embeddings, TextTower
-from pictures import as_base64, drawn, encoded
+from support.harness import LAMBDA_SRC, RedisServer, StartService
+from support.pictures import as_base64, drawn, encoded
 
 PICTURE = encoded(drawn("red", "circle"))
 LABELS = ["a red circle", "a blue square", "a green star"]
@@ -31,7 +31,7 @@ EVENT = {
 
 IN_A_NEW_PROCESS = """
 import json, sys
-from moderator.towers import TextTower
+from moderator.clip.towers import TextTower
 def refuse(*_):
     sys.exit("the text tower was asked")
 if sys.argv[1] == "no text tower":

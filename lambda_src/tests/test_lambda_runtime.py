@@ -10,12 +10,12 @@ from urllib.parse import quote
 
 import pytest
 
-from aws_events import function_url, http_api, rest_api
-from harness import RedisServer, Service
-from pictures import as_base64, drawn, encoded
-from runtime_api import RuntimeApi, runtime, runtime_api
-from server_process import Process
-from tally import Tally
+from support.aws_events import function_url, http_api, rest_api
+from support.harness import RedisServer, Service
+from support.pictures import as_base64, drawn, encoded
+from support.runtime_api import RuntimeApi, runtime, runtime_api
+from support.server_process import Process
+from support.tally import Tally
 
 PICTURE = encoded(drawn("red", "circle"))
 LABELS = ["a red circle", "a blue, square", "ein grünes Dreieck 🔺"]

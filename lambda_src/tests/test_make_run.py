@@ -9,7 +9,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from harness import free_port
+from support.harness import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import LAMBDA_SRC, RedisServer, Reply, Service
-from pictures import as_base64, drawn, encoded
-from server_process import server_process
-from tally import Tally
+from support.harness import LAMBDA_SRC, RedisServer, Reply, Service
+from support.pictures import as_base64, drawn, encoded
+from support.server_process import server_process
+from support.tally import Tally
 
 PICTURE = encoded(drawn("red", "circle"))
 # Words that occur nowhere else.

@@ -12,9 +12,9 @@ from hypothesis import strategies as some
 from schemathesis.core.result import Ok
 from schemathesis.generation import GenerationMode
 
-from harness import Service
-from pictures import as_base64, drawn, encoded
-from tally import Tally
+from support.harness import Service
+from support.pictures import as_base64, drawn, encoded
+from support.tally import Tally
 
 PICTURE = as_base64(encoded(drawn("red", "circle")))
 # Without the description's own, from which it is read.

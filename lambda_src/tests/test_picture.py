@@ -9,13 +9,13 @@ import pytest
 from PIL import Image
 from skimage import data as photographs
 
-from harness import Service, StartService
 from model_build.libraries import open_clip
-from moderator.batch import read_batch
 from moderator.errors import BrokenPicture
-from moderator.payload import Picture
-from moderator.picture import Pixels, Preprocessing
-from pictures import as_base64, drawn, encoded, noise
+from moderator.pictures.batch import read_batch
+from moderator.pictures.decode import Pixels, Preprocessing
+from moderator.web.payload import Picture
+from support.harness import Service, StartService
+from support.pictures import as_base64, drawn, encoded, noise
 
 TO_224 = Preprocessing(height=224, width=224, resize_mode="shortest", interpolation="bicubic")
 

@@ -17,8 +17,8 @@ from model_build.calibration import top_1_losses
 from model_build.export import export, main
 from model_build.precision import BOUNDS, Bounds, Fidelity
 from model_build.source import ExportError, Source, add_config, load
-from moderator.model import read_model
-from moderator.towers import ImageTower, TextTower
+from moderator.clip.model import read_model
+from moderator.clip.towers import ImageTower, TextTower
 
 # What a trained transformer's outlier channels are like: a few that are hundreds of times larger than the others.
 OUTLIER_CHANNELS = (5, 70)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from soak import soak
-from tally import Tally
+from support.tally import Tally
 from tools.reliability import document
+from tools.soak import soak
 
 
 def test_each_count_is_a_row_under_its_part(tmp_path: Path) -> None:

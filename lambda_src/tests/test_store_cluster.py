@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import Service, StartService
-from redis_cluster import Cluster, redis_cluster
-from tally import Tally
+from support.harness import Service, StartService
+from support.redis_cluster import Cluster, redis_cluster
+from support.tally import Tally
 from test_store_failures import BEFORE, DURING, RETRY_SECONDS, Witness, label_ms
 
 

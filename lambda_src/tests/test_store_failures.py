@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness import RedisServer, Reply, Service, StartService
 from moderator.errors import WarmUpError
 from moderator.handler import build_handler
 from moderator.settings import Settings
-from outages import OUTAGES, servers
-from pictures import as_base64, drawn, encoded
-from server_process import server_process
-from tally import Tally
+from support.harness import RedisServer, Reply, Service, StartService
+from support.outages import OUTAGES, servers
+from support.pictures import as_base64, drawn, encoded
+from support.server_process import server_process
+from support.tally import Tally
 
 PICTURE = as_base64(encoded(drawn("red", "circle")))
 BEFORE, DURING = ["a cat", "a dog", "a bird"], ["a red circle", "a blue square", "a green star"]

@@ -15,14 +15,14 @@ from urllib.parse import parse_qs
 import pytest
 import redis
 
-from certificates import make_certificate, tls_options
-from harness import RedisServer, free_port
 from infra.cache import STORE_RIGHTS
+from moderator.labels.store_client import connector
 from moderator.settings import read_settings
-from moderator.store_client import connector
-from pictures import as_base64, drawn, encoded
-from server_process import server_process
-from tcp_proxy import TcpProxy
+from support.certificates import make_certificate, tls_options
+from support.harness import RedisServer, free_port
+from support.pictures import as_base64, drawn, encoded
+from support.server_process import server_process
+from support.tcp_proxy import TcpProxy
 
 USER = "clip-video-moderator-dev"
 PICTURE = as_base64(encoded(drawn("red", "circle")))

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from moderator.strips import Upright
-from pictures import encoded, noise
+from moderator.pictures.strips import Upright
+from support.pictures import encoded, noise
 
 # More than two strips' worth, and no multiple of a strip.
 SIZE = (1203, 1101)

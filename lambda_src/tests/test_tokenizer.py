@@ -13,8 +13,8 @@ from tokenizers import Regex, pre_tokenizers
 
 from model_build.libraries import open_clip
 from model_build.tokenizer_file import tokenizer_json, word_pattern
+from moderator.clip.tokenizer import Tokenizer, clean
 from moderator.errors import ConfigurationError, InvalidField
-from moderator.tokenizer import Tokenizer, clean
 
 NO_LIMIT = 1_000_000
 SCRIPTS = {
@@ -160,7 +160,7 @@ def test_a_huge_label_is_refused_at_once(file: Path) -> None:
 
 
 def test_time_grows_with_length_not_with_its_square(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("moderator.tokenizer.LONGEST_LABEL", NO_LIMIT)
+    monkeypatch.setattr("moderator.clip.tokenizer.LONGEST_LABEL", NO_LIMIT)
     tokenizer = Tokenizer(file, NO_LIMIT)
     started = time.perf_counter()
     for text in ("a" * 100_000, "<" * 100_000, "a " * 50_000, "&amp;" * 20_000):

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from harness import RedisServer, StartService, free_port
 from moderator.errors import InvalidField, WarmUpError
 from moderator.handler import Handler, build_handler
 from moderator.settings import Settings
-from pictures import as_base64, drawn, encoded
+from support.harness import RedisServer, StartService, free_port
+from support.pictures import as_base64, drawn, encoded
 
 
 def handler_with(url: str, **settings: Any) -> Handler:

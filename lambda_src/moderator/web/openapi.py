@@ -9,8 +9,8 @@ from typing import Any
 from aws_lambda_powertools.event_handler.openapi.swagger_ui import generate_swagger_html
 from pydantic.json_schema import models_json_schema
 
-from moderator.payload import Limits
-from moderator.schema import (
+from moderator.web.payload import Limits
+from moderator.web.schema import (
     ClassifyRequest,
     Health,
     LabelSetList,

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from moderator.clip.towers import Embeddings, TextTower
 from moderator.errors import WarmUpError
-from moderator.store import Embedding, Store
-from moderator.towers import Embeddings, TextTower
+from moderator.labels.store import Embedding, Store
 
 # A warm-up is not a request: it may wait for a store that is only just starting.
 _WARM_UP_SECONDS = 5.0

@@ -56,7 +56,7 @@ def connector(settings: Settings, environment: Mapping[str, str]) -> Callable[[f
 
     credentials = None
     if settings.cache_iam_user:
-        from moderator.iam import IamCredentialProvider
+        from moderator.labels.iam import IamCredentialProvider
 
         credentials = IamCredentialProvider(
             cache_name=settings.cache_iam_name, user=settings.cache_iam_user, environment=environment

@@ -26,12 +26,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from harness import RedisServer, Service, free_port, serving
 from moderator.handler import build_handler
 from moderator.settings import Settings
 from moderator.telemetry import SERVICE
-from pictures import as_base64, drawn, encoded
-from server_process import server_process
+from support.harness import RedisServer, Service, free_port, serving
+from support.pictures import as_base64, drawn, encoded
+from support.server_process import server_process
 
 CLIENTS = 8
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")

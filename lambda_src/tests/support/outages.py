@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 import redis
 
-from certificates import make_certificate, tls_options
-from harness import RedisServer, free_port
-from tcp_proxy import TcpProxy
+from support.certificates import make_certificate, tls_options
+from support.harness import RedisServer, free_port
+from support.tcp_proxy import TcpProxy
 
 
 @dataclass(frozen=True, kw_only=True)

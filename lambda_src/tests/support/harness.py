@@ -18,9 +18,9 @@ from typing import Any
 import redis
 
 from moderator.handler import Handler
-from moderator.server import make_server
+from moderator.web.server import make_server
 
-LAMBDA_SRC = Path(__file__).resolve().parent.parent
+LAMBDA_SRC = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 import redis
 
-from harness import RedisServer, free_port
+from support.harness import RedisServer, free_port
 
 _SLOTS = 16384
 

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFile, JpegImagePlugin, UnidentifiedImageError
 
-from moderator.decoding_cost import check_decoder, check_parts, check_size
 from moderator.errors import BrokenPicture, TooMuch, UnknownPicture
-from moderator.strips import Upright
+from moderator.pictures.cost import check_decoder, check_parts, check_size
+from moderator.pictures.strips import Upright
 
 Pixels = npt.NDArray[np.uint8]  # (height, width, 3), RGB
 

@@ -12,14 +12,14 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, APIGatew
 from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 
-from moderator import http_event
 from moderator.classifier import Classification, Classifier
+from moderator.clip.model import Model
 from moderator.errors import MethodNotAllowed, RequestError, RouteNotFound
-from moderator.label_sets import LabelSet
-from moderator.model import Model
-from moderator.payload import Limits, Question, read_json, read_picture
-from moderator.store import Store
+from moderator.labels.label_sets import LabelSet
+from moderator.labels.store import Store
 from moderator.telemetry import Telemetry
+from moderator.web import http_event
+from moderator.web.payload import Limits, Question, read_json, read_picture
 
 _JSON = "application/json"
 _PROBLEM_JSON = "application/problem+json"  # RFC 9457
@@ -109,13 +109,13 @@ class App:
     def openapi(self) -> Response[str]:
         """Answer `GET /openapi.json`."""
         # Building the document takes pydantic 10 ms, and few instances are ever asked for it.
-        from moderator.openapi import document
+        from moderator.web.openapi import document
 
         return _ok(document(self._limits))
 
     def docs(self) -> Response[str]:
         """Answer `GET /docs`: the same document to read and to try, with nothing loaded from elsewhere."""
-        from moderator.openapi import page
+        from moderator.web.openapi import page
 
         return Response(status_code=HTTPStatus.OK, content_type="text/html; charset=utf-8", body=page(self._limits))
 

@@ -21,8 +21,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Literal
 
-from harness import LAMBDA_SRC
-from server_process import Process
+from support.harness import LAMBDA_SRC
+from support.server_process import Process
 
 _VERSION = "/2018-06-01/runtime"
 _ARN = "arn:aws:lambda:eu-central-1:123456789012:function:moderator:live"

@@ -16,8 +16,8 @@ from typing import Literal, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from moderator.breaker import Breaker
-from moderator.store_client import Commands, unreachable
+from moderator.labels.breaker import Breaker
+from moderator.labels.store_client import Commands, unreachable
 
 Embedding = npt.NDArray[np.float32]  # (dim,), unit length
 Result = TypeVar("Result")

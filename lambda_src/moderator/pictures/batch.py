@@ -5,8 +5,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 
-from moderator.payload import Picture
-from moderator.picture import Pixels, Preprocessing, read_pixels, read_unless_large
+from moderator.pictures.decode import Pixels, Preprocessing, read_pixels, read_unless_large
+from moderator.web.payload import Picture
 
 
 def read_batch(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
-from pictures import encoded, noise
+from support.pictures import encoded, noise
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 Corpus = Iterator[tuple[str, bytes]]  # what it is, its bytes

@@ -26,7 +26,7 @@ from moderator.settings import read_settings
 if TYPE_CHECKING:
     from moderator.handler import Handler
 
-_EXAMPLE = Path(__file__).resolve().parent.parent / "demo_model" / "example.png"
+_EXAMPLE = Path(__file__).resolve().parents[2] / "demo_model" / "example.png"
 
 _LOG = logging.getLogger("server")
 

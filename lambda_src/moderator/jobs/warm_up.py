@@ -10,8 +10,8 @@ from dataclasses import asdict
 from typing import Any
 
 from moderator.errors import WarmUpError
-from moderator.label_sets import LabelSet
-from moderator.labels import LabelCache
+from moderator.labels.cache import LabelCache
+from moderator.labels.label_sets import LabelSet
 
 _FORM = 'send {"warm": {"label_sets": ["NAME"]}} or {"warm": {"labels": ["..."]}}'
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from moderator import strict_json
 from moderator.errors import InvalidField, MalformedBody, TooMuch
-from moderator.label_sets import LabelSet
-from moderator.schema import LONGEST_LABEL, ClassifyRequest, check_request
+from moderator.labels.label_sets import LabelSet
+from moderator.web.schema import LONGEST_LABEL, ClassifyRequest, check_request
 
 _DATA_PREFIX = re.compile(r"\s*data:[^,;]{0,100}(?:;[^,;]{0,100})*?;base64,", re.IGNORECASE)
 _WHITE_SPACE = re.compile(r"\s+")

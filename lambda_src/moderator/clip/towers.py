@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from moderator.clip.model import Model
+from moderator.clip.tokenizer import Tokenizer
 from moderator.errors import ConfigurationError
-from moderator.model import Model
-from moderator.picture import Pixels
-from moderator.tokenizer import Tokenizer
+from moderator.pictures.decode import Pixels
 
 Embeddings = npt.NDArray[np.float32]  # (items, dim), each row of unit length
 

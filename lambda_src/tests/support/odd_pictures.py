@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from PIL import Image
 
-from hostile_pictures import FORMATS, Corpus, png
-from pictures import encoded, noise
+from support.hostile_pictures import FORMATS, Corpus, png
+from support.pictures import encoded, noise
 
 
 def _exif(orientation: int) -> Image.Exif:

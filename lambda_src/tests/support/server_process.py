@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import LAMBDA_SRC, Service, free_port
+from support.harness import LAMBDA_SRC, Service, free_port
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Process:
 
 @dataclass(frozen=True)
 class ServerProcess(Process):
-    """A running `python -m moderator.server`."""
+    """A running `python -m moderator.web.server`."""
 
     service: Service
 
@@ -68,7 +68,7 @@ def server_process(folder: Path, environment: Mapping[str, str]) -> Iterator[Ser
     with (
         log_file.open("wb") as log,
         subprocess.Popen(
-            [sys.executable, "-m", "moderator.server", "--port", str(port)],
+            [sys.executable, "-m", "moderator.web.server", "--port", str(port)],
             stdout=log,
             stderr=subprocess.STDOUT,
             env=os.environ | {"PYTHONPATH": str(LAMBDA_SRC), "PYTHONUNBUFFERED": "1"} | dict(environment),

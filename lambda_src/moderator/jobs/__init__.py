@@ -1,0 +1,1 @@
+"""What is asked of the service by events other than HTTP requests."""

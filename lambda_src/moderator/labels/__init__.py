@@ -1,0 +1,1 @@
+"""Labels: the configured label sets, and the cache that finds each label's embedding."""

@@ -1,0 +1,1 @@
+"""HTTP: requests read and checked, routes, answers, their description, and the local server."""
