@@ -30,6 +30,11 @@ class Model:
     label_template: str
     preprocessing: Preprocessing
 
+    @property
+    def is_demo(self) -> bool:
+        """Whether it is the model that ships with the repository, which knows coloured shapes only."""
+        return self.name == "demo-shapes"
+
 
 def read_model(folder: Path) -> Model:
     """Read `folder/manifest.json` and check that the files it names are there in full.
