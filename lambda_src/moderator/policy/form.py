@@ -144,9 +144,7 @@ def _check_category(name: str, category: CategoryObject, neutral: Sequence[str])
         )
     if not category.against and not neutral:
         raise PolicyMistake(place, "has nothing to be compared with: give it against, or the policy neutral")
-    opposite = {label: "the policy's neutral" for label in neutral} | {
-        label: "the category's against" for label in category.against
-    }
+    opposite = dict.fromkeys(neutral, "the policy's neutral") | dict.fromkeys(category.against, "its against")
     for number, label in enumerate(category.labels):
         if label in opposite:
             raise PolicyMistake(

@@ -55,10 +55,17 @@ def evidence(labels: Scores, against: Scores) -> Scores:
 
 
 def frames_that_count(over_frames: Scores, at_least: int) -> npt.NDArray[np.intp]:
-    """Return, for each category, the frame whose score is its `at_least`-th highest: (frames, categories) -> (categories,).
+    """Return the frame, for each category, whose score is its `at_least`-th highest.
 
-    Where there are fewer frames than `at_least`, all must agree: a still picture is judged by its one frame. Of frames with
-    equal scores the earlier is the higher.
+    Where there are fewer frames than `at_least`, all must agree: a still picture is judged by its one frame. Of frames
+    with equal scores the earlier is the higher.
+
+    Args:
+        over_frames: (frames, categories).
+        at_least: 1 or more.
+
+    Returns:
+        (categories,), places in the first axis.
     """
     from_the_highest = np.argsort(-over_frames, axis=0, kind="stable")
     counting: npt.NDArray[np.intp] = from_the_highest[min(at_least, len(over_frames)) - 1]
