@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 
 import numpy as np
 import numpy.typing as npt
@@ -106,18 +107,18 @@ class Classifier:
         for wanted in question.wanted:
             columns = [places[label] for label in wanted.labels]
             probabilities = softmax(logits if len(columns) == len(labels) else logits[:, columns])
-            categories = by_category(probabilities, wanted.categories) or [None] * len(scores.pictures)
+            categories = by_category(probabilities, wanted.categories) or repeat(None)
             by_question.append(
                 [
                     Answer(probabilities=row, categories=sums)
-                    for row, sums in zip(probabilities, categories, strict=True)
+                    for row, sums in zip(probabilities, categories, strict=False)
                 ]
             )
         return Classification(answers=tuple(zip(*by_question, strict=True)), scores=scores)
 
     def score(
         self,
-        pictures: Sequence[Picture] | Sequence[Embedded],
+        pictures: Sequence[Picture | Embedded],
         labels: Sequence[str],
         *,
         view: View,
@@ -127,7 +128,7 @@ class Classifier:
         """Say how similar each picture is to each label.
 
         Args:
-            pictures: at least one.
+            pictures: at least one; either all of them are pictures, or all are embeddings of pictures seen before.
             labels: all different.
             view: which part of a picture is looked at.
             frames: how an animated picture is sampled; None takes its first frame.
@@ -151,7 +152,7 @@ class Classifier:
         read = time.perf_counter()
 
         # 2. Labels become embeddings, which nearly always are at hand.
-        known = self._labels.embed(labels, until=until)
+        known = self._labels.embed(labels)
         labelled = time.perf_counter()
 
         # 3. Pixels become embeddings: the one thing that is new in every request.

@@ -39,7 +39,7 @@ class Wanted:
 class Question:
     """How probable are the labels of each of `wanted`, in each picture?"""
 
-    pictures: tuple[Picture, ...] | tuple[Embedded]
+    pictures: tuple[Picture | Embedded, ...]
     wanted: tuple[Wanted, ...]
     view: View = "center"
 
@@ -48,6 +48,6 @@ class Question:
 class ModerationQuestion:
     """What does `policy` say of each picture?"""
 
-    pictures: tuple[Picture, ...] | tuple[Embedded]
+    pictures: tuple[Picture | Embedded, ...]
     policy: Policy
     view: View | None = None  # instead of the policy's

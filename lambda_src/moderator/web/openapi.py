@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from importlib.resources import files
-from typing import Any
+from typing import Any, get_args
 
 from aws_lambda_powertools.event_handler.openapi.swagger_ui import generate_swagger_html
 from pydantic.json_schema import models_json_schema
 
+from moderator.pictures.views import View
 from moderator.policy.form import PolicyObject
 from moderator.question import Limits
 from moderator.web import answer_models as answers
@@ -187,12 +188,12 @@ def _question(route: Route, limits: Limits) -> dict[str, Any]:
 
 
 def _parameters(route: Route, limits: Limits) -> list[dict[str, Any]]:
-    views = {"type": "string", "enum": ["center", "squash", "pad", "tiles"]}
+    views: dict[str, Any] = {"type": "string", "enum": list(get_args(View))}
     shared = [("view", "Which part of the picture is looked at.", views)]
     if route.answer == "moderate":
         own = [("policy", "The name of a policy.", {"type": "string"})]
     else:
-        labels = {"type": "array", "items": {"type": "string"}, "maxItems": limits.labels}
+        labels: dict[str, Any] = {"type": "array", "items": {"type": "string"}, "maxItems": limits.labels}
         own = [
             ("label", "A label; repeat it for more.", labels),
             ("label_set", "The name of a label set.", {"type": "string"}),

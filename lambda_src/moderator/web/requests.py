@@ -99,19 +99,19 @@ class RequestReader:
         check_calibration(policy, name=self._model.name, pretrained=self._model.pretrained)
         return policy
 
-    def _pictures(self, request: PictureRequest, sent: Sent) -> tuple[tuple[Picture, ...] | tuple[Embedded], bool]:
+    def _pictures(self, request: PictureRequest, sent: Sent) -> tuple[tuple[Picture | Embedded, ...], bool]:
         if sent.pictures is not None:
             given = [name for name in ("image_data", "images", "embedding") if getattr(request, name) is not None]
             if given:
                 raise InvalidField(f"{given[0]} is given beside the picture itself: give only one of them.")
             return sent.pictures, len(sent.pictures) > 1
-        given = _exactly_one(request, ("image_data", "images", "embedding"), "the picture")
-        if given == "embedding":
+        source = _exactly_one(request, ("image_data", "images", "embedding"), "the picture")
+        if source == "embedding":
             if request.view is not None:
                 raise InvalidField("view is given with embedding: an embedding's view was chosen when it was made.")
             frames = read_embedding(request.embedding or "", self._model)
             return (Embedded(name="embedding", frames=frames),), False
-        if given == "image_data":
+        if source == "image_data":
             return (decode_picture(request.image_data or "", "image_data"),), False
         images = request.images or []
         return tuple(decode_picture(text, f"images[{place}]") for place, text in enumerate(images)), True
