@@ -20,8 +20,8 @@ requests that are broken, or made to hurt, are refused with a sentence that says
 limits.
 
 `make reliability` writes this page from the counts of the tests that it runs. A row is there because it was run and its
-outcome was looked at. A test that fails writes no table. `make soak` makes the load at the end, for as long as `SECONDS=`
-says, and `make audit` asks for known vulnerabilities of what is deployed.
+outcome was looked at. A test that fails writes no table. `make soak` makes the load at the end, for `SECONDS=` seconds,
+and `make audit` asks for known vulnerabilities of what is deployed.
 """
 
 PARTS = {
@@ -38,7 +38,7 @@ PARTS = {
 
 
 def document(rows: list[dict[str, Any]], soak: dict[str, Any] | None) -> str:
-    """The whole page."""
+    """Return the whole page."""
     unknown = {row["part"] for row in rows} - set(PARTS)
     if unknown:
         raise ValueError(f"the tests count under {unknown}, of which PARTS knows nothing")
