@@ -7,7 +7,7 @@ LONGEST_LABEL = 2000
 
 
 def fault_of(text: str) -> str | None:
-    """Return what is wrong with a label or a category, as a sentence that goes on from its name; None where nothing is."""
+    """Return what is wrong with a label or a category, in words that go on from its name; None where nothing is."""
     if not text.strip():
         return "is empty: it must say what to look for"
     if len(text) > LONGEST_LABEL:

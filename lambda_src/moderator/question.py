@@ -37,7 +37,7 @@ class Wanted:
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """How probable are the labels of each of `wanted`, in each picture?"""
+    """Asks how probable the labels of each of `wanted` are, in each picture."""
 
     pictures: tuple[Picture | Embedded, ...]
     wanted: tuple[Wanted, ...]
@@ -46,7 +46,7 @@ class Question:
 
 @dataclass(frozen=True, kw_only=True)
 class ModerationQuestion:
-    """What does `policy` say of each picture?"""
+    """Asks what `policy` says of each picture."""
 
     pictures: tuple[Picture | Embedded, ...]
     policy: Policy

@@ -1,7 +1,7 @@
 """The service's settings, read once from the environment into a frozen value.
 
-What AWS itself sets is read where it is needed: the role's keys (`labels/iam.py`), the memory (`cpus.py`), and the names
-that Powertools reads (`telemetry.py`).
+What AWS itself sets is read where it is needed: the role's keys (`labels/iam.py`), the memory (`cpus.py`), and the
+names that Powertools reads (`telemetry.py`).
 """
 
 from __future__ import annotations

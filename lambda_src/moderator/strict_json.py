@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-
-# Of all objects together. The largest request, a thousand labels with their categories, has a fiftieth of it; each key costs
-# hundreds of bytes of memory, and a short body holds half a million.
+# Of all objects together. The largest request, a thousand labels with their categories, has a fiftieth of it; each key
+# costs hundreds of bytes of memory, and a short body holds half a million.
 MOST_KEYS = 50_000
 
 

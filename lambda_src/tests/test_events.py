@@ -114,7 +114,7 @@ def test_an_http_request_is_never_taken_for_a_warm_up(handler: Handler) -> None:
 def test_a_bug_is_raised_so_that_lambda_counts_it(monkeypatch: pytest.MonkeyPatch, handler: Handler) -> None:
     from moderator.classifier import Classifier
 
-    def fail(*_: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(Classifier, "classify", fail)

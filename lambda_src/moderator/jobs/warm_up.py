@@ -49,14 +49,14 @@ def _labels(asked: object, label_sets: Mapping[str, LabelSet], policies: Mapping
             return labels
         case {**fields} if fields and fields.keys() <= {"label_sets", "policies"}:
             return [
-                *_of_names(fields.get("label_sets", []), label_sets, "label set"),
-                *_of_names(fields.get("policies", []), policies, "policy"),
+                *(_of_names(fields["label_sets"], label_sets, "label set") if "label_sets" in fields else ()),
+                *(_of_names(fields["policies"], policies, "policy") if "policies" in fields else ()),
             ]
     raise WarmUpError(f"The warm-up event is not of its form: {_FORM}.")
 
 
 def _of_names(names: object, known: Mapping[str, LabelSet] | Mapping[str, Policy], kind: str) -> list[str]:
-    if not isinstance(names, list):
+    if not isinstance(names, list) or not names:
         raise WarmUpError(f"The warm-up event is not of its form: {_FORM}.")
     unknown = [name for name in names if not isinstance(name, str) or name not in known]
     if unknown:

@@ -1,4 +1,4 @@
-"""From an HTTP event to the classifier and the moderator and back to an answer, with its headers, log line and metrics."""
+"""From an HTTP event to the classifier or the moderator, and back to an answer with headers, log line and metrics."""
 
 from __future__ import annotations
 

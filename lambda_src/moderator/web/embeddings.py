@@ -1,7 +1,7 @@
 """A picture's embedding as a text: given with an answer, and taken instead of the picture later.
 
-`FINGERPRINT:BASE64`, the embeddings of the picture's parts as little-endian float32; of an animated picture one base64 a
-frame, with commas between them.
+`FINGERPRINT:BASE64`, the embeddings of the picture's parts as little-endian float32; of an animated picture one base64
+a frame, with commas between them.
 """
 
 from __future__ import annotations

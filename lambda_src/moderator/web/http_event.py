@@ -71,7 +71,7 @@ def read_request(event: Mapping[str, Any]) -> Request:
         if stage != "$default" and (path == f"/{stage}" or path.startswith(f"/{stage}/")):
             path = path[len(stage) + 1 :]
         method = context.get("http", {}).get("method", "")
-        # Version 2 joins repeated values with commas, which labels may hold themselves: its raw query is parsed instead.
+        # Version 2 joins repeated values with commas, which labels may hold too: its raw query is parsed instead.
         query = parse_qs(event.get("rawQueryString") or "", keep_blank_values=True)
     else:
         path, method = event.get("path") or "/", event.get("httpMethod") or ""

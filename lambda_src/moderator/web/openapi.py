@@ -1,4 +1,4 @@
-"""The OpenAPI document, made from the table of routes and the very models that requests are checked against; and its page."""
+"""The OpenAPI document and its page, made from the table of routes and the models that requests are checked against."""
 
 from __future__ import annotations
 
@@ -82,8 +82,8 @@ def document(limits: Limits, *, demo: bool) -> dict[str, Any]:
         "info": {
             "title": "clip-video-moderator",
             "version": "1",
-            "description": "What is in this picture, and what is to be done with it? CLIP answers with a probability for each "
-            "of your own labels, and a policy with a verdict." + (f"\n\n**{DEMO_MODEL}**" if demo else ""),
+            "description": "What is in this picture, and what is to be done with it? CLIP answers with a probability "
+            "for each of your own labels, and a policy with a verdict." + (f"\n\n**{DEMO_MODEL}**" if demo else ""),
         },
         "tags": [
             {"name": "pictures", "description": "Questions about pictures."},

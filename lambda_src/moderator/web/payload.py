@@ -1,7 +1,7 @@
 """Takes a request's body apart: the pictures' bytes, and the fields beside them.
 
-JSON, a form, or the picture itself with its fields in the query: from here on they are the same. What the fields mean is
-left to `requests.py`.
+JSON, a form, or the picture itself with its fields in the query: from here on they are the same. What the fields mean
+is left to `requests.py`.
 """
 
 from __future__ import annotations
@@ -110,8 +110,8 @@ def decode_picture(text: str, name: str) -> Picture:
 
 
 def _data_prefix(text: str) -> int:
-    """Return the length of `data:…;base64,`; 0 where there is none. By finding, not by a pattern: patterns that try
-    every way to part a text of a million semicolons take a gigabyte."""
+    """Return the length of `data:…;base64,`; 0 where there is none."""
+    # By finding, not by a pattern: one that tries every way to part a text of a million semicolons takes a gigabyte.
     head = text[:_LONGEST_DATA_PREFIX]
     start = head.lstrip()[:5].lower()
     comma = head.find(",")

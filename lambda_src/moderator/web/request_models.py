@@ -111,7 +111,8 @@ class ClassifyRequest(PictureRequest):
         dict[Name, LabelsOfQuestion] | None,
         Field(
             min_length=1,
-            description='Several independent questions by name: each a list or an object of labels, or `{"label_set": NAME}`.',
+            description="Several independent questions by name: each a list or an object of labels, or "
+            '`{"label_set": NAME}`.',
         ),
     ] = None
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from moderator.errors import ConfigurationError, InvalidField, TooMuch
+from moderator.label_text import LONGEST_LABEL
 from moderator.policy import form
 from moderator.policy.file import MOST_CATEGORIES, check_calibration, read_inline, read_policies
 from moderator.policy.form import PolicyObject
 from moderator.policy.mistake import pattern
 from moderator.policy.policy import Frames, ModelName, Policy
-from moderator.schema import LONGEST_LABEL
 from support.policies import category, content, policy
 
 CALIBRATION = {"model": {"name": "a", "pretrained": "b"}, "categories": {"weapons": {"scale": 1.3, "offset": -0.4}}}

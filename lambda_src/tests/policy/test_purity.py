@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import LAMBDA_SRC
+from support.harness import LAMBDA_SRC
 
 FILES = sorted((LAMBDA_SRC / "moderator" / "policy").glob("*.py"))
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from moderator.clip.probabilities import softmax
 from moderator.policy.score import Cosines, Scores, evidence, frames_that_count, over_parts, scores
-from moderator.probabilities import softmax
 from support.policies import judged_by, policy
 
 # How long an example takes depends on what else the machine does.

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from harness import LAMBDA_SRC
 from model_build.demo_captions import combinations
 from model_build.demo_pictures import BACKGROUNDS, draw
-from moderator.label_sets import read_label_sets
-from moderator.model import read_model
+from moderator.clip.model import read_model
+from moderator.clip.towers import ImageTower, TextTower
+from moderator.labels.label_sets import read_label_sets
 from moderator.policy.file import read_policies
 from moderator.policy.verdict import judge
 from moderator.settings import Settings
-from moderator.towers import ImageTower, TextTower
+from support.harness import LAMBDA_SRC
 
 POLICIES = read_policies(LAMBDA_SRC / "policies", max_labels=Settings().max_labels)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from moderator.classifier import Classification
 from moderator.clip.model import Model
 from moderator.moderation import Moderation
@@ -28,15 +27,16 @@ def of_classification(question: Question, found: Classification, model: Model) -
     if listed is not None:
         shown = listed if len(listed) <= 60 else f"{listed[:60]}…"
         said.append(
-            f"The label {shown!r} looks like several with commas between them, but is looked for as one: give each label "
-            "by itself."
+            f"The label {shown!r} looks like several with commas between them, but is looked for as one: give each "
+            "label by itself."
         )
     frames = [seen.total_frames for seen in found.scores.pictures if seen.total_frames > 1]
     if frames:
         said.append(
             f"Only the first of {frames[0]:,} frames was looked at: /moderate looks at several."
             if len(frames) == 1
-            else f"Only the first frame was looked at of each of {len(frames)} animated pictures: /moderate looks at several."
+            else f"Only the first frame of each of {len(frames)} animated pictures was looked at: "
+            "/moderate looks at several."
         )
     return said + _of_model(model)
 
