@@ -325,6 +325,9 @@ class TestVersion:
         }
         assert policy(other) == policy(one)
 
+    def test_there_is_but_one_zero(self) -> None:
+        assert policy(category(review=-0.0)).version == policy(category(review=0)).version
+
     def test_a_copy_of_a_label_changes_nothing(self) -> None:
         copied = category(labels=["a gun", "a knife", "a gun"], against=["a camera", "a camera"])
         assert policy(copied) == policy()
