@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from moderator.errors import ConfigurationError, InvalidField, TooMuch
-from moderator.label_text import LONGEST_LABEL
 from moderator.policy import form
 from moderator.policy.file import MOST_CATEGORIES, check_calibration, read_inline, read_policies
 from moderator.policy.form import PolicyObject
@@ -276,9 +275,6 @@ class TestWhatIsRead:
     def test_a_label_in_neutral_and_against_counts_once(self) -> None:
         twice = policy(category(against=["a camera", "a street"]))
         assert twice.categories == policy().categories
-
-    def test_a_label_is_as_long_as_in_any_request(self) -> None:
-        assert form.LONGEST_LABEL == LONGEST_LABEL
 
     def test_every_field_has_its_sentence(self) -> None:
         """Whoever adds a field says what it must be."""

@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from harness import LAMBDA_SRC
 from moderator.policy.form import PolicyObject
+from support.harness import LAMBDA_SRC
 from support.policies import content, policy
 
 PAGE = (LAMBDA_SRC.parent / "docs" / "policies.md").read_text("utf-8")
