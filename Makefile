@@ -16,16 +16,26 @@ SECONDS   ?= 60
 # The export
 MODEL      ?= ViT-B-32-quickgelu
 PRETRAINED ?= openai
-OUT        ?= models/vit-b-32
+OUT        ?=
 PRECISION  ?= auto
 CALIBRATION ?=
+# Folders of pictures: `make moderate`, `make calibrate`, `make compare`
+DIR        ?=
+DATA       ?=
+POLICY     ?= moderation
+FAIL_ON    ?=
+NAME       ?=
+PRECISION_TARGET ?=
+RECALL_TARGET ?=
+METHOD     ?=
+MODELS     ?=
 # Of `make image-tree`
 ARGS       ?=
 
 RELIABILITY_TESTS := $(addprefix lambda_src/tests/test_,lambda_runtime.py store_failures.py store_cluster.py \
   hostile_pictures.py hostile_requests.py openapi_fuzzed.py nothing_leaks.py)
 
-.PHONY: help run test check bench audit soak reliability model demo-model image-tree supported-models lock format clean
+.PHONY: help run test check moderate calibrate compare bench audit soak reliability model demo-model image-tree supported-models lock format clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -33,6 +43,18 @@ help: ## List the targets
 run: $(VENV)/.runtime ## Serve on http://127.0.0.1:8080 (PORT=, MODEL_DIR=, CACHE_URL=redis://...)
 	$(if $(MODEL_DIR),MODEL_DIR=$(MODEL_DIR)) $(if $(CACHE_URL),CACHE_URL=$(CACHE_URL)) \
 	POWERTOOLS_METRICS_DISABLED=true $(BIN)/python -m moderator.web.server --port $(PORT)
+
+moderate: $(VENV)/.tools ## Judge a folder of pictures (DIR=, POLICY=, MODEL_DIR=, OUT=, FAIL_ON=review|block)
+	$(if $(MODEL_DIR),MODEL_DIR="$(MODEL_DIR)") $(BIN)/python -m tools.folder "$(DIR)" --policy "$(POLICY)" \
+	  $(if $(OUT),--out "$(OUT)") $(if $(FAIL_ON),--fail-on $(FAIL_ON))
+
+calibrate: $(VENV)/.tools ## Thresholds from labelled pictures (DATA=, POLICY=, NAME=, PRECISION_TARGET=, RECALL_TARGET=, METHOD=, MODEL_DIR=)
+	$(if $(MODEL_DIR),MODEL_DIR="$(MODEL_DIR)") $(BIN)/python -m tools.calibration "$(DATA)" --policy "$(POLICY)" \
+	  $(if $(NAME),--name "$(NAME)") $(if $(OUT),--out "$(OUT)") $(if $(METHOD),--method $(METHOD)) \
+	  $(if $(PRECISION_TARGET),--precision $(PRECISION_TARGET)) $(if $(RECALL_TARGET),--recall $(RECALL_TARGET))
+
+compare: $(VENV)/.tools ## Several exported models on the same labelled pictures (DATA=, POLICY=, MODELS="folder folder")
+	$(BIN)/python -m tools.calibration.compare "$(DATA)" --policy "$(POLICY)" $(if $(OUT),--out "$(OUT)") --models $(MODELS)
 
 test: $(VENV)/.dev redis ## Run every test
 	$(BIN)/python -m pytest -q
@@ -61,7 +83,7 @@ reliability: $(VENV)/.dev redis ## Run the reliability tests and write docs/reli
 	$(BIN)/python -m tools.reliability
 
 model: $(VENV)/.dev ## Export a model (MODEL=, PRETRAINED=tag|path|none, OUT=, PRECISION=auto|fp32|int8, CALIBRATION=DIR)
-	$(BIN)/python -m model_build.export --model $(MODEL) --pretrained $(PRETRAINED) --out $(OUT) --precision $(PRECISION) \
+	$(BIN)/python -m model_build.export --model $(MODEL) --pretrained $(PRETRAINED) --out $(or $(OUT),models/vit-b-32) --precision $(PRECISION) \
 	  $(if $(CALIBRATION),--calibration $(CALIBRATION))
 
 demo-model: $(VENV)/.dev ## Train the demo model again from nothing
@@ -87,7 +109,11 @@ $(VENV)/.runtime: lambda_src/requirements.txt
 	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r lambda_src/requirements.txt
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt requirements.txt lambda_src/model_build/requirements.txt
+$(VENV)/.tools: $(VENV)/.runtime tools/requirements.txt
+	$(BIN)/python -m pip install --quiet -r tools/requirements.txt
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt requirements.txt lambda_src/model_build/requirements.txt tools/requirements.txt
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
 	@touch $@
 
