@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,11 +64,6 @@ def read_file(path: Path, *, max_bytes: int) -> bytes:
 def printable(path: str) -> str:
     """Return a path that any output can carry, even where its name is not UTF-8."""
     return path.encode("utf-8", "replace").decode()
-
-
-def batches(items: Sequence[str], size: int) -> list[Sequence[str]]:
-    """Cut `items` into pieces of at most `size`."""
-    return [items[start : start + size] for start in range(0, len(items), size)]
 
 
 def _begins_like_a_picture(path: Path) -> bool:

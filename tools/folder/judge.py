@@ -19,6 +19,7 @@ from moderator.web.requests import Asking
 from tools.core import Core
 from tools.files import read_file
 from tools.folder.ledger import Ledger, Line
+from tools.halving import in_halves
 
 # Pictures that are judged together: as many as the image tower takes at once.
 _TOGETHER = 16
@@ -90,7 +91,7 @@ class FolderJudge:
             yield self._judge_and_add(waiting, ledger)
 
     def _judge_and_add(self, waiting: Sequence[_Waiting], ledger: Ledger) -> list[Judged]:
-        lines = self._judge(waiting)
+        lines = in_halves(waiting, self._judge, lambda one, error: self._error(one.source, error.problem()))
         ledger.add(lines)
         return [Judged(line=line, new=True) for line in lines]
 
@@ -102,14 +103,7 @@ class FolderJudge:
         question = ModerationQuestion(
             pictures=tuple(Picture(name="The file", data=one.data) for one in waiting), policy=self._policy
         )
-        try:
-            found = self._moderator.moderate(question)
-        except RequestError as error:
-            if len(waiting) == 1:
-                return [self._error(waiting[0].source, error.problem())]
-            # One of them cannot be read: halves, and halves of halves, until it stands alone.
-            half = len(waiting) // 2
-            return self._judge(waiting[:half]) + self._judge(waiting[half:])
+        found = self._moderator.moderate(question)
         self.decode_ms += found.scores.timing.decode
         return [
             {"source": one.source} | result | self._names

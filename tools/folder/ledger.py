@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 Line = dict[str, Any]
 
@@ -26,7 +26,7 @@ class Ledger:
         self._rewrite(self._lines)
         self._file = path.open("ab")
 
-    def __enter__(self) -> Ledger:
+    def __enter__(self) -> Self:
         """Keep the file open."""
         return self
 

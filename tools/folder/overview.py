@@ -57,7 +57,7 @@ def groups(lines: Iterable[Line], policy: Policy) -> list[Group]:
             counts[group] += 1
             heap = worst.setdefault(group, [])
             (heapq.heappush if len(heap) < _MOST_SHOWN else heapq.heappushpop)(heap, shown)
-    ordered = sorted(counts, key=lambda group: (-ACTIONS.index(group[0]), -counts[group], group[1]))  # type: ignore[arg-type]  # verdicts are actions
+    ordered = sorted(counts, key=lambda group: (-ACTIONS.index(group[0]), -counts[group], group[1]))
     return [
         Group(verdict=verdict, category=category, count=counts[verdict, category], pictures=_descending(heap))
         for verdict, category in ordered

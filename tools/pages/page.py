@@ -29,7 +29,7 @@ def _score(value: float) -> str:
     if value < 0.001:
         return f"{value:.1e}" if value else "0"
     if value > 0.999:
-        return f"1 − {1 - value:.1e}" if value < 1 else "1"
+        return f"1 - {1 - value:.1e}" if value < 1 else "1"
     return f"{value:.3f}"
 
 
