@@ -141,7 +141,7 @@ class Classifier:
 
         # 1. Bytes become pixels. First, because a broken picture is found cheaply.
         encoded = [picture for picture in pictures if isinstance(picture, Picture)]
-        decoded = read_batch(
+        decoded = [] if not encoded else read_batch(
             encoded,
             self._model.preprocessing,
             view=view,
