@@ -6,7 +6,6 @@ import base64
 import json
 import logging
 import math
-import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -57,7 +56,7 @@ def test_the_demo_policy_decides(service: Service, picture: bytes, verdict: str,
 def test_every_form_of_request_gives_the_same_answer(service: Service) -> None:
     as_json = moderate(service, image_data=as_base64(RED_CIRCLE), policy="demo").json
     as_body = service.request("POST", "/moderate?policy=demo", RED_CIRCLE, {"Content-Type": "image/png"}).json
-    as_form = post_form(service, "/moderate", [("image", RED_CIRCLE), ("policy", b"demo")]).json
+    as_form = service.post_form("/moderate", [("image", RED_CIRCLE), ("policy", b"demo")]).json
     assert as_body == as_form == as_json
 
 
@@ -274,18 +273,3 @@ def test_a_policy_of_a_request_has_no_name_in_the_metrics(service: Service, caps
     lines = metrics(capsys)
     assert {line["policy"] for line in lines if "VerdictBlock" in line} == {"inline"}
     assert not [line for line in lines if "CategoryBlock" in line]
-
-
-def post_form(service: Service, target: str, parts: list[tuple[str, bytes]]) -> Reply:
-    """Send `parts` as multipart/form-data."""
-    boundary = f"b{random.Random(0).random()}"
-    body = b"".join(
-        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"'.encode()
-        + (b'; filename="x.png"\r\nContent-Type: image/png' if name == "image" else b"")
-        + b"\r\n\r\n"
-        + value
-        + b"\r\n"
-        for name, value in parts
-    )
-    body += f"--{boundary}--\r\n".encode()
-    return service.request("POST", target, body, {"Content-Type": f"multipart/form-data; boundary={boundary}"})
