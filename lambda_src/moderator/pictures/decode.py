@@ -8,34 +8,22 @@ from __future__ import annotations
 
 import io
 import math
-import re
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageFile, JpegImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageFile, JpegImagePlugin
 
-from moderator.errors import BrokenPicture, TooMuch, UnknownPicture
+from moderator.errors import TooMuch, UnknownPicture
 from moderator.pictures.cost import check_decoder, check_parts, check_size
+from moderator.pictures.kinds import READABLE, refusal
 from moderator.pictures.strips import Upright
 
 Pixels = npt.NDArray[np.uint8]  # (height, width, 3), RGB
 
 # Only these decoders are asked; Pillow knows some forty more, each of them reachable by a stranger's bytes.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-_READABLE = "JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF"
-
-# How a picture of each kind begins: what begins so, and yet is not recognised, is damaged rather than something else.
-_BEGINNINGS = {
-    "JPEG": re.compile(rb"\xff\xd8\xff"),
-    "PNG": re.compile(rb"\x89PNG\r\n\x1a\n"),
-    "WebP": re.compile(rb"RIFF.{4}WEBP", re.DOTALL),
-    "GIF": re.compile(rb"GIF8[79]a"),
-    "BMP": re.compile(rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0", re.DOTALL),
-    "TIFF": re.compile(rb"II\*\0|MM\0\*|II\+\0|MM\0\+"),
-    "AVIF": re.compile(rb".{4}ftypavi[fs]", re.DOTALL),
-}
 
 _INTERPOLATION = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
@@ -71,44 +59,37 @@ def read_pixels(data: bytes, preprocessing: Preprocessing, *, max_pixels: int, n
         uint8 pixels (height, width, 3) in RGB.
 
     Raises:
-        UnknownPicture: the bytes are not one of `FORMATS`.
+        UnknownPicture: the bytes are not one of `FORMATS`, or of a variant of it that nobody decodes.
         TooMuch: the picture has more than `max_pixels`, or would cost as much.
         BrokenPicture: the picture is truncated or damaged.
     """
     with _open(data, max_pixels, name) as image:
-        return _pixels(image, preprocessing, name)
+        return _pixels(image, data, preprocessing, name)
 
 
 def read_unless_large(data: bytes, preprocessing: Preprocessing, *, max_pixels: int, name: str) -> Pixels | None:
     """Do what `read_pixels` does, unless the picture has more than two million pixels: 1920 x 1080 has fewer."""
     with _open(data, max_pixels, name) as image:
-        return None if image.width * image.height > _LARGE else _pixels(image, preprocessing, name)
+        return None if image.width * image.height > _LARGE else _pixels(image, data, preprocessing, name)
 
 
 def _open(data: bytes, max_pixels: int, name: str) -> ImageFile.ImageFile:
     """Read the header only; no pixel is decoded before the size is known to be allowed."""
     if not data:
-        raise UnknownPicture(f"{name} is empty: send the bytes of a {_READABLE} picture.")
+        raise UnknownPicture(f"{name} is empty: send the bytes of a {READABLE} picture.")
     check_parts(data, name)
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except UnidentifiedImageError as error:
-        known = next((kind for kind, beginning in _BEGINNINGS.items() if beginning.match(data)), None)
-        if known is None:
-            raise UnknownPicture(f"{name} is not a picture that can be read: send {_READABLE}.") from error
-        raise BrokenPicture(
-            f"{name} begins as a {known} picture but is truncated or damaged. Send the whole file."
-        ) from error
-    except Exception as error:  # as above
+    except Exception as error:  # decoders raise whatever their format makes them stumble over
         if "MAX_TEXT" in str(error):  # Pillow's own limits on what a PNG's texts may unpack to
             raise TooMuch(f"{name} has metadata that is too large: save the picture without metadata.") from error
-        raise BrokenPicture(f"{name} has a damaged header. Send the whole file.") from error
+        raise refusal(data, name, opened=False) from error
     check_size(image.width, image.height, max_pixels, name)
     check_decoder(image, data, max_pixels, name)
     return image
 
 
-def _pixels(image: ImageFile.ImageFile, preprocessing: Preprocessing, name: str) -> Pixels:
+def _pixels(image: ImageFile.ImageFile, data: bytes, preprocessing: Preprocessing, name: str) -> Pixels:
     _scale_while_decoding(image, preprocessing)
     try:
         image.load()
@@ -116,10 +97,7 @@ def _pixels(image: ImageFile.ImageFile, preprocessing: Preprocessing, name: str)
     except MemoryError:
         raise
     except Exception as error:  # decoders raise whatever their format makes them stumble over
-        raise BrokenPicture(
-            f"{name} is a {image.format} picture that cannot be decoded: it is truncated or damaged. "
-            "Send the whole file."
-        ) from error
+        raise refusal(data, name, opened=True) from error
 
 
 def _scale_while_decoding(image: Image.Image, to: Preprocessing) -> None:
