@@ -56,9 +56,10 @@ class Classifier:
         began = time.perf_counter()
 
         # 1. Bytes become pixels. First, because a broken picture is found cheaply.
-        pixels = read_batch(
+        seen = read_batch(
             question.pictures, self._model.preprocessing, max_pixels=self._max_pixels, threads=self._threads
         )
+        pixels = [picture.frames[0].parts[0] for picture in seen]
         decoded = time.perf_counter()
 
         # 2. Labels become embeddings, which nearly always are at hand.

@@ -14,7 +14,8 @@ from PIL import Image
 import moderator
 from moderator.errors import BrokenPicture, TooMuch, UnknownPicture
 from moderator.pictures.cost import check_decoder, check_parts, check_size
-from moderator.pictures.decode import Preprocessing, read_pixels
+from moderator.pictures.decode import read_picture
+from moderator.pictures.preprocessing import Preprocessing
 from support import bitmaps
 from support.hostile_pictures import chunk, png
 from support.pictures import encoded, noise
@@ -41,7 +42,7 @@ def is_refused(data: bytes) -> bool:
 
 
 def read(data: bytes) -> None:
-    read_pixels(data, TO_32, max_pixels=LIMIT, name="it")
+    read_picture(data, TO_32, max_pixels=LIMIT, name="it")
 
 
 def png_header(width: int, height: int, *before: bytes, depth: int = 8, colour: int = 2) -> bytes:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from moderator.errors import ConfigurationError
-from moderator.pictures.decode import Preprocessing
+from moderator.pictures.preprocessing import Preprocessing
 
 FORMAT = 1
 FILES = ("image.onnx", "text.onnx", "tokenizer.json")

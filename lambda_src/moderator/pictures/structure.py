@@ -5,12 +5,14 @@ What is inside a part is never taken for a part: an ICC profile may hold any byt
 
 from __future__ import annotations
 
+import itertools
 import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+GIF_BEGINNINGS = (b"GIF87a", b"GIF89a")
 JPEG_BEGINNING = b"\xff\xd8\xff"
 PNG_BEGINNING = b"\x89PNG\r\n\x1a\n"
 TIFF_BEGINNINGS = (b"II*\0", b"MM\0*", b"MM*\0", b"II\0*", b"II+\0", b"MM\0+")  # those that Pillow takes
@@ -36,7 +38,7 @@ class Part:
     kind: bytes
     start: int  # of its content
     end: int
-    skipped: int = 0  # bytes before it that belong to nothing: Pillow walks over each
+    skipped: int = 0  # what Pillow walks over one by one: bytes before it that belong to nothing, or a GIF's sub-blocks
 
 
 def jpeg_segments(data: bytes) -> Iterator[Part]:
@@ -126,3 +128,65 @@ def tiff_tags(data: bytes) -> Iterator[tuple[int, int, int]]:
                 yield tag, size * number, int.from_bytes(value[:size], endian)
     except (struct.error, OverflowError):
         return  # cut off: for the decoder to refuse
+
+
+def gif_blocks(data: bytes, most_sub_blocks: int) -> Iterator[Part]:
+    """Each extension, whose kind is its label, and each image, whose kind is a comma; with the sub-blocks counted.
+
+    `skipped` is their number, or one more than `most_sub_blocks`: then that is where the walk ends.
+    """
+    place = 13 + _colours(data[10]) if len(data) > 10 else len(data)
+    while place + 1 < len(data) and (kind := data[place : place + 1]) != b";":
+        if kind == b"!":
+            kind, start = data[place + 1 : place + 2], place + 2
+        elif kind == b"," and place + 9 < len(data):
+            # Behind the image's place, its flags and its colours stands the size of the first code.
+            start = place + 10 + _colours(data[place + 9]) + 1
+        else:
+            place += 1
+            yield Part(kind=b"", start=place, end=place)
+            continue
+        end, sub_blocks = start, 0
+        while end < len(data) and data[end]:
+            end += 1 + data[end]
+            sub_blocks += 1
+            if sub_blocks > most_sub_blocks:
+                yield Part(kind=kind, start=start, end=end, skipped=sub_blocks)
+                return
+        yield Part(kind=kind, start=place + 1 if kind == b"," else start, end=end, skipped=sub_blocks)
+        place = end + 1
+
+
+def gif_images(data: bytes, most: int) -> Iterator[tuple[int, int]]:
+    """The right and the lower edge of each of the first images, of which there may be `most`."""
+    images = (block for block in gif_blocks(data, len(data)) if block.kind == b",")
+    for image in itertools.islice(images, most):
+        left, top, width, height = struct.unpack_from("<HHHH", data, image.start)
+        yield left + width, top + height
+
+
+def _colours(flags: int) -> int:
+    return 3 << (flags & 7) + 1 if flags & 128 else 0
+
+
+def riff_chunks(data: bytes) -> Iterator[Part]:
+    """Each chunk of a WebP file."""
+    place = 12
+    while place + 8 <= len(data):
+        end = place + 8 + int.from_bytes(data[place + 4 : place + 8], "little")
+        yield Part(kind=data[place : place + 4], start=place + 8, end=end)
+        place = end + end % 2
+
+
+def boxes(data: bytes, start: int, end: int) -> Iterator[Part]:
+    """Each box of the ISO base media file format between two places. ISO/IEC 14496-12, 4.2."""
+    place = start
+    while place + 8 <= min(end, len(data)):
+        head, size = 8, int.from_bytes(data[place : place + 4], "big")
+        if size == 1:
+            head, size = 16, int.from_bytes(data[place + 8 : place + 16], "big")
+        upto = end if size == 0 else place + size
+        if size != 0 and size < head:
+            return
+        yield Part(kind=data[place + 4 : place + 8], start=place + head, end=min(upto, end))
+        place = upto

@@ -11,19 +11,12 @@ from dataclasses import dataclass
 from moderator import strict_json
 from moderator.errors import InvalidField, MalformedBody, TooMuch
 from moderator.labels.label_sets import LabelSet
+from moderator.pictures.batch import Picture
 from moderator.web.schema import LONGEST_LABEL, ClassifyRequest, check_request
 
 _DATA_PREFIX = re.compile(r"\s*data:[^,;]{0,100}(?:;[^,;]{0,100})*?;base64,", re.IGNORECASE)
 _WHITE_SPACE = re.compile(r"\s+")
 _URL_SAFE = str.maketrans("-_", "+/")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Picture:
-    """One picture as it came, and what it is called in an error."""
-
-    name: str
-    data: bytes
 
 
 @dataclass(frozen=True, kw_only=True)
