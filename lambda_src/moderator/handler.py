@@ -15,13 +15,17 @@ from moderator.cpus import usable_cpus
 from moderator.jobs.warm_up import is_warm_up, warm_up
 from moderator.labels.cache import LabelCache
 from moderator.labels.label_sets import read_label_sets
-from moderator.labels.store import Store
+from moderator.labels.store import LabelStore
 from moderator.labels.store_client import connector
 from moderator.settings import Settings, read_settings
 from moderator.telemetry import Telemetry
 from moderator.web import http_event
 from moderator.web.app import App
 from moderator.web.payload import Limits
+
+# What the start waits for the store at most: as long as a first request that misses would take to load the text tower.
+_SIGN_IN_SECONDS = 1.0
+_SNAPSHOT = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start"
 
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
@@ -37,8 +41,8 @@ def build_handler(settings: Settings) -> Handler:
 
     telemetry = Telemetry(log_labels=settings.log_labels)
     model = read_model(settings.model_dir)
-    label_sets = read_label_sets(settings.label_sets_dir, max_labels=settings.max_labels)
     store = _store(settings, model, telemetry)
+    label_sets = read_label_sets(settings.label_sets_dir, max_labels=settings.max_labels)
     threads = settings.threads or usable_cpus()
     labels = LabelCache(TextTower(model, threads=threads), store, memory_labels=settings.memory_labels)
     app = App(
@@ -51,6 +55,9 @@ def build_handler(settings: Settings) -> Handler:
         limits=Limits(labels=settings.max_labels, pictures=settings.max_pictures, body_bytes=settings.max_body_bytes),
         telemetry=telemetry,
     )
+
+    if store is not None:
+        _sign_in(store)
 
     def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
         if is_warm_up(event):
@@ -65,10 +72,10 @@ def build_handler(settings: Settings) -> Handler:
     return handle
 
 
-def _store(settings: Settings, model: Model, telemetry: Telemetry) -> Store | None:
+def _store(settings: Settings, model: Model, telemetry: Telemetry) -> LabelStore | None:
     if not settings.cache_url:
         return None
-    return Store(
+    store = LabelStore(
         connector(settings, os.environ),
         fingerprint=model.fingerprint,
         embedding_size=model.embedding_size,
@@ -77,6 +84,20 @@ def _store(settings: Settings, model: Model, telemetry: Telemetry) -> Store | No
         retry_seconds=settings.cache_retry_seconds,
         log=telemetry.log,  # type: ignore[arg-type]  # Powertools' logger has Logger's methods
     )
+    if not _SNAPSHOT:
+        store.open()  # while the model is loaded
+    return store
+
+
+def _sign_in(store: LabelStore) -> None:
+    """Connect before the first request. No connection outlives a snapshot: after one, as soon as it is restored."""
+    if _SNAPSHOT:
+        # Part of Lambda's runtime. https://docs.aws.amazon.com/lambda/latest/dg/snapstart-runtime-hooks-python.html
+        from snapshot_restore_py import register_after_restore  # type: ignore[import-untyped]  # ships no types
+
+        register_after_restore(store.open, _SIGN_IN_SECONDS)
+    else:
+        store.open(_SIGN_IN_SECONDS)
 
 
 handler = build_handler(read_settings(os.environ))

@@ -16,7 +16,7 @@ from moderator.classifier import Classification, Classifier
 from moderator.clip.model import Model
 from moderator.errors import MethodNotAllowed, RequestError, RouteNotFound
 from moderator.labels.label_sets import LabelSet
-from moderator.labels.store import Store
+from moderator.labels.store import LabelStore
 from moderator.telemetry import Telemetry
 from moderator.web import http_event
 from moderator.web.payload import Limits, Question, read_json, read_picture
@@ -34,7 +34,7 @@ class App:
         model: Model,
         classifier: Classifier,
         label_sets: Mapping[str, LabelSet],
-        store: Store | None,
+        store: LabelStore | None,
         limits: Limits,
         telemetry: Telemetry,
     ) -> None:
