@@ -40,7 +40,7 @@ def export(
     label_template: str = "{}",
     calibration: Path | None = None,
 ) -> dict[str, Any]:
-    """Write the model folder `out` and answer its manifest.
+    """Write the model folder `out` and return its manifest.
 
     Args:
         source: the model.
@@ -59,7 +59,7 @@ def export(
         tokenizer = tokenizer_json(open_clip.SimpleTokenizer(context_length=source.context_length))
         (folder / TOKENIZER).write_text(tokenizer, encoding="utf-8")
 
-        # 2. The towers, in float32, held against where they came from.
+        # 2. The towers in float32, compared with open_clip.
         text_tower = TextTower(source.model)
         towers = Towers(
             image=optimised(image_graph(source, image_tower(source.model))),
@@ -69,7 +69,7 @@ def export(
         agreement = measure(source, folder, label_template)
         refuse_disagreement(agreement, LIMITS["fp32"])
 
-        # 3. The towers as fast as they may be, held against the same.
+        # 3. The towers as fast as they may be, compared with the same.
         choices = None
         if precision != "fp32":
             choices = choose_precision(source, towers, folder, label_template, calibration)
@@ -124,7 +124,7 @@ def refuse_options(precision: str, label_template: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Export as the command line says; answers the exit status."""
+    """Export as the command line says; return the exit status."""
     options = _parse(arguments)
     # open_clip warns that weights are random, which is what `none` asks for.
     logging.getLogger().setLevel(logging.ERROR)
@@ -147,7 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def summary(manifest: dict[str, Any], out: Path) -> str:
-    """What was written and how well it agrees, in three lines."""
+    """Return what was written and how well it agrees, in three lines."""
     agreement = manifest["agreement"]
     sizes = ", ".join(f"{name} {file['bytes'] / 1e6:.1f} MB" for name, file in manifest["files"].items())
     return (
