@@ -208,8 +208,9 @@ def test_1000_labels_take_one_round_trip_to_read_and_one_to_write(
     start_service(cache_url=redis_server.url, cache_budget_ms=2000).classify(**question)
     assert len(keys_in(redis_server)) == 1000
 
+    service = start_service(cache_url=redis_server.url, cache_budget_ms=2000)
     redis_server.client.config_resetstat()
-    second = start_service(cache_url=redis_server.url, cache_budget_ms=2000).classify(**question)
+    second = service.classify(**question)
     assert second.label_cache == {"memory": 0, "store": 1000, "computed": 0}
     commands: Any = redis_server.client.info("commandstats")
     assert commands["cmdstat_mget"]["calls"] == 1

@@ -12,7 +12,7 @@ from moderator.classifier import Classifier, Scores
 from moderator.clip.model import Model
 from moderator.errors import MethodNotAllowed, RequestError, RouteNotFound
 from moderator.labels.label_sets import LabelSet
-from moderator.labels.store import Store
+from moderator.labels.store import LabelStore
 from moderator.moderation import Moderator
 from moderator.policy.policy import Policy
 from moderator.question import Limits
@@ -46,7 +46,7 @@ class App:
         moderator: Moderator,
         label_sets: Mapping[str, LabelSet],
         policies: Mapping[str, Policy],
-        store: Store | None,
+        store: LabelStore | None,
         limits: Limits,
         telemetry: Telemetry,
     ) -> None:
