@@ -49,6 +49,7 @@ class Seen:
     seconds: tuple[float, ...] = ()  # of each frame, from the start
     numbers: tuple[int, ...] = ()  # of each frame, from 0
     total_frames: int = 1
+    warnings: tuple[str, ...] = ()  # sentences: why frames that should have been looked at were not
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +107,7 @@ class Classifier:
         by_question = []
         for wanted in question.wanted:
             columns = [places[label] for label in wanted.labels]
-            probabilities = softmax(logits if len(columns) == len(labels) else logits[:, columns])
+            probabilities = softmax(logits if columns == list(range(len(labels))) else logits[:, columns])
             categories = by_category(probabilities, wanted.categories) or repeat(None)
             by_question.append(
                 [
@@ -141,13 +142,17 @@ class Classifier:
 
         # 1. Bytes become pixels. First, because a broken picture is found cheaply.
         encoded = [picture for picture in pictures if isinstance(picture, Picture)]
-        decoded = read_batch(
-            encoded,
-            self._model.preprocessing,
-            view=view,
-            frames=frames,
-            max_pixels=self._max_pixels,
-            threads=self._threads,
+        decoded = (
+            []
+            if not encoded
+            else read_batch(
+                encoded,
+                self._model.preprocessing,
+                view=view,
+                frames=frames,
+                max_pixels=self._max_pixels,
+                threads=self._threads,
+            )
         )
         read = time.perf_counter()
 
@@ -202,6 +207,7 @@ class Classifier:
                     seconds=tuple(frame.seconds for frame in picture.frames),
                     numbers=tuple(frame.number for frame in picture.frames),
                     total_frames=picture.total_frames,
+                    warnings=picture.warnings,
                 )
             )
         return seen

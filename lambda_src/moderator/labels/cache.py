@@ -11,7 +11,7 @@ import numpy as np
 
 from moderator.clip.towers import Embeddings, TextTower
 from moderator.errors import WarmUpError
-from moderator.labels.store import Embedding, Store
+from moderator.labels.store import Embedding, LabelStore
 
 # A warm-up is not a request: it may wait for a store that is only just starting.
 _WARM_UP_SECONDS = 5.0
@@ -47,7 +47,7 @@ class WarmUp:
 class LabelCache:
     """Finds the embedding of each label, computing only what nobody has computed before."""
 
-    def __init__(self, text_tower: TextTower, store: Store | None, *, memory_labels: int) -> None:
+    def __init__(self, text_tower: TextTower, store: LabelStore | None, *, memory_labels: int) -> None:
         self._text_tower = text_tower
         self._store = store
         self._memory_labels = memory_labels
