@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from moderator.pictures.batch import Picture, read_batch
-from moderator.pictures.decode import Preprocessing
+from moderator.pictures.preprocessing import Preprocessing
 
 Groups = npt.NDArray[np.int64]  # (pictures,), the same number for near-duplicates
 

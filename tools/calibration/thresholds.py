@@ -50,15 +50,18 @@ def choose(scores: Probabilities, truth: Truth, targets: Targets) -> Thresholds:
     """Choose thresholds; near-duplicates are to be counted once by whoever calls.
 
     The highest threshold that keeps the recall, and the lowest that keeps the precision, are the two limits. Where the
-    kinds lie so far apart that the second is below the first, everything between them meets both targets: `review`
-    then takes the lower one, and `block` the higher.
+    kinds lie so far apart that the second is below the first, any threshold between them meets both targets. Then the
+    one with the fewest mistakes is taken, or rather the gap around it: `review` begins above the gap's lower end, which
+    is another kind's, and `block` at its upper end, so that what nobody has seen yet is reviewed.
     """
     positives = int(truth.sum())
-    for_recall = _for_recall(scores, truth, targets.recall)
-    for_precision = _for_precision(scores, truth, targets.precision)
-    review, block = for_recall, NEVER if for_precision is None else for_precision
-    if block < review:
-        review, block = block, review
+    review = _for_recall(scores, truth, targets.recall)
+    lowest = _for_precision(scores, truth, targets.precision)
+    block = NEVER if lowest is None else lowest
+    if block <= review:
+        review, block = _gap(scores, truth, block, review)
+    else:
+        review, block = _just_below(review, scores), _just_below(block, scores)
     recall_promised = mistakes_allowed(positives, targets.recall) >= 0
     flagged_right = int((truth & (scores >= block)).sum())
     flagged_wrong = int((~truth & (scores >= block)).sum())
@@ -83,7 +86,7 @@ def at(value: float, scores: Probabilities, truth: Truth) -> Threshold:
 def _for_recall(scores: Probabilities, truth: Truth, target: float) -> float:
     ascending = np.sort(scores[truth])
     missed = max(0, mistakes_allowed(len(ascending), target))
-    return _just_below(float(ascending[missed]), scores)
+    return float(ascending[missed])
 
 
 def _for_precision(scores: Probabilities, truth: Truth, target: float) -> float | None:
@@ -96,11 +99,32 @@ def _for_precision(scores: Probabilities, truth: Truth, target: float) -> float 
     # With too few pictures nothing can be promised; then the threshold is where the first mistake is not made yet.
     unmistaken = (wrong == 0) & (right >= LEAST_PICTURES)
     met = np.flatnonzero(promised) if any(promised) else np.flatnonzero(unmistaken)
-    return _just_below(float(-values[met[-1]]), scores) if len(met) else None
+    return float(-values[met[-1]]) if len(met) else None
+
+
+def _gap(scores: Probabilities, truth: Truth, low: float, high: float) -> tuple[float, float]:
+    values = np.unique(scores)
+    cuts = values[(low <= values) & (values <= high)]
+    missed = np.searchsorted(np.sort(scores[truth]), cuts)
+    flagged = int((~truth).sum()) - np.searchsorted(np.sort(scores[~truth]), cuts)
+    cut = float(cuts[np.argmin(missed + flagged)])
+    return _just_above(float(values[values < cut].max(initial=0.0)), scores), _just_below(cut, scores)
+
+
+def _just_above(score: float, scores: Probabilities) -> float:
+    """Round a score up, as far as no other score is passed."""
+    higher = scores[scores > score].min(initial=NEVER)
+    for digits in range(_LEAST_DIGITS, _MOST_DIGITS):
+        rounded = float(np.ceil(score * 10**digits) / 10**digits)
+        if score < rounded <= higher:
+            return rounded
+    return float(higher)
 
 
 def _just_below(score: float, scores: Probabilities) -> float:
     """Round a score down, as far as no other score comes in."""
+    if score >= NEVER:
+        return score
     lower = scores[scores < score].max(initial=0.0)
     for digits in range(_LEAST_DIGITS, _MOST_DIGITS):
         rounded = float(np.floor(score * 10**digits) / 10**digits)
