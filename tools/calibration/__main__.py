@@ -15,11 +15,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 from moderator.errors import ConfigurationError, InvalidField
 from moderator.settings import read_settings
 from tools.calibration.data import DataError, read_data
+from tools.calibration.embed import EMBEDDINGS
 from tools.calibration.run import Done, Request, policy_before, run
 from tools.calibration.thresholds import Targets
 from tools.core import build_core
 
-EMBEDDINGS = Path("build/calibration/embeddings.sqlite")
 _UNUSABLE, _STOPPED = 2, 130
 
 

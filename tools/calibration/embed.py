@@ -23,6 +23,8 @@ from tools.core import Core
 from tools.files import printable, read_file
 from tools.halving import in_halves
 
+EMBEDDINGS = Path("build/calibration/embeddings.sqlite")
+
 _TOGETHER = 16
 # Pictures whose embeddings are compared with the labels at once.
 _COMPARED = 256
@@ -38,6 +40,7 @@ class Pictures:
     groups: Groups
     rows: Cosines  # (frames of all pictures, labels), in the order of the policy's labels
     frames: tuple[int, ...]  # how many of the rows are each picture's
+    parts: int  # of all pictures, that went through the image tower
     unreadable: tuple[tuple[str, str], ...]  # path, why
     copies: int  # files whose content another file has, too
 
@@ -81,7 +84,7 @@ class Embedder:
         if not contents:
             path, why = min(self._unreadable)
             raise DataError(f"None of the {len(labelled.categories):,} pictures can be read. {printable(path)}: {why}")
-        rows, frames, hashes = self._compared(contents)
+        rows, frames, hashes, parts = self._compared(contents)
         return Pictures(
             paths=tuple(paths[content] for content in contents),
             contents=tuple(contents),
@@ -89,6 +92,7 @@ class Embedder:
             groups=groups(hashes),
             rows=rows,
             frames=tuple(frames),
+            parts=parts,
             unreadable=tuple(sorted(self._unreadable)),
             copies=len(labelled.categories) - len(contents) - len(self._unreadable),
         )
@@ -132,9 +136,9 @@ class Embedder:
     def _refused(self, one: _Waiting, error: RequestError) -> None:
         self._unreadable.append((one.path, error.detail))
 
-    def _compared(self, contents: Sequence[str]) -> tuple[Cosines, list[int], list[bytes]]:
+    def _compared(self, contents: Sequence[str]) -> tuple[Cosines, list[int], list[bytes], int]:
         rows: list[Cosines] = [np.empty((0, len(self._policy.labels)), np.float32)]
-        frames, hashes = [], []
+        frames, hashes, parts = [], [], 0
         stored = iter(self._store.read(contents))
         while some := list(islice(stored, _COMPARED)):
             given = [Embedded(name="a picture", frames=one.frames) for one in some]
@@ -142,4 +146,5 @@ class Embedder:
             rows += [seen.cosines for seen in scores.pictures]
             frames += [len(seen.cosines) for seen in scores.pictures]
             hashes += [one.hash for one in some]
-        return np.concatenate(rows), frames, hashes
+            parts += sum(len(embeddings) for one in some for embeddings in one.frames)
+        return np.concatenate(rows), frames, hashes, parts

@@ -27,10 +27,8 @@ def write_page(path: Path, template: str, **values: Any) -> None:
 def _score(value: float) -> str:
     """Write a score; one that is nearly 0 or 1 is not written as if it were."""
     if value < 0.001:
-        return f"{value:.1e}" if value else "0"
-    if value > 0.999:
-        return f"1 - {1 - value:.1e}" if value < 1 else "1"
-    return f"{value:.3f}"
+        return "< 0.001"
+    return "> 0.999" if value > 0.999 else f"{value:.3f}"
 
 
 def _percent(share: float) -> str:
