@@ -115,7 +115,7 @@ def _just_above(score: float, scores: Probabilities) -> float:
     """Round a score up, as far as no other score is passed."""
     higher = scores[scores > score].min(initial=NEVER)
     for digits in range(_LEAST_DIGITS, _MOST_DIGITS):
-        rounded = float(np.ceil(score * 10**digits) / 10**digits)
+        rounded = float((np.floor(score * 10**digits) + 1) / 10**digits)
         if score < rounded <= higher:
             return rounded
     return float(higher)
