@@ -69,6 +69,7 @@ def summary(done: Done, report: Path) -> str:
         used = [(threshold, one[threshold]) for threshold in ("review", "block") if one[threshold]]
         lines += [f"  {threshold} {chosen['value']}: {chosen['sentence']}" for threshold, chosen in used]
         lines += [f"  better without {text!r}" for text in one["advice"]["hurts"]]
+    lines += [f"All together: better without {text!r} in neutral" for text in done.figures["neutral_that_hurts"]]
     lines += [f"{name}: not calibrated. {why}" for name, why in done.figures["refused"].items()]
     lines += [f"Unreadable: {one['path']}: {one['why']}" for one in done.figures["unreadable"]]
     return "\n".join([*lines, f"Written: {done.policy_file}, {report}/report.html, {report}/report.json"])

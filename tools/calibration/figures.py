@@ -12,7 +12,7 @@ from tools.calibration.embed import Pictures
 from tools.calibration.interval import Share
 from tools.calibration.metrics import Metrics
 from tools.calibration.outcome import Outcome, changes, confusion, mistakes, transitions
-from tools.calibration.prompts import Prompt
+from tools.calibration.prompts import Prompt, harmful_neutral
 from tools.calibration.thresholds import NEVER, Threshold
 from tools.files import printable
 
@@ -38,6 +38,7 @@ def figures(
         "copies": pictures.copies,
         "categories": {one.category.name: _category(one) for one in calibration.done},
         "refused": {one.category.name: one.why for one in calibration.refused},
+        "neutral_that_hurts": harmful_neutral([one.prompts for one in calibration.done]),
         "verdicts": {
             "before": confusion(before, outcomes[0], names),
             "after": confusion(after, outcomes[1], names),
@@ -122,8 +123,9 @@ def _metrics(metrics: Metrics) -> dict[str, Any]:
 
 
 def _advice(prompts: Sequence[Prompt]) -> dict[str, list[str]]:
+    """Say which of a category's own prompts do what; about `neutral` only all categories together can say it."""
     return {
-        effect: [prompt.text for prompt in prompts if prompt.effect == effect]
+        effect: [prompt.text for prompt in prompts if prompt.effect == effect and prompt.side != "neutral"]
         for effect in ("hurts", "helps", "unclear")
     }
 

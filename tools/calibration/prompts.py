@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -64,6 +66,21 @@ def contributions(
             )
         )
     return tuple(sorted(prompts, key=lambda prompt: (prompt.contribution, prompt.text)))
+
+
+def harmful_neutral(by_category: Sequence[Sequence[Prompt]]) -> tuple[str, ...]:
+    """Return the neutral prompts without which all categories together would be told better.
+
+    One that hurts a category may help another one more, and can only be left out of both.
+    """
+    found: dict[str, list[Prompt]] = {}
+    for prompt in (prompt for prompts in by_category for prompt in prompts if prompt.side == "neutral"):
+        found.setdefault(prompt.text, []).append(prompt)
+    return tuple(
+        text
+        for text, prompts in sorted(found.items())
+        if _effect(sum(one.contribution for one in prompts), math.hypot(*(one.margin for one in prompts))) == "hurts"
+    )
 
 
 def _side(place: int, category: Category, neutral: frozenset[int]) -> Side:

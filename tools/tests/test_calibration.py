@@ -123,6 +123,7 @@ def test_the_useless_prompts_are_named_and_no_others(finished: Finished) -> None
     for name, useless in USELESS.items():
         assert finished.report["categories"][name]["advice"]["hurts"] == [useless]
         assert f"better without '{useless}'" in finished.told.stdout
+    assert finished.told.stdout.count("better without") == len(USELESS)
     page = (finished.folder / "build/calibration/shapes-next/report.html").read_text()
     assert "would be told better without “a circle”" in page
 

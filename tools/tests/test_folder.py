@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import json
 import re
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from rich.console import Console
 
 from moderator.handler import build_handler
@@ -180,12 +182,8 @@ def test_a_label_that_is_too_long_is_no_pictures_fault(tmp_path: Path) -> None:
 
 def test_memory_does_not_grow_with_the_pictures(core: Core, tmp_path: Path) -> None:
     """Bytes and pixels of judged pictures are let go; what stays of each is its line."""
-    import tracemalloc
-
     folder = tmp_path / "noise"
     folder.mkdir()
-    from PIL import Image
-
     for number in range(64):
         pixels = np.random.default_rng(number).integers(0, 256, (256, 256, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / f"{number}.bmp")  # 200 kB each: 12 MB together
