@@ -36,6 +36,7 @@ def make_context(folder: Path) -> Path:
         "moderator/errors.py": "",
         "moderator/clip/__init__.py": "",
         "moderator/clip/probabilities.py": "",
+        "moderator/clip/session.py": "",
         "moderator/clip/tokenizer.py": "",
         "moderator/handler.py": HANDLER,
         "model_build/requirements.txt": "",
