@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from model_build.agreement import LIMITS, as_json, measure, refuse_disagreement
-from model_build.image_graph import image_tower
+from model_build.image_tower import image_tower
 from model_build.libraries import open_clip
 from model_build.manifest import (
     FORMAT,
@@ -27,7 +27,7 @@ from model_build.onnx_files import Towers, image_graph, save, text_graph
 from model_build.optimise import optimised
 from model_build.precision_choice import choose_precision, forms_of, refuse_choice, table
 from model_build.source import ExportError, Source, add_config, load
-from model_build.text_graph import TextTower
+from model_build.text_tower import TextTower
 from model_build.tokenizer_file import tokenizer_json
 from moderator.clip.tokenizer import END, START
 
@@ -38,7 +38,7 @@ def export(
     *,
     precision: str = "fp32",
     label_template: str = "{}",
-    calibration: Path | None = None,
+    samples: Path | None = None,
 ) -> dict[str, Any]:
     """Write the model folder `out` and return its manifest.
 
@@ -47,7 +47,7 @@ def export(
         out: the folder; it need not exist.
         precision: one of `LIMITS`.
         label_template: wraps every label; `{}` is where it goes.
-        calibration: a folder of pictures to measure the precision on, instead of those that are at hand.
+        samples: a folder of pictures to measure the precision on, instead of those that are at hand.
 
     Raises:
         ExportError: the precision or the template cannot be used, or the written model disagrees with open_clip; `out`
@@ -72,7 +72,7 @@ def export(
         # 3. The towers as fast as they may be, compared with the same.
         choices = None
         if precision != "fp32":
-            choices = choose_precision(source, towers, folder, label_template, calibration)
+            choices = choose_precision(source, towers, folder, label_template, samples)
             refuse_choice(choices, precision)
             print(table(choices), flush=True)
             save(Towers(image=optimised(choices.image.model), text=optimised(choices.text.model)), folder)
@@ -137,7 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.out,
             precision=options.precision,
             label_template=options.label_template,
-            calibration=options.calibration,
+            samples=options.samples,
         )
     except ExportError as error:
         print(f"model_build.export: {error}", file=sys.stderr)
@@ -167,7 +167,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--pretrained", required=True, help="a tag of open_clip's, a checkpoint's path, or \"none\"")
     parser.add_argument("--out", type=Path, required=True, help="the folder to write")
     parser.add_argument("--precision", default="auto", help="auto (default), fp32 or int8")
-    parser.add_argument("--calibration", type=Path, help="a folder of pictures to measure the precision on")
+    parser.add_argument("--samples", type=Path, help="a folder of pictures to measure the precision on")
     parser.add_argument("--label-template", default="{}", help='wraps every label, such as "a photo of {}"')
     return parser.parse_args(arguments)
 
