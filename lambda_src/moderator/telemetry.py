@@ -9,6 +9,7 @@ import os
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.metrics.functions import is_metrics_disabled
 
 from moderator.classifier import Classification
 from moderator.errors import RequestError
@@ -26,7 +27,8 @@ class Telemetry:
         service = os.environ.get("POWERTOOLS_SERVICE_NAME") or SERVICE
         namespace = os.environ.get("POWERTOOLS_METRICS_NAMESPACE") or NAMESPACE
         self.log = Logger(service=service)
-        self._metrics = Metrics(namespace=namespace, service=service)
+        # Powertools gathers what it must not print, and prints it nevertheless when it has a hundred.
+        self._metrics = None if is_metrics_disabled() else Metrics(namespace=namespace, service=service)
         self._log_labels = log_labels
         self._cold = True
 
@@ -51,11 +53,12 @@ class Telemetry:
             "LabelTime": timing.labels,
             "ImageTime": timing.image,
         }
-        for name, count in counts.items():
-            self._metrics.add_metric(name=name, unit=MetricUnit.Count, value=count)
-        for name, time in times.items():
-            self._metrics.add_metric(name=name, unit=MetricUnit.Milliseconds, value=time)
-        self._metrics.flush_metrics()
+        if self._metrics is not None:
+            for name, count in counts.items():
+                self._metrics.add_metric(name=name, unit=MetricUnit.Count, value=count)
+            for name, time in times.items():
+                self._metrics.add_metric(name=name, unit=MetricUnit.Milliseconds, value=time)
+            self._metrics.flush_metrics()
         self._cold = False
         fields: dict[str, object] = {"labels": len(question.labels), "ms": round(milliseconds, 1), **counts}
         if self._log_labels:

@@ -77,7 +77,7 @@ def serving(handler: Handler) -> Iterator[Service]:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
-            yield Service(server.server_port)
+            yield Service(server.port)
         finally:
             server.shutdown()
             thread.join()
