@@ -195,8 +195,8 @@ class Connection:
 def _refusal(error: h11.RemoteProtocolError) -> RequestError:
     if error.error_status_hint == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
         return LongHead(f"The first line and the headers may have {_MOST_HEAD_BYTES:,} bytes together.")
-    # Behind a colon h11 quotes the client, perhaps a header that holds a password.
-    told = str(error).partition(":")[0]
+    # h11 quotes bytes of the client's, perhaps a header that holds a password: they stay out of the log.
+    told = re.sub(r""": (bytearray\()?b['"].*""", "", str(error), flags=re.DOTALL)
     return UnreadableRequest(f"{told[0].upper()}{told[1:]}.")
 
 

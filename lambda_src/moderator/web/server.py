@@ -119,6 +119,7 @@ def _connections_possible() -> int:
 def main() -> None:
     """Serve until interrupted."""
     options = _parse()
+    port = _port(options.port)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     _LOG.setLevel(logging.INFO)
     # One short line a request is enough for a person; the metrics and the service's own JSON are CloudWatch's.
@@ -126,14 +127,13 @@ def main() -> None:
     os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "WARNING")
     try:
         cors = read_cors(options.cors_origins)
-        from moderator.handler import handler
-
         settings = read_settings(os.environ)
+        from moderator.handler import handler
     except ConfigurationError as error:
         sys.exit(f"The service cannot start. {error}")
     host = options.host.strip("[]")
     try:
-        server = make_server(handler, _port(options.port), host=host, cors=cors, log_details=settings.log_labels)
+        server = make_server(handler, port, host=host, cors=cors, log_details=settings.log_labels)
     except socket.gaierror as error:
         sys.exit(f"HOST is {host!r}, which is no address of this machine ({error.strerror}).")
     except OSError as error:
