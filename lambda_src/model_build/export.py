@@ -84,7 +84,7 @@ def export(
             tell("Measuring each matrix product in 8 bits; this is the longest step")
             choices = choose_precision(source, towers, folder, label_template, calibration)
             refuse_choice(choices, precision)
-            tell(table(choices) if verbose else f"{summary_of_choices(choices)}\n  (VERBOSE=1 shows every layer)")
+            tell(table(choices) if verbose else f"{summary_of_choices(choices)}\n        (VERBOSE=1 shows every layer)")
             tell("Writing the towers as chosen, and comparing them with open_clip again")
             save(Towers(image=optimised(choices.image.model), text=optimised(choices.text.model)), folder)
             agreement = measure(source, folder, label_template)

@@ -59,9 +59,7 @@ def read_cors(text: str) -> Cors:
                 f"CORS_ORIGINS names {word!r}: an origin looks like https://example.org, without a path; "
                 "localhost stands for every port of this machine, and * for everybody."
             )
-    return Cors(
-        everybody="*" in words, localhost="localhost" in words, origins=frozenset(words - {"*", "localhost"})
-    )
+    return Cors(everybody="*" in words, localhost="localhost" in words, origins=frozenset(words - {"*", "localhost"}))
 
 
 def _is_local(origin: str) -> bool:

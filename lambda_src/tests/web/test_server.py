@@ -120,9 +120,9 @@ class TestMethodsAndPaths:
 
     def test_a_slash_too_many_at_the_end_does_no_harm(self, service: Service) -> None:
         assert service.post_picture(PICTURE, "label=a&label=b").json["result"]
-        assert service.request(
-            "POST", "/classify/?label=a&label=b", PICTURE, {"Content-Type": "image/png"}
-        ).json["result"]
+        assert service.request("POST", "/classify/?label=a&label=b", PICTURE, {"Content-Type": "image/png"}).json[
+            "result"
+        ]
         assert service.get("/health/").status == 200
         assert service.get("//health").status == 404
 
@@ -164,7 +164,13 @@ class TestMethodsAndPaths:
 class TestCors:
     @pytest.mark.parametrize(
         "origin",
-        ["http://localhost:5173", "https://localhost", "http://127.0.0.1:8000", "http://[::1]:3000", "http://app.localhost"],
+        [
+            "http://localhost:5173",
+            "https://localhost",
+            "http://127.0.0.1:8000",
+            "http://[::1]:3000",
+            "http://app.localhost",
+        ],
     )
     def test_pages_of_this_machine_may_ask_by_default(self, origin: str, service: Service) -> None:
         reply = ask(service, "GET", "/health", Origin=origin)
@@ -174,7 +180,14 @@ class TestCors:
 
     @pytest.mark.parametrize(
         "origin",
-        ["https://example.org", "null", "http://localhost.example.org", "http://notlocalhost", "http://[", "ftp://localhost"],
+        [
+            "https://example.org",
+            "null",
+            "http://localhost.example.org",
+            "http://notlocalhost",
+            "http://[",
+            "ftp://localhost",
+        ],
     )
     def test_other_pages_may_not(self, origin: str, service: Service) -> None:
         for reply in (
@@ -206,11 +219,15 @@ class TestCors:
         assert read_cors("localhost") == Cors(localhost=True)
         assert read_cors("*").headers({"origin": "null"})["Access-Control-Allow-Origin"] == "*"
         one = read_cors("https://a.example, http://b.example:8000")
-        assert one.headers({"origin": "http://b.example:8000"})["Access-Control-Allow-Origin"] == "http://b.example:8000"
+        assert (
+            one.headers({"origin": "http://b.example:8000"})["Access-Control-Allow-Origin"] == "http://b.example:8000"
+        )
         assert one.headers({"origin": "http://localhost"}) == {"Vary": "Origin"}
         assert read_cors("") == Cors()
 
-    @pytest.mark.parametrize("text", ["example.org", "https://example.org/", "https://*.example.org", "https://", "null"])
+    @pytest.mark.parametrize(
+        "text", ["example.org", "https://example.org/", "https://*.example.org", "https://", "null"]
+    )
     def test_what_is_no_origin_is_refused(self, text: str) -> None:
         with pytest.raises(ConfigurationError, match="CORS_ORIGINS"):
             read_cors(text)
@@ -262,7 +279,9 @@ class TestLog:
     def test_the_whole_reason_where_labels_may_be_logged(self) -> None:
         lines: list[str] = []
         with serving(build_handler(Settings()), log_details=True, log=lines.append) as service:
-            detail = service.classify(image_data=as_base64(PICTURE), labels=["a\x1b[31m\n", "a\x1b[31m\n"]).json["detail"]
+            detail = service.classify(image_data=as_base64(PICTURE), labels=["a\x1b[31m\n", "a\x1b[31m\n"]).json[
+                "detail"
+            ]
             wait_until(lambda: bool(lines))
         assert detail.startswith("labels")
         assert lines[0].isprintable()

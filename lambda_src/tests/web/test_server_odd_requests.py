@@ -191,9 +191,7 @@ def hold_many(port: int, count: int) -> list[socket.socket]:
     return held
 
 
-def test_with_few_file_descriptors_those_connected_are_served_and_the_others_wait(
-    tmp_path: Path, tally: Tally
-) -> None:
+def test_with_few_file_descriptors_those_connected_are_served_and_the_others_wait(tmp_path: Path, tally: Tally) -> None:
     ask = b"GET /health HTTP/1.1\r\n" + HOST + b"\r\n"
     with server_process(tmp_path, {}, most_files=64) as server:
         port = server.service.port
