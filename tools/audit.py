@@ -1,7 +1,7 @@
 """Asks whether a vulnerability is known of any package that runs in the Lambda: `make audit`.
 
-Where the advisories cannot be had - no network, or an index without them - it says so, and ends with a status of its own:
-3. pip-audit itself cannot be relied on for that: packages that it could not look up count as sound to it.
+Where the advisories cannot be had - no network, or an index without them - it says so and ends with a status of its
+own, 3. pip-audit itself cannot be relied on for that: packages that it could not look up count as sound to it.
 """
 
 from __future__ import annotations

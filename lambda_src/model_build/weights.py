@@ -5,7 +5,6 @@ open_clip fetches them too, but asks again and again where nobody answers, and f
 
 from __future__ import annotations
 
-import os
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
@@ -50,7 +49,7 @@ def fetch(name: str, tag: str) -> None:
 def _here(repository: str, file: str, url: str) -> bool:
     if not repository:
         # Where open_clip keeps what it downloads itself.
-        return (Path("~/.cache/clip").expanduser() / os.path.basename(urlsplit(url).path)).is_file()
+        return (Path("~/.cache/clip").expanduser() / Path(urlsplit(url).path).name).is_file()
     weights = file or open_clip.constants.HF_WEIGHTS_NAME
     names = (weights, f"{Path(weights).stem}.safetensors", open_clip.constants.HF_SAFE_WEIGHTS_NAME)
     return any(isinstance(try_to_load_from_cache(repository, name), str) for name in names)

@@ -173,11 +173,9 @@ class Connection:
 
     def _receive(self, until: float) -> bytes:
         """Return what comes next; empty where the client has closed its side."""
-        left = until - time.monotonic()
         try:
-            if left <= 0:
-                raise TimeoutError
-            self._client.settimeout(left)
+            # 0 would not wait and report something else; a moment too late is late as well.
+            self._client.settimeout(max(0.001, until - time.monotonic()))
             return self._client.recv(_RECEIVED_AT_ONCE)
         except TimeoutError:
             raise SlowRequest("The rest of the request did not arrive in time.") from None
@@ -211,10 +209,10 @@ def _joined(head: h11.Request) -> Mapping[str, str]:
 
 def _written(http: h11.Connection, response: Response) -> bytes:
     """Return the answer's bytes."""
-    headers = [(name, value.encode("latin-1", "replace")) for name, value in response.headers.items()]
-    headers.append(("Date", formatdate(usegmt=True).encode()))
+    headers = [(name.encode(), value.encode("latin-1", "replace")) for name, value in response.headers.items()]
+    headers.append((b"Date", formatdate(usegmt=True).encode()))
     if response.status != HTTPStatus.NO_CONTENT:
-        headers.append(("Content-Length", str(len(response.body)).encode()))
+        headers.append((b"Content-Length", str(len(response.body)).encode()))
     reason = HTTPStatus(response.status).phrase.encode()
     sent = http.send(h11.Response(status_code=response.status, headers=headers, reason=reason)) or b""
     if not response.head_only:

@@ -106,7 +106,7 @@ class Gateway:
         return response
 
     def _reason(self, problem: Mapping[str, Any]) -> str:
-        """Return what the log says of a refusal: its detail may quote the client, so it is kept only where asked for."""
+        """Return what the log says of a refusal. Its detail may quote the client: it is kept only where asked for."""
         words = str(problem["detail"] if self._log_details else problem["title"])
         return "".join(letter if letter.isprintable() else "?" for letter in words)
 

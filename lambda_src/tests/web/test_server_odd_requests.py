@@ -41,7 +41,7 @@ REFUSED = {
     ),
     "A negative Content-Length": (POST + b"Content-Length: -1\r\n\r\n", 400, "Bad Content-Length"),
     "A Content-Length in other digits": (
-        POST + "Content-Length: ٥\r\n\r\nhello".encode(), 400, "Bad Content-Length",
+        POST + b"Content-Length: \xd9\xa5\r\n\r\nhello", 400, "Bad Content-Length",
     ),
     "A Content-Length above what is read": (
         POST + b"Content-Length: 20000000\r\n\r\nhello", 413, "20,000,000 bytes: at most 10,485,760",
