@@ -42,7 +42,7 @@ def measure(threads: int) -> dict[str, float]:
     body = json.dumps({"image_data": base64.b64encode(thumbnail).decode(), "labels": LABELS})
     plain, tower = _session(models.plain_image_tower(), threads), _session(auto / "image.onnx", threads)
 
-    # The service writes its metrics to standard output, as it does in the Lambda; here that is not the table's place.
+    # The service writes its metrics to standard output, as it does in the Lambda; here they would mix with the table.
     with running_store() as url, Path(os.devnull).open("w") as sink, contextlib.redirect_stdout(sink):
         ours, with_store = Ours(auto, threads), Ours(auto, threads, url, memory_labels=1)
         figures = medians(
@@ -71,7 +71,7 @@ def measure(threads: int) -> dict[str, float]:
 
 
 def products_of_the_image_tower(runs: int = 20) -> dict[str, float]:
-    """Where the image tower's time goes: milliseconds a picture with one thread, by ONNX Runtime's operators."""
+    """Return the image tower's time by operator, in milliseconds a picture, with one thread."""
     pixels = np.random.default_rng(0).integers(0, 256, (1, 224, 224, 3), dtype=np.uint8)
     with tempfile.TemporaryDirectory() as folder:
         options = onnxruntime.SessionOptions()
@@ -92,7 +92,7 @@ def products_of_the_image_tower(runs: int = 20) -> dict[str, float]:
 
 
 def difference_in_company() -> dict[str, float]:
-    """How much a picture's answer differs when it is sent with seven others: they share the activations' scale."""
+    """Return how much a picture's answer differs when seven others, sent with it, share its activations' scale."""
     model = read_model(models.exported("auto"))
     image_tower, text_tower = ImageTower(model, threads=1), TextTower(model, threads=1)
     pixels = [
@@ -109,7 +109,7 @@ def difference_in_company() -> dict[str, float]:
 
 
 def start_event() -> dict[str, Any]:
-    """The request that a cold start answers."""
+    """Return the request that a cold start answers."""
     body = json.dumps({"image_data": base64.b64encode(pictures.thumbnail()).decode(), "labels": LABELS})
     return event_of(method="POST", target="/classify", headers={"content-type": "application/json"}, body=body.encode())
 

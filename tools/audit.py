@@ -1,4 +1,4 @@
-"""Asks whether a vulnerability is known of any package that runs in the Lambda: `make audit`.
+"""Asks for known vulnerabilities of the packages that run in the Lambda: `make audit`.
 
 Where the advisories cannot be had - no network, or an index without them - it says so and ends with a status of its
 own, 3. pip-audit itself cannot be relied on for that: packages that it could not look up count as sound to it.
@@ -43,7 +43,7 @@ class Findings:
 
 
 def ask(service: str) -> dict[str, Any] | None:
-    """Ask one service; None where it does not answer."""
+    """Ask one service; return None where it does not answer."""
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "report.json"
         # --disable-pip: the hashed lock is complete, and nothing has to be resolved or installed.

@@ -120,12 +120,12 @@ def refuse_disagreement(agreement: Agreement, limits: Limits) -> None:
 
 
 def as_json(agreement: Agreement) -> dict[str, Any]:
-    """The manifest's form."""
+    """Return the manifest's form of it."""
     return asdict(agreement)
 
 
 def resized_pixels(source: Source, picture: Image.Image) -> NDArray[np.uint8]:
-    """open_clip's own resizing and cutting, stopped before it makes floats: (height, width, 3)."""
+    """Return the pixels of open_clip's own resizing and cutting, before they become floats: (height, width, 3)."""
     for step in source.preprocess.transforms:
         if isinstance(step, transforms.Resize | transforms.CenterCrop):
             picture = step(picture)
@@ -133,7 +133,7 @@ def resized_pixels(source: Source, picture: Image.Image) -> NDArray[np.uint8]:
 
 
 def real_pictures() -> Iterator[Image.Image]:
-    """Photographs and scans, where scikit-image is installed: an export does not need it."""
+    """Return photographs and scans where scikit-image is installed, which an export does not need."""
     found = importlib.util.find_spec("skimage")
     if found is None or found.origin is None:
         return

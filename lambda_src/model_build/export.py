@@ -45,7 +45,7 @@ def export(
     tell: Callable[[str], None] = lambda _: None,
     verbose: bool = False,
 ) -> dict[str, Any]:
-    """Write the model folder `out` and answer its manifest.
+    """Write the model folder `out` and return its manifest.
 
     Args:
         source: the model.
@@ -67,7 +67,7 @@ def export(
         tokenizer = tokenizer_json(open_clip.SimpleTokenizer(context_length=source.context_length))
         (folder / TOKENIZER).write_text(tokenizer, encoding="utf-8")
 
-        # 2. The towers, in float32, held against where they came from.
+        # 2. The towers in float32, compared with open_clip.
         text_tower = TextTower(source.model)
         towers = Towers(
             image=optimised(image_graph(source, image_tower(source.model))),
@@ -78,7 +78,7 @@ def export(
         agreement = measure(source, folder, label_template)
         refuse_disagreement(agreement, LIMITS["fp32"])
 
-        # 3. The towers as fast as they may be, held against the same.
+        # 3. The towers as fast as they may be, compared with the same.
         choices = None
         if precision != "fp32":
             tell("Measuring each matrix product in 8 bits; this is the longest step")
@@ -135,7 +135,7 @@ def refuse_options(precision: str, label_template: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Export as the command line says; answers the exit status."""
+    """Export as the command line says; return the exit status."""
     options = _parse(arguments)
     began = time.monotonic()
 
@@ -168,7 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def summary(manifest: dict[str, Any], out: Path) -> str:
-    """What was written and how well it agrees, in three lines."""
+    """Return what was written and how well it agrees, in three lines."""
     agreement = manifest["agreement"]
     sizes = ", ".join(f"{name} {file['bytes'] / 1e6:.1f} MB" for name, file in manifest["files"].items())
     return (

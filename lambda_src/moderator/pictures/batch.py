@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from moderator.pictures.decode import Pixels, Preprocessing, read_pixels, read_unless_large
-from moderator.web.payload import Picture
+from moderator.pictures.decode import Decoded, Frame, Pixels, Preprocessing, read_pixels, read_unless_large
+from moderator.pictures.frames import FrameSampling
+from moderator.pictures.views import Coverage, View
 
 
-def read_batch(
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """One picture as it came, and what it is called in an error."""
+
+    name: str
+    data: bytes
+
+
+def _read_batch(
     pictures: Sequence[Picture], preprocessing: Preprocessing, *, max_pixels: int, threads: int
 ) -> list[Pixels]:
     """Decode `pictures` and bring them to the model's size.
@@ -49,3 +59,23 @@ def read_batch(
             return [
                 read(picture) if pixels is None else pixels for picture, pixels in zip(pictures, small, strict=True)
             ]
+
+
+def read_batch(
+    pictures: Sequence[Picture],
+    preprocessing: Preprocessing,
+    *,
+    view: View,
+    frames: FrameSampling | None,
+    max_pixels: int,
+    threads: int,
+) -> list[Decoded]:
+    """Read."""
+    return [
+        Decoded(
+            frames=(Frame(parts=(pixels,), number=0, seconds=0.0),),
+            total_frames=1,
+            coverage=Coverage(kind=view, parts=1, unseen=0.0),
+        )
+        for pixels in _read_batch(pictures, preprocessing, max_pixels=max_pixels, threads=threads)
+    ]

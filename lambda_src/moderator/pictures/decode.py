@@ -19,6 +19,7 @@ from PIL import Image, ImageFile, JpegImagePlugin, UnidentifiedImageError
 from moderator.errors import BrokenPicture, TooMuch, UnknownPicture
 from moderator.pictures.cost import check_decoder, check_parts, check_size
 from moderator.pictures.strips import Upright
+from moderator.pictures.views import Coverage
 
 Pixels = npt.NDArray[np.uint8]  # (height, width, 3), RGB
 
@@ -56,6 +57,29 @@ class Preprocessing:
     width: int
     resize_mode: Literal["shortest", "squash"]
     interpolation: Literal["bicubic", "bilinear"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """One frame."""
+
+    parts: tuple[Pixels, ...]
+    number: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoded:
+    """A picture."""
+
+    frames: tuple[Frame, ...]
+    total_frames: int
+    coverage: Coverage
+
+
+def looks_like_a_picture(data: bytes) -> bool:
+    """Return whether `data` begins as one of `FORMATS` does."""
+    return any(beginning.match(data) for beginning in _BEGINNINGS.values())
 
 
 def read_pixels(data: bytes, preprocessing: Preprocessing, *, max_pixels: int, name: str) -> Pixels:

@@ -74,10 +74,7 @@ class Gateway:
         path = path.rstrip("/") or "/"
         if request.method == "OPTIONS" and "access-control-request-method" in request.headers:
             return Response(status=HTTPStatus.NO_CONTENT, headers=self._cors.preflight_headers(request.headers))
-        if request.method in ("GET", "HEAD") and path == "/":
-            response = Response(status=HTTPStatus.FOUND, headers={"Location": "/docs"})
-        else:
-            response = self._ask(request, path, query)
+        response = self._ask(request, path, query)
         return replace(
             response,
             headers={**response.headers, **self._cors.headers(request.headers)},
