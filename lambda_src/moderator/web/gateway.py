@@ -11,19 +11,19 @@ import json
 import logging
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from moderator.errors import RequestError
 from moderator.web.cors import Cors
 
-if TYPE_CHECKING:
-    from moderator.handler import Handler
+# Takes an event and Lambda's context.
+Handler = Callable[[dict[str, Any], Any], Mapping[str, Any]]
 
 _LOG = logging.getLogger("server")
 

@@ -17,16 +17,15 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from moderator.clip.model import read_model
 from moderator.errors import ConfigurationError
 from moderator.settings import read_settings
+from moderator.web.answers.caveats import DEMO_MODEL
 from moderator.web.connection import Connection, Log, Patience
 from moderator.web.cors import Cors, read_cors
-from moderator.web.gateway import Gateway
-
-if TYPE_CHECKING:
-    from moderator.handler import Handler
+from moderator.web.gateway import Gateway, Handler
 
 _EXAMPLE = Path(__file__).resolve().parents[2] / "demo_model" / "example.png"
 
@@ -140,7 +139,8 @@ def main() -> None:
         sys.exit(f"Port {options.port} of {host} cannot be used ({error.strerror}): choose another with PORT=.")
     # What `docker stop` sends; as a container's first process, Python would otherwise ignore it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    print(_greeting(host, server.port, settings.model_dir.name), flush=True)
+    model = read_model(settings.model_dir)
+    print(_greeting(host, server.port, settings.model_dir.name, caveat=DEMO_MODEL if model.is_demo else ""), flush=True)
     try:
         server.serve_forever()
     except KeyboardInterrupt:
@@ -161,7 +161,7 @@ def _port(text: str) -> int:
     sys.exit(f"PORT is {text!r}: it must be a whole number from 0 to 65535.")
 
 
-def _greeting(host: str, port: int, model: str) -> str:
+def _greeting(host: str, port: int, model: str, *, caveat: str) -> str:
     everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not bound to
     name = everywhere.get(host, host)
     url = f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
@@ -169,6 +169,8 @@ def _greeting(host: str, port: int, model: str) -> str:
     greeting = f"""Serving {model} on {url}{to_all} - read and try it at {url}/docs
 A request may have 10 MB here. Deployed on AWS, a picture may have about 4.5 MB: Lambda takes 6 MB, in base64.
 """
+    if caveat:
+        greeting += f"{caveat}\n"
     if not _EXAMPLE.is_file():
         return greeting
     example = os.path.relpath(_EXAMPLE)

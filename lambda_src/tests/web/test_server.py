@@ -371,6 +371,7 @@ class TestStart:
         with server_process(tmp_path, {}) as server:
             assert "A request may have 10 MB here." in server.log
             assert "about 4.5 MB" in server.log
+            assert "knows coloured shapes only" in server.log
 
 
 @pytest.mark.parametrize("url", ["redis://localhost:99999", "redis://localhost:0", "rediss://localhost:port"])
