@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,6 +85,21 @@ def forms_of(choices: Choices | None) -> list[str]:
     if choices is None:
         return []
     return [layer.form for choice in (choices.image, choices.text) for layer in choice.layers]
+
+
+def summary(choices: Choices) -> str:
+    """Return what was chosen, a line a tower."""
+    lines = []
+    for tower, choice in (("image", choices.image), ("text", choices.text)):
+        forms = Counter(layer.form for layer in choice.layers)
+        counted = ", ".join(
+            f"{forms[form]} in {form}" for form in ("int8", "block128", "block32", "fp32") if forms[form]
+        )
+        lines.append(
+            f"{tower} tower: {len(choice.layers)} products, {counted}; mean cosine "
+            f"{choice.fidelity.mean_cosine:.5f}, top-1 agreement {choice.fidelity.top_1_agreement:.2%}"
+        )
+    return "\n        ".join(lines)
 
 
 def table(choices: Choices) -> str:

@@ -164,6 +164,10 @@ def test_a_folder_of_samples_is_used_and_a_wrong_one_is_refused(
     assert "two.jpg" in capsys.readouterr().err
     (tmp_path / "own" / "two.jpg").unlink()
     assert main([*arguments, "--samples", str(tmp_path / "own")]) == 0
+    said = capsys.readouterr().out
+    assert said.count(" products, ") == 2
+    assert "relative error" not in said
+    assert said.count("\n") < 15
 
 
 def test_only_a_lost_label_that_was_clearly_ahead_is_a_disagreement() -> None:
