@@ -38,22 +38,24 @@ _JOIN = {
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkArgs:
-    """What the network is made from; without `zone_ids` it takes the region's first two zones."""
+    """What the network is made from; without `zone_ids` it takes the region's first two zones.
 
-    role: FunctionRole
+    `joining` are the rights of those who join it (`allow_joining`).
+    """
+
     zone_ids: Sequence[str]
+    joining: Sequence[aws.iam.RolePolicy]
 
 
 class Network(pulumi.ComponentResource):
-    """Offers `subnet_ids`, the groups' ids, and `allow_joining`, the right that a function in here must wait for."""
+    """Offers `subnet_ids` and the groups' ids."""
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("clip:infra:Network", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        self.allow_joining = args.role.allow("join-network", _JOIN, parent=self)
-        # Made after the right, and so deleted before it: Lambda takes its interfaces away in the role's name, some time
-        # after the function is gone. https://repost.aws/knowledge-center/lambda-eni-find-delete
-        slow = pulumi.ResourceOptions(parent=self, custom_timeouts=_SLOW_DELETE, depends_on=[self.allow_joining])
+        # Made after the rights, and so deleted before them: Lambda takes its interfaces away in the role's name, some
+        # time after the function is gone. https://repost.aws/knowledge-center/lambda-eni-find-delete
+        slow = pulumi.ResourceOptions(parent=self, custom_timeouts=_SLOW_DELETE, depends_on=list(args.joining))
 
         self._vpc = aws.ec2.Vpc(
             name,
@@ -107,6 +109,11 @@ class Network(pulumi.ComponentResource):
         # Rules are resources of their own: given here too, the two would undo each other at every `up`. The provider
         # takes away the rule, which AWS adds to each new group, that lets everything out.
         return aws.ec2.SecurityGroup(name, vpc_id=self._vpc.id, description=description, opts=opts).id
+
+
+def allow_joining(role: FunctionRole) -> aws.iam.RolePolicy:
+    """Let the role's function have interfaces in a network; given before the network is made."""
+    return role.allow("join-network", _JOIN, parent=role)
 
 
 def _zone_ids(chosen: Sequence[str], parent: pulumi.Resource) -> Sequence[pulumi.Input[str]]:

@@ -9,44 +9,20 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from infra.events import HEALTH_EVENT, warm_event
 from infra.function import Function
 from infra.role import allow, trust
-
-# The smallest event that API Gateway would send: it walks the same way as a request does.
-# https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
-HEALTH_EVENT = {
-    "version": "2.0",
-    "routeKey": "GET /health",
-    "rawPath": "/health",
-    "rawQueryString": "",
-    "headers": {"host": "release", "user-agent": "release"},
-    "requestContext": {
-        "accountId": "000000000000",
-        "apiId": "release",
-        "domainName": "release",
-        "domainPrefix": "release",
-        "http": {
-            "method": "GET",
-            "path": "/health",
-            "protocol": "HTTP/1.1",
-            "sourceIp": "127.0.0.1",
-            "userAgent": "release",
-        },
-        "requestId": "release",
-        "routeKey": "GET /health",
-        "stage": "$default",
-        "time": "01/Jan/2000:00:00:00 +0000",
-        "timeEpoch": 946684800000,
-    },
-    "isBase64Encoded": False,
-}
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReleaseArgs:
-    """What is released: `label_sets` are warmed up one by one, none when there is no store to keep them."""
+    """What is released: `label_sets` are warmed up one by one, none when there is no store to keep them.
+
+    `prefix` begins the names of the checks, which are what a failed deployment shows.
+    """
 
     function: Function
+    prefix: str = ""
     label_sets: Sequence[str]
     provisioned_concurrency: int
     rewarm_schedule: str
@@ -57,7 +33,7 @@ class Release(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ReleaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("clip:infra:Release", name, None, opts)
-        self._function = args.function
+        self._function, self._prefix = args.function, args.prefix
 
         # 1. A version that cannot start fails the deployment here, and the old one stays live.
         health = self._invoke("health", HEALTH_EVENT, after=[])
@@ -92,7 +68,7 @@ class Release(pulumi.ComponentResource):
 
     def _invoke(self, name: str, event: object, *, after: Sequence[pulumi.Resource]) -> aws.lambda_.Invocation:
         return aws.lambda_.Invocation(
-            name,
+            f"{self._prefix}{name}",
             function_name=self._function.name,
             qualifier=self._function.version,
             input=json.dumps(event),
@@ -106,7 +82,7 @@ class Release(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         role = aws.iam.Role(f"{name}-rewarm", assume_role_policy=trust("scheduler.amazonaws.com"), opts=child)
         statement = {"Action": "lambda:InvokeFunction", "Resource": self.alias.arn}
-        policy = allow(role, "rewarm", statement, child)
+        policy = allow(role, f"{name}-rewarm", statement, child)
         aws.scheduler.Schedule(
             f"{name}-rewarm",
             schedule_expression=schedule,
@@ -114,11 +90,6 @@ class Release(pulumi.ComponentResource):
             target={"arn": self.alias.arn, "role_arn": role.arn, "input": json.dumps(event)},
             opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
         )
-
-
-def warm_event(label_sets: Sequence[str]) -> dict[str, object]:
-    """Give the event that puts these label sets' embeddings into the store."""
-    return {"warm": {"label_sets": list(label_sets)}}
 
 
 def _healthy_version(version: str, answer: str) -> str:

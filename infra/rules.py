@@ -7,10 +7,8 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from infra.config import StackSettings
+from infra.settings import StackSettings, key_of
 
 # Every open_clip model that the export takes, and its weights; `make supported-models` writes it, and a test holds it
 # to the export's own checks. Read from a file, because the program must not need torch.
@@ -21,33 +19,34 @@ _RETENTION_DAYS = (
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
 )  # fmt: skip
 
+# By the name of the field.
 _CHOICES: dict[str, tuple[object, ...]] = {
     "precision": ("auto", "fp32", "int8"),
-    "logLevel": ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
-    "logRetentionDays": _RETENTION_DAYS,
+    "log_level": ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
+    "log_retention_days": _RETENTION_DAYS,
     "cache": ("serverless", "none"),
     "auth": ("iam", "jwt", "none"),
 }
 
 # Least, most, and why there is a most.
-_RANGES: dict[str, tuple[float, float, str]] = {
+_RANGES: dict[str, tuple[int, int, str]] = {
     "memory": (512, 10240, "Lambda's own limits, in MB"),
     "timeout": (1, 29, "API Gateway gives up after 30 seconds"),
-    "provisionedConcurrency": (0, 1000, "0 means none"),
-    "reservedConcurrency": (0, 1000, "0 means none"),
-    "cacheMaxGb": (1, 5000, "ElastiCache Serverless' own limits, in GB"),
-    "cacheMaxEcpuPerSecond": (1000, 15_000_000, "ElastiCache Serverless' own limits"),
-    "cacheTtlDays": (1, 3650, "a store evicts only what has a time to live"),
-    "cacheBudgetMs": (1, 10_000, "a request must not spend its time waiting for the store"),
-    "cacheRetrySeconds": (0.1, 3600, "in seconds"),
-    "memoryLabels": (1, 1_000_000, "1,000,000 embeddings of 512 numbers are 2 GB"),
-    "maxPixels": (1, 500_000_000, "500 million pixels are 1.5 GB in memory"),
-    "maxBodyBytes": (1024, 6_291_456, "Lambda takes 6 MB"),
-    "maxLabels": (1, 10_000, "a request must end in time"),
-    "maxPictures": (1, 64, "a request must end in time"),
-    "throttleRate": (1, 10_000, "API Gateway's own limit for an account, a second"),
-    "throttleBurst": (1, 5_000, "API Gateway's own limit for an account"),
-    "alarmP99Ms": (1, 30_000, "API Gateway gives up after 30 seconds"),
+    "provisioned_concurrency": (0, 1000, "0 means none"),
+    "reserved_concurrency": (0, 1000, "0 means none"),
+    "cache_max_gb": (1, 5000, "ElastiCache Serverless' own limits, in GB"),
+    "cache_max_ecpu_per_second": (1000, 15_000_000, "ElastiCache Serverless' own limits"),
+    "cache_ttl_days": (1, 3650, "a store evicts only what has a time to live"),
+    "cache_budget_ms": (1, 10_000, "a request must not spend its time waiting for the store"),
+    "cache_retry_seconds": (1, 3600, "in seconds"),
+    "memory_labels": (1, 1_000_000, "1,000,000 embeddings of 512 numbers are 2 GB"),
+    "max_pixels": (1, 500_000_000, "500 million pixels are 1.5 GB in memory"),
+    "max_body_bytes": (1024, 6_291_456, "Lambda takes 6 MB"),
+    "max_labels": (1, 10_000, "a request must end in time"),
+    "max_pictures": (1, 64, "a request must end in time"),
+    "throttle_rate": (1, 10_000, "API Gateway's own limit for an account, a second"),
+    "throttle_burst": (1, 5_000, "API Gateway's own limit for an account"),
+    "alarm_p99_ms": (1, 30_000, "API Gateway gives up after 30 seconds"),
 }
 
 
@@ -67,14 +66,14 @@ def _complaints(settings: StackSettings, label_sets: frozenset[str]) -> Iterator
 
 
 def _of_one_value(settings: StackSettings) -> Iterator[str]:
-    for key, choices in _CHOICES.items():
-        value = getattr(settings, _field(key))
+    for field, choices in _CHOICES.items():
+        value = getattr(settings, field)
         if value not in choices:
-            yield f"{key} is {value!r}: it must be one of {', '.join(map(str, choices))}."
-    for key, (least, most, why) in _RANGES.items():
-        value = getattr(settings, _field(key))
+            yield f"{key_of(field)} is {value!r}: it must be one of {', '.join(map(str, choices))}."
+    for field, (least, most, why) in _RANGES.items():
+        value = getattr(settings, field)
         if not least <= value <= most:
-            yield f"{key} is {value}: it must be between {least:,} and {most:,} ({why})."
+            yield f"{key_of(field)} is {value}: it must be between {least:,} and {most:,} ({why})."
 
 
 def _of_model(settings: StackSettings) -> Iterator[str]:
@@ -147,7 +146,3 @@ def _of_pairs(settings: StackSettings) -> Iterator[str]:
             f"domainName is {settings.domain_name!r} and certificateArn is {settings.certificate_arn!r}: "
             "they go together, so both must be set or neither."
         )
-
-
-def _field(key: str) -> str:
-    return re.sub(r"[A-Z]", lambda match: f"_{match[0].lower()}", key)

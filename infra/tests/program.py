@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import runpy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -180,8 +180,23 @@ def run_program(
     settings: Mapping[str, object] | None = None, *, stack: str = "dev", health: str = '{"statusCode": 200}'
 ) -> Recorded:
     """Run `__main__.py` as the engine would, with Pulumi.yaml's defaults and `settings` over them."""
+    return run(
+        lambda: runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__"),
+        {**defaults(), **(settings or {})},
+        stack=stack,
+        health=health,
+    )
+
+
+def run(
+    program: Callable[[], object],
+    settings: Mapping[str, object] | None = None,
+    *,
+    stack: str = "dev",
+    health: str = '{"statusCode": 200}',
+) -> Recorded:
+    """Run a program as the engine would, with these settings and no other."""
     recorded = Recorded()
-    values = {**defaults(), **(settings or {})}
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     SETTINGS.outputs.clear()
@@ -189,11 +204,11 @@ def run_program(
     mocks = _Cloud(health)
     set_mocks(mocks, project=PROJECT, stack=stack, preview=False, monitor=_Monitor(mocks, recorded))
     pulumi.runtime.set_all_config(
-        {f"{PROJECT}:{key}": value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
+        {
+            f"{PROJECT}:{key}": value if isinstance(value, str) else json.dumps(value)
+            for key, value in (settings or {}).items()
+        }
     )
-
-    def program() -> None:
-        runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
 
     async def whole() -> None:
         await run_pulumi_func(program)

@@ -19,11 +19,7 @@ WRONG: list[tuple[dict[str, object], str]] = [
     ({**JWT, "auth": "iam"}, "auth is 'iam': it must be jwt when jwtIssuer or jwtAudience is set"),
     ({"memory": 10241}, "memory is 10241: it must be between 512 and 10,240 (Lambda's own limits, in MB)."),
     ({"memory": 128}, "memory is 128: it must be between 512 and 10,240"),
-    ({"memory": "much"}, "memory is 'much': it must be a whole number."),
-    ({"memory": 1769.5}, "memory is '1769.5': it must be a whole number."),
-    ({"memory": True}, "memory is 'true': it must be a whole number."),
     ({"timeout": 30}, "timeout is 30: it must be between 1 and 29 (API Gateway gives up after 30 seconds)."),
-    ({"snapStart": "perhaps"}, "snapStart is 'perhaps': it must be true or false."),
     (
         {"snapStart": True, "provisionedConcurrency": 2},
         "snapStart is true and provisionedConcurrency is 2: Lambda allows one or the other, so one must be off.",
@@ -37,8 +33,6 @@ WRONG: list[tuple[dict[str, object], str]] = [
         {"labelSets": ["moderation", "moderation"]},
         "labelSets is ['moderation', 'moderation']: it must name each label set once.",
     ),
-    ({"labelSets": "moderation"}, "labelSets is 'moderation': it must be a list of texts."),
-    ({"labelSets": [1]}, "labelSets is '[1]': it must be a list of texts."),
     (
         {"model": "ViT-B-32-SigLIP2-256"},
         "model is 'ViT-B-32-SigLIP2-256': it must be demo or a name in infra/models.json; ViT-B-32-256 is near.",
@@ -56,7 +50,6 @@ WRONG: list[tuple[dict[str, object], str]] = [
     ({"precision": "fp8"}, "precision is 'fp8': it must be one of auto, fp32, int8."),
     ({"cache": "redis"}, "cache is 'redis': it must be one of serverless, none."),
     ({"cacheTtlDays": 0}, "cacheTtlDays is 0: it must be between 1 and 3,650"),
-    ({"cacheRetrySeconds": "soon"}, "cacheRetrySeconds is 'soon': it must be a number."),
     ({"zoneIds": ["euc1-az1"]}, "zoneIds is ['euc1-az1']: it must be two or three different zones, or empty."),
     ({"zoneIds": ["a", "a"]}, "zoneIds is ['a', 'a']: it must be two or three different zones"),
     ({"rewarmSchedule": "weekly"}, "rewarmSchedule is 'weekly': it must be like rate(7 days) or cron("),

@@ -91,8 +91,8 @@ def test_destroying_waits_for_lambdas_network_interfaces(defaults: Recorded) -> 
 def test_the_right_to_take_interfaces_away_outlives_the_places_where_they_are(defaults: Recorded) -> None:
     """Lambda deletes them in the role's name, and what is made first is deleted last."""
     slow = [*defaults.all("aws:ec2/subnet:Subnet"), *defaults.all("aws:ec2/securityGroup:SecurityGroup")]
-    assert all("aws:iam/rolePolicy:RolePolicy::join-network" in resource.waits_for for resource in slow)
-    assert "aws:iam/role:Role::clip" in defaults.one("aws:iam/rolePolicy:RolePolicy", "join-network").waits_for
+    assert all("aws:iam/rolePolicy:RolePolicy::clip-join-network" in resource.waits_for for resource in slow)
+    assert "aws:iam/role:Role::clip" in defaults.one("aws:iam/rolePolicy:RolePolicy", "clip-join-network").waits_for
 
 
 def test_without_a_cache_there_is_no_network_at_all(run: Callable[[str], Recorded]) -> None:

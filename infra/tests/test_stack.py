@@ -14,8 +14,9 @@ import pytest
 import yaml
 
 from infra.api import ROUTES, curl
-from infra.config import ROOT, StackSettings, camel
+from infra.config import ROOT
 from infra.dashboard import API_PER_REQUEST, LAMBDA_PER_GB_SECOND, LAMBDA_PER_REQUEST
+from infra.settings import StackSettings, key_of
 from infra.tests.program import Recorded, defaults, run_program
 
 TAGS = {"Project": "clip-video-moderator", "Stack": "dev", "ManagedBy": "pulumi"}
@@ -129,7 +130,7 @@ def test_a_plain_up_needs_no_setting() -> None:
 
 
 def test_every_setting_of_the_project_is_read_and_every_one_read_is_described() -> None:
-    assert set(defaults()) == {camel(field.name) for field in fields(StackSettings) if field.name != "name"}
+    assert set(defaults()) == {key_of(field.name) for field in fields(StackSettings) if field.name != "name"}
 
 
 @pytest.mark.parametrize("stack", ["dev", "prod", "team-a-2"])
