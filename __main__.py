@@ -15,7 +15,9 @@ from infra.network import Network, NetworkArgs, allow_joining
 from infra.observability import Observability, ObservabilityArgs
 from infra.release import Release, ReleaseArgs
 from infra.role import FunctionRole
+from infra.sign_in import lambda_client
 from infra.tags import tag_everything
+from infra.versions import Versions
 
 NAME = "clip"
 
@@ -71,7 +73,9 @@ release = Release(
     NAME,
     ReleaseArgs(
         function=function,
+        versions=Versions(lambda_client, drain_seconds=settings.timeout),
         label_sets=settings.label_sets if store else (),
+        snap_start=settings.snap_start,
         provisioned_concurrency=settings.provisioned_concurrency,
         rewarm_schedule=settings.rewarm_schedule,
     ),

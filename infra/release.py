@@ -12,6 +12,7 @@ import pulumi_aws as aws
 from infra.events import HEALTH_EVENT, warm_event
 from infra.function import Function
 from infra.role import allow, trust
+from infra.versions import Versions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,8 +23,10 @@ class ReleaseArgs:
     """
 
     function: Function
+    versions: Versions
     prefix: str = ""
     label_sets: Sequence[str]
+    snap_start: bool
     provisioned_concurrency: int
     rewarm_schedule: str
 
@@ -33,25 +36,30 @@ class Release(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ReleaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("clip:infra:Release", name, None, opts)
-        self._function, self._prefix = args.function, args.prefix
+        self._function, self._versions, self._prefix = args.function, args.versions, args.prefix
 
         # 1. A version that cannot start fails the deployment here, and the old one stays live.
-        health = self._invoke("health", HEALTH_EVENT, after=[])
+        ready = pulumi.Output.all(args.function.name, args.function.version).apply(
+            lambda known: args.versions.ready(known[0], known[1])
+        )
+        health = self._invoke("health", HEALTH_EVENT, ready)
+        healthy = pulumi.Output.all(args.function.name, ready, health.result).apply(
+            lambda known: self._healthy(known[0], known[1], known[2])
+        )
         # 2. After it, so that the warm-ups find an instance that has started.
         warm_ups = {
-            label_set: self._invoke(f"warm-{label_set}", warm_event([label_set]), after=[health])
+            label_set: self._invoke(f"warm-{label_set}", warm_event([label_set]), healthy)
             for label_set in args.label_sets
         }
         self.warmed = {label_set: warm_up.result.apply(json.loads) for label_set, warm_up in warm_ups.items()}
 
-        # 3. Now the version may have the traffic.
+        # 3. Now the version may have the traffic. Snapshots have an alias of their own: the other may have instances
+        # that are kept warm, and as long as it has them, Lambda refuses to move it to a version with a snapshot.
         self.alias = aws.lambda_.Alias(
-            name,
-            name="live",
+            f"{name}-snapshots" if args.snap_start else name,
+            name="live-snapshots" if args.snap_start else "live",
             function_name=args.function.name,
-            function_version=pulumi.Output.all(args.function.version, health.result).apply(
-                lambda answers: _healthy_version(answers[0], answers[1])
-            ),
+            function_version=healthy,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[health, *warm_ups.values()]),
         )
         if args.provisioned_concurrency:
@@ -64,18 +72,37 @@ class Release(pulumi.ComponentResource):
             )
         if args.rewarm_schedule:
             self._rewarm(name, args.rewarm_schedule, warm_event(args.label_sets) if args.label_sets else HEALTH_EVENT)
+
+        # 4. What nobody needs any more goes, before Pulumi deletes the subnets and groups that it may stand in.
+        pulumi.Output.all(args.function.name, self.alias.function_version, self.alias.id).apply(
+            lambda known: args.versions.prune(known[0], known[1])
+        )
         self.register_outputs({})
 
-    def _invoke(self, name: str, event: object, *, after: Sequence[pulumi.Resource]) -> aws.lambda_.Invocation:
+    def _invoke(self, name: str, event: object, version: pulumi.Output[str]) -> aws.lambda_.Invocation:
         return aws.lambda_.Invocation(
             f"{self._prefix}{name}",
             function_name=self._function.name,
-            qualifier=self._function.version,
+            qualifier=version,
             input=json.dumps(event),
             # A new version is a new call.
-            triggers={"version": self._function.version},
-            opts=pulumi.ResourceOptions(parent=self, depends_on=list(after)),
+            triggers={"version": version},
+            opts=pulumi.ResourceOptions(parent=self),
         )
+
+    async def _healthy(self, function: str, version: str, answer: str) -> str:
+        """Return the version when it is healthy.
+
+        Pulumi keeps the first answer. When that was a bad one, its cause may have been outside of the image and gone by
+        now: so the version is asked again.
+        """
+        if _status(answer) != 200:
+            answer = await self._versions.ask_again(function, version, json.dumps(HEALTH_EVENT)) or answer
+        if _status(answer) != 200:
+            raise pulumi.RunError(
+                f"Version {version} answered GET /health with status {_status(answer)}, so it does not go live."
+            )
+        return version
 
     def _rewarm(self, name: str, schedule: str, event: object) -> None:
         """Call the live version now and then: Lambda puts away what was idle for weeks, and embeddings expire."""
@@ -92,8 +119,5 @@ class Release(pulumi.ComponentResource):
         )
 
 
-def _healthy_version(version: str, answer: str) -> str:
-    status = json.loads(answer).get("statusCode")
-    if status != 200:
-        raise pulumi.RunError(f"Version {version} answered GET /health with status {status}, so it does not go live.")
-    return version
+def _status(answer: str) -> object:
+    return json.loads(answer).get("statusCode")

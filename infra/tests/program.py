@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import runpy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import patch
 
 import pulumi
 import yaml
@@ -17,10 +19,13 @@ from pulumi.runtime.settings import SETTINGS, set_root_resource
 from pulumi.runtime.stack import Stack, run_pulumi_func
 
 from infra.config import ROOT
+from infra.tests.lambda_api import LambdaApi
 
 PROJECT = "clip-video-moderator"
 ACCOUNT = "111122223333"
 REGION = "eu-central-1"
+# Of nobody.
+KEYS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "wJalr/EXAMPLE+KEY", "AWS_DEFAULT_REGION": REGION}
 
 Inputs = dict[str, Any]
 
@@ -49,6 +54,8 @@ class Recorded:
 
     resources: list[Resource] = field(default_factory=list)
     exports: dict[str, Any] = field(default_factory=dict)
+    # What was asked of Lambda past Pulumi, in order.
+    asked: list[str] = field(default_factory=list)
 
     def all(self, type_: str) -> list[Resource]:
         return [resource for resource in self.resources if resource.type == type_]
@@ -177,7 +184,11 @@ def defaults() -> dict[str, object]:
 
 
 def run_program(
-    settings: Mapping[str, object] | None = None, *, stack: str = "dev", health: str = '{"statusCode": 200}'
+    settings: Mapping[str, object] | None = None,
+    *,
+    stack: str = "dev",
+    health: str = '{"statusCode": 200}',
+    api: LambdaApi | None = None,
 ) -> Recorded:
     """Run `__main__.py` as the engine would, with Pulumi.yaml's defaults and `settings` over them."""
     return run(
@@ -185,6 +196,7 @@ def run_program(
         {**defaults(), **(settings or {})},
         stack=stack,
         health=health,
+        api=api,
     )
 
 
@@ -194,9 +206,11 @@ def run(
     *,
     stack: str = "dev",
     health: str = '{"statusCode": 200}',
+    api: LambdaApi | None = None,
 ) -> Recorded:
     """Run a program as the engine would, with these settings and no other."""
-    recorded = Recorded()
+    api = api or LambdaApi()
+    recorded = Recorded(asked=api.asked)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     SETTINGS.outputs.clear()
@@ -218,7 +232,8 @@ def run(
             recorded.exports[name] = await pulumi.Output.from_input(value).future()
 
     try:
-        loop.run_until_complete(whole())
+        with api.serving(), patch.dict(os.environ, {"AWS_ENDPOINT_URL_LAMBDA": api.url, **KEYS}):
+            loop.run_until_complete(whole())
     finally:
         _end(loop)
     return recorded

@@ -9,7 +9,9 @@ from infra.function import Function, FunctionArgs
 from infra.network import Network, NetworkArgs, allow_joining
 from infra.release import Release, ReleaseArgs
 from infra.role import FunctionRole
+from infra.sign_in import lambda_client
 from infra.tests.program import Recorded, run
+from infra.versions import Versions
 
 
 def two_functions() -> None:
@@ -38,7 +40,9 @@ def two_functions() -> None:
             name,
             ReleaseArgs(
                 function=function,
+                versions=Versions(lambda_client),
                 prefix=f"{name}-",
+                snap_start=False,
                 label_sets=["moderation"],
                 provisioned_concurrency=1,
                 rewarm_schedule="rate(7 days)",
