@@ -54,6 +54,8 @@ class Recorded:
 
     resources: list[Resource] = field(default_factory=list)
     exports: dict[str, Any] = field(default_factory=dict)
+    # The provider's functions that were called, with what they were given.
+    calls: dict[str, Inputs] = field(default_factory=dict)
     # What was asked of Lambda past Pulumi, in order.
     asked: list[str] = field(default_factory=list)
 
@@ -77,10 +79,11 @@ class Recorded:
 class _Cloud(Mocks):
     """Answers as AWS would, as far as the program looks at the answer."""
 
-    def __init__(self, health: str) -> None:
-        self._health = health
+    def __init__(self, health: str, calls: dict[str, Inputs]) -> None:
+        self._health, self._calls = health, calls
 
     def call(self, args: MockCallArgs) -> dict[str, Any]:  # type: ignore[override]  # MockMonitor takes it alone too
+        self._calls[args.token] = dict(args.args)
         match args.token:
             case "aws:index/getRegion:getRegion":
                 return {"region": REGION, "id": REGION}
@@ -189,14 +192,19 @@ def run_program(
     stack: str = "dev",
     health: str = '{"statusCode": 200}',
     api: LambdaApi | None = None,
+    made: list[str] | None = None,
 ) -> Recorded:
-    """Run `__main__.py` as the engine would, with Pulumi.yaml's defaults and `settings` over them."""
+    """Run `__main__.py` as the engine would, with Pulumi.yaml's defaults and `settings` over them.
+
+    `made` is given the resources' keys also when the program fails.
+    """
     return run(
         lambda: runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__"),
         {**defaults(), **(settings or {})},
         stack=stack,
         health=health,
         api=api,
+        made=made,
     )
 
 
@@ -207,6 +215,7 @@ def run(
     stack: str = "dev",
     health: str = '{"statusCode": 200}',
     api: LambdaApi | None = None,
+    made: list[str] | None = None,
 ) -> Recorded:
     """Run a program as the engine would, with these settings and no other."""
     api = api or LambdaApi()
@@ -215,7 +224,7 @@ def run(
     asyncio.set_event_loop(loop)
     SETTINGS.outputs.clear()
     set_root_resource(None)  # type: ignore[arg-type]  # each run has a stack of its own
-    mocks = _Cloud(health)
+    mocks = _Cloud(health, recorded.calls)
     set_mocks(mocks, project=PROJECT, stack=stack, preview=False, monitor=_Monitor(mocks, recorded))
     pulumi.runtime.set_all_config(
         {
@@ -236,4 +245,6 @@ def run(
             loop.run_until_complete(whole())
     finally:
         _end(loop)
+        if made is not None:
+            made += [resource.key for resource in recorded.resources]
     return recorded

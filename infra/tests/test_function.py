@@ -48,7 +48,7 @@ def test_settings_reach_the_function(run: Callable[[str], Recorded]) -> None:
 
 @pytest.mark.parametrize(("memory", "threads"), [(512, "1"), (1769, "1"), (1770, "2"), (3008, "2"), (10240, "6")])
 def test_a_thread_for_each_vcpu_that_the_memory_is_worth(memory: int, threads: str) -> None:
-    assert variables(run_program({"memory": memory}))["THREADS"] == threads
+    assert variables(run_program({"model": "demo", "memory": memory}))["THREADS"] == threads
 
 
 def test_snapstart_is_off_unless_asked_for(every: Recorded, run: Callable[[str], Recorded]) -> None:

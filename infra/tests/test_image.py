@@ -62,6 +62,7 @@ def test_the_build_is_told_which_model() -> None:
         "model": "ViT-L-14",
         "pretrained": "laion2b_s32b_b82k",
         "precision": "fp32",
+        "memory": 3008,
         "torchIndex": "https://cpu",
     }
     arguments = run_program(settings).inputs(IMAGE)["buildArgs"]

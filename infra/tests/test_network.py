@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from infra.tests.program import Recorded
+from infra.tests.conftest import EVERYTHING
+from infra.tests.program import Inputs, Recorded, run_program
 
 
 def test_no_address_is_public(every: Recorded) -> None:
@@ -100,3 +101,49 @@ def test_without_a_cache_there_is_no_network_at_all(run: Callable[[str], Recorde
     assert not [r.key for r in stack.resources if r.type.startswith(("aws:ec2/", "aws:vpc/", "aws:elasticache/"))]
     assert "vpcConfig" not in stack.inputs("aws:lambda/function:Function")
     assert "replaceSecurityGroupsOnDestroy" not in stack.inputs("aws:lambda/function:Function")
+
+
+def test_a_subnets_block_is_its_zones_own(run: Callable[[str], Recorded]) -> None:
+    """Pulumi makes the subnet in another zone first: with the same block AWS would refuse it."""
+    for configuration in ("defaults", "everything"):
+        blocks = {
+            subnet.inputs["availabilityZoneId"]: (subnet.name, subnet.inputs["cidrBlock"])
+            for subnet in run(configuration).all("aws:ec2/subnet:Subnet")
+        }
+        for zone_id, (name, block) in blocks.items():
+            assert (name, block) == (f"clip-private-{zone_id}", f"10.0.{zone_id[-1]}.0/24")
+
+
+def test_the_same_zones_in_another_order_are_the_same_stack(run: Callable[[str], Recorded]) -> None:
+    other = run_program({**EVERYTHING, "zoneIds": ["euc1-az3", "euc1-az1", "euc1-az2"]})
+    assert as_asked(other) == as_asked(run("everything"))
+    named = run_program({"zoneIds": ["euc1-az3", "euc1-az2"]})
+    assert as_asked(named) == as_asked(run("defaults")), "those that are taken by default"
+
+
+def as_asked(recorded: Recorded) -> dict[str, Inputs]:
+    return {resource.key: resource.inputs for resource in recorded.resources}
+
+
+def test_an_impaired_zone_does_not_move_the_default_choice(defaults: Recorded) -> None:
+    """A filter by state would leave it out."""
+    assert defaults.calls["aws:index/getAvailabilityZones:getAvailabilityZones"] == {
+        "filters": [{"name": "opt-in-status", "values": ["opt-in-not-required"]}]
+    }
+
+
+def test_every_rule_says_what_it_is_for(defaults: Recorded) -> None:
+    rules = [
+        rule
+        for kind in (
+            "securityGroupIngressRule:SecurityGroupIngressRule",
+            "securityGroupEgressRule:SecurityGroupEgressRule",
+        )
+        for rule in defaults.all(f"aws:vpc/{kind}")
+    ]
+    assert {rule.inputs["description"] for rule in rules} == {
+        "To the label store, to write and read",
+        "To the label store, to read",
+        "From the function, to write and read",
+        "From the function, to read",
+    }
