@@ -39,11 +39,11 @@ class Release(pulumi.ComponentResource):
         self._function, self._versions, self._prefix = args.function, args.versions, args.prefix
 
         # 1. A version that cannot start fails the deployment here, and the old one stays live.
-        ready = pulumi.Output.all(args.function.name, args.function.version).apply(
+        ready: pulumi.Output[str] = pulumi.Output.all(args.function.name, args.function.version).apply(
             lambda known: args.versions.ready(known[0], known[1])
         )
         health = self._invoke("health", HEALTH_EVENT, ready)
-        healthy = pulumi.Output.all(args.function.name, ready, health.result).apply(
+        healthy: pulumi.Output[str] = pulumi.Output.all(args.function.name, ready, health.result).apply(
             lambda known: self._healthy(known[0], known[1], known[2])
         )
         # 2. After it, so that the warm-ups find an instance that has started.
@@ -74,9 +74,8 @@ class Release(pulumi.ComponentResource):
             self._rewarm(name, args.rewarm_schedule, warm_event(args.label_sets) if args.label_sets else HEALTH_EVENT)
 
         # 4. What nobody needs any more goes, before Pulumi deletes the subnets and groups that it may stand in.
-        pulumi.Output.all(args.function.name, self.alias.function_version, self.alias.id).apply(
-            lambda known: args.versions.prune(known[0], known[1])
-        )
+        moved = pulumi.Output.all(args.function.name, self.alias.function_version, self.alias.id)
+        _: pulumi.Output[None] = moved.apply(lambda known: args.versions.prune(known[0], known[1]))
         self.register_outputs({})
 
     def _invoke(self, name: str, event: object, version: pulumi.Output[str]) -> aws.lambda_.Invocation:

@@ -96,10 +96,12 @@ class _Cloud(Mocks):
     def new_resource(self, args: MockResourceArgs) -> tuple[str, dict[str, Any]]:
         service, kind = args.typ.split(":")[1].split("/")[0], args.typ.split(":")[-1]
         arn = f"arn:aws:{service}:{REGION}:{ACCOUNT}:{kind}/{args.name}"
-        return f"{args.name}-id", {"arn": arn, "name": f"{args.name}-name", **args.inputs, **self._answer(args)}
+        return _id_of(kind, args.name), {"arn": arn, "name": f"{args.name}-name", **args.inputs, **self._answer(args)}
 
     def _answer(self, args: MockResourceArgs) -> dict[str, Any]:
         match args.typ.split(":")[-1]:
+            case "Role":
+                return {"arn": f"arn:aws:iam::{ACCOUNT}:role/{args.name}"}
             case "Repository":
                 return {"repositoryUrl": f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/clip", "registryId": ACCOUNT}
             case "Image":
@@ -122,6 +124,11 @@ class _Cloud(Mocks):
                 domain = {**args.inputs["domainNameConfiguration"], "targetDomainName": "target.amazonaws.com"}
                 return {"domainNameConfiguration": domain}
         return {}
+
+
+def _id_of(kind: str, name: str) -> str:
+    prefix = {"Subnet": "subnet", "SecurityGroup": "sg", "DefaultSecurityGroup": "sg"}.get(kind)
+    return f"{prefix}-{name.replace('-', '')}" if prefix else f"{name}-id"
 
 
 class _Monitor(MockMonitor):
@@ -199,7 +206,7 @@ def run_program(
     `made` is given the resources' keys also when the program fails.
     """
     return run(
-        lambda: runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__"),
+        _main,
         {**defaults(), **(settings or {})},
         stack=stack,
         health=health,
@@ -208,8 +215,12 @@ def run_program(
     )
 
 
+def _main() -> None:
+    runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
+
+
 def run(
-    program: Callable[[], object],
+    program: Callable[[], None],
     settings: Mapping[str, object] | None = None,
     *,
     stack: str = "dev",

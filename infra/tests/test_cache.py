@@ -23,7 +23,7 @@ from support.harness import RedisServer, free_port
 def test_the_store_is_a_serverless_valkey_in_the_private_network(defaults: Recorded) -> None:
     cache = defaults.inputs("aws:elasticache/serverlessCache:ServerlessCache")
     assert (cache["engine"], cache["majorEngineVersion"]) == ("valkey", "8")
-    assert cache["subnetIds"] == ["clip-private-euc1-az2-id", "clip-private-euc1-az3-id"]
+    assert cache["subnetIds"] == ["subnet-clipprivateeuc1az2", "subnet-clipprivateeuc1az3"]
     assert cache["userGroupId"] == defaults.inputs("aws:elasticache/userGroup:UserGroup")["userGroupId"]
 
 

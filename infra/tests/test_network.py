@@ -50,11 +50,11 @@ def test_the_function_may_call_the_store_on_its_two_ports_and_nothing_else_is_al
 
     out = allowed("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule")
     into = allowed("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule")
-    assert out == {("clip-function-id", "clip-store-id", "tcp", port, port) for port in (6379, 6380)}
-    assert into == {("clip-store-id", "clip-function-id", "tcp", port, port) for port in (6379, 6380)}
-    assert defaults.inputs("aws:lambda/function:Function")["vpcConfig"]["securityGroupIds"] == ["clip-function-id"]
+    assert out == {("sg-clipfunction", "sg-clipstore", "tcp", port, port) for port in (6379, 6380)}
+    assert into == {("sg-clipstore", "sg-clipfunction", "tcp", port, port) for port in (6379, 6380)}
+    assert defaults.inputs("aws:lambda/function:Function")["vpcConfig"]["securityGroupIds"] == ["sg-clipfunction"]
     cache = defaults.inputs("aws:elasticache/serverlessCache:ServerlessCache")
-    assert cache["securityGroupIds"] == ["clip-store-id"]
+    assert cache["securityGroupIds"] == ["sg-clipstore"]
 
 
 def test_groups_have_no_rules_of_their_own_beside_the_rules_that_are_resources(defaults: Recorded) -> None:
@@ -77,7 +77,7 @@ def test_subnets_lie_in_different_zones_two_or_more(run: Callable[[str], Recorde
         assert [subnet.inputs["availabilityZoneId"] for subnet in subnets] == expected
         assert len({subnet.inputs["cidrBlock"] for subnet in subnets}) == len(expected)
         used = run(configuration).inputs("aws:lambda/function:Function")["vpcConfig"]["subnetIds"]
-        assert used == [f"{subnet.name}-id" for subnet in subnets]
+        assert used == [f"subnet-{subnet.name.replace('-', '')}" for subnet in subnets]
 
 
 def test_destroying_waits_for_lambdas_network_interfaces(defaults: Recorded) -> None:
@@ -86,7 +86,7 @@ def test_destroying_waits_for_lambdas_network_interfaces(defaults: Recorded) -> 
     assert {resource.delete_timeout for resource in slow} == {"45m"}
     function = defaults.inputs("aws:lambda/function:Function")
     assert function["replaceSecurityGroupsOnDestroy"] is True
-    assert function["replacementSecurityGroupIds"] == ["clip-default-id"], "the group that lets nothing through"
+    assert function["replacementSecurityGroupIds"] == ["sg-clipdefault"], "the group that lets nothing through"
 
 
 def test_the_right_to_take_interfaces_away_outlives_the_places_where_they_are(defaults: Recorded) -> None:

@@ -67,10 +67,10 @@ def _of_type(key: str, declared: dict[str, Any]) -> Iterator[str]:
 
 def _is_of(declared: dict[str, Any], value: object) -> bool:
     if isinstance(value, bool):
-        return declared["type"] == "boolean"
+        return bool(declared["type"] == "boolean")
     if isinstance(value, list):
-        return declared["type"] == "array" and all(_is_of(declared["items"], item) for item in value)
-    return isinstance(value, TYPES[declared["type"]])
+        return bool(declared["type"] == "array") and all(_is_of(declared["items"], item) for item in value)
+    return type(value) is TYPES[declared["type"]]
 
 
 def test_pulumi_reads_the_project_file() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pulumi
@@ -21,13 +22,20 @@ def deploy(api: LambdaApi, version: str = "7") -> LambdaApi:
     """What a release does with its function's versions; the alias moves in between."""
     versions = Versions(lambda_client, pause_seconds=0.001)
 
-    async def steps(_: object) -> None:
+    async def steps(_: int) -> None:
         assert await versions.ready("f", version) == version
         api.aliases = {"live": version}
         await versions.prune("f", version)
 
-    run(lambda: pulumi.Output.from_input(0).apply(steps), api=api)
+    in_program(steps, api)
     return api
+
+
+def in_program(steps: Callable[[int], Awaitable[None]], api: LambdaApi) -> None:
+    def program() -> None:
+        _: pulumi.Output[None] = pulumi.Output.from_input(0).apply(steps)
+
+    run(program, api=api)
 
 
 def test_a_program_waits_for_its_version_and_prunes_after_the_alias_has_moved(every: Recorded) -> None:
@@ -48,7 +56,7 @@ def test_a_version_that_another_alias_names_stays() -> None:
     api = LambdaApi(versions=dict.fromkeys(("2", "6", "7"), HERE), aliases={"live": "6"})
     api.aliases["mine"] = "2"
     versions = Versions(lambda_client)
-    run(lambda: pulumi.Output.from_input(0).apply(lambda _: versions.prune("f", "7")), api=api)
+    in_program(lambda _: versions.prune("f", "7"), api)
     assert "2" in api.versions
 
 
