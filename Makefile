@@ -18,7 +18,7 @@ MODEL      ?= ViT-B-32-quickgelu
 PRETRAINED ?= openai
 OUT        ?= models/vit-b-32
 PRECISION  ?= auto
-CALIBRATION ?=
+SAMPLES    ?=
 # Of `make image-tree`
 ARGS       ?=
 
@@ -60,9 +60,9 @@ reliability: $(VENV)/.dev redis ## Run the reliability tests and write docs/reli
 	RELIABILITY_JSON=build/reliability.json $(BIN)/python -m pytest -q $(RELIABILITY_TESTS)
 	$(BIN)/python -m tools.reliability
 
-model: $(VENV)/.dev ## Export a model (MODEL=, PRETRAINED=tag|path|none, OUT=, PRECISION=auto|fp32|int8, CALIBRATION=DIR)
+model: $(VENV)/.dev ## Export a model (MODEL=, PRETRAINED=tag|path|none, OUT=, PRECISION=auto|fp32|int8, SAMPLES=DIR)
 	$(BIN)/python -m model_build.export --model $(MODEL) --pretrained $(PRETRAINED) --out $(OUT) --precision $(PRECISION) \
-	  $(if $(CALIBRATION),--calibration $(CALIBRATION))
+	  $(if $(SAMPLES),--samples $(SAMPLES))
 
 demo-model: $(VENV)/.dev ## Train the demo model again from nothing
 	$(BIN)/python -m model_build.demo --out lambda_src/demo_model

@@ -19,7 +19,7 @@ ONE_VCPU_GB = 1769 / 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What 1000 pictures cost, and how that was reckoned."""
+    """What 1000 pictures cost, and the arithmetic behind it."""
 
     compute: float
     total: float
@@ -27,7 +27,7 @@ class Cost:
 
 
 def of(seconds: float, gigabytes: float, why: str) -> Cost:
-    """1000 requests of one picture that take `seconds` each on a function of `gigabytes`."""
+    """Return what 1000 requests of one picture cost that take `seconds` each on a function of `gigabytes`."""
     compute = 1000 * seconds * gigabytes * PER_GB_SECOND
     fees = 1000 * (PER_REQUEST + PER_API_CALL)
     return Cost(
@@ -39,14 +39,14 @@ def of(seconds: float, gigabytes: float, why: str) -> Cost:
 
 
 def predecessor() -> Cost:
-    """The predecessor, from its published time and memory."""
+    """Return the predecessor's cost, from its published time and memory."""
     return of(PREDECESSOR_SECONDS, PREDECESSOR_GB, "published time and memory")
 
 
 def ours(warm_1_ms: float, predecessor_2_ms: float) -> Cost:
-    """The service on one vCPU: the predecessor's published time, scaled by what was measured here in one run.
+    """Return the service's cost on one vCPU: the predecessor's published time, scaled by the ratio measured in one run.
 
-    Its 4 GB are 2.3 vCPUs, so its time here is taken with 2 threads; ours with 1.
+    The predecessor's 4 GB are 2.3 vCPUs, so it is measured with 2 threads, and the service with 1.
     """
     seconds = PREDECESSOR_SECONDS * warm_1_ms / predecessor_2_ms
     return of(seconds, ONE_VCPU_GB, f"{PREDECESSOR_SECONDS} s x {warm_1_ms:.1f} ms / {predecessor_2_ms:.1f} ms")

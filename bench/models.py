@@ -12,7 +12,7 @@ FOLDER = Path("build/bench")
 
 
 def exported(precision: str) -> Path:
-    """The model folder of this precision; exported where the exporter or the folder is not what it was."""
+    """Return the model folder of this precision; export it again where the exporter or the folder has changed."""
     folder = FOLDER / precision
     stamp = FOLDER / f"{precision}.exporter"
     exporter = _fingerprint_of_exporter()
@@ -31,12 +31,12 @@ def exported(precision: str) -> Path:
 
 
 def plain_image_tower() -> Path:
-    """The image tower as the exporter of torch writes open_clip's own, in float32: none of our rewriting."""
+    """Return the float32 image tower that torch's exporter makes of open_clip's own, without our rewriting."""
     path = FOLDER / "plain.onnx"
     if not path.is_file():
         import onnx
 
-        from model_build.image_graph import ImageTower
+        from model_build.image_tower import ImageTower
         from model_build.onnx_files import image_graph
         from model_build.source import load
 
@@ -47,7 +47,7 @@ def plain_image_tower() -> Path:
 
 
 def checkpoint() -> Path:
-    """The same weights as a checkpoint of open_clip's, for what loads the model as the predecessor does."""
+    """Return the same weights as an open_clip checkpoint, for what loads the model as the predecessor does."""
     path = FOLDER / "weights.pt"
     if not path.is_file():
         import torch

@@ -31,14 +31,14 @@ class Ours:
         )
 
     def request(self, pictures: Iterable[bytes], labels: Iterable[str], many: bool = False) -> Callable[[], object]:
-        """A request with these pictures and labels, ready to be sent again and again."""
+        """Return a request with these pictures and labels, ready to be sent again and again."""
         encoded = [base64.b64encode(picture).decode() for picture in pictures]
         fields = {"images": encoded} if many else {"image_data": encoded[0]}
         event = _event(json.dumps(fields | {"labels": list(labels)}))
         return lambda: self._ask(event)
 
     def requests_with_new_labels(self, picture: bytes, count: int) -> Callable[[], object]:
-        """Up to `count` requests, ready to be sent, whose five labels are new each time."""
+        """Yield up to `count` requests, ready to be sent, each with five new labels."""
         encoded = base64.b64encode(picture).decode()
         events = iter(
             [

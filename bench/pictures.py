@@ -10,12 +10,12 @@ from skimage import data
 
 
 def thumbnail() -> bytes:
-    """A 440 x 248 JPEG, as a video host's thumbnail."""
+    """Return a JPEG of 440 x 248, the size of a video host's thumbnail."""
     return _jpeg(Image.fromarray(data.coffee()).resize((440, 248), Image.Resampling.BICUBIC))
 
 
 def thumbnails(count: int) -> list[bytes]:
-    """Different 440 x 248 JPEGs, cut from photographs."""
+    """Return different JPEGs of 440 x 248, cut from photographs."""
     photographs = [Image.fromarray(getattr(data, name)()) for name in ("astronaut", "coffee", "chelsea", "rocket")]
     pictures = []
     for number in range(count):
@@ -27,7 +27,7 @@ def thumbnails(count: int) -> list[bytes]:
 
 
 def twelve_megapixels() -> bytes:
-    """A 4000 x 3000 JPEG with a camera's noise, without which it would decode faster than a real one."""
+    """Return a JPEG of 4000 x 3000 with a camera's noise, without which it would decode faster than a real one."""
     photograph = Image.fromarray(data.astronaut()).resize((4000, 3000), Image.Resampling.BICUBIC)
     grain = np.random.default_rng(0).normal(0, 4, (3000, 4000, 3))
     return _jpeg(Image.fromarray(np.clip(np.asarray(photograph) + grain, 0, 255).astype(np.uint8)))

@@ -28,7 +28,7 @@ class OpenClip:
         self._tokenizer = open_clip.get_tokenizer(NAME)
 
     def predecessor(self, body: str) -> dict[str, float]:
-        """One request as the predecessor answers it: full decode, both towers, twice, 77 tokens a label."""
+        """Answer one request as the predecessor does: full decode, both towers, twice, 77 tokens a label."""
         request = json.loads(body)
         labels: Sequence[str] = request["labels"]
         image = Image.open(io.BytesIO(base64.b64decode(request["image_data"]))).convert("RGB")
@@ -43,7 +43,7 @@ class OpenClip:
         return dict(zip(labels, probabilities, strict=True))
 
     def image_tower(self, pixels: torch.Tensor) -> torch.Tensor:
-        """The image tower alone, on normalised pixels (1, 3, 224, 224)."""
+        """Embed normalised pixels (1, 3, 224, 224) by the image tower alone."""
         with torch.no_grad():
             embedding: torch.Tensor = self._model.encode_image(pixels)
         return embedding

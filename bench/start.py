@@ -35,7 +35,7 @@ with torch.no_grad():
     logits.softmax(dim=-1)
 """
 
-# The start's own order. What is imported here would otherwise be imported by the handler, at the same cost.
+# In the order of a real start. What is imported here would otherwise be imported by the handler, at the same cost.
 _ORDER = """
 import json, sys, time
 marks = [("process started", float(sys.argv[2])), ("Python", time.time())]
@@ -80,7 +80,7 @@ def ours(event: dict[str, object], model_dir: Path, cache_url: str, rounds: int 
 
 
 def order(event: dict[str, object], model_dir: Path, cache_url: str, rounds: int = 5) -> dict[str, float]:
-    """Where a start's time goes, in the order in which it goes: medians in milliseconds."""
+    """Return the steps of a start in their order, each with its median time in milliseconds."""
     environment = os.environ | {"MODEL_DIR": str(model_dir), "CACHE_URL": cache_url}
     times: dict[str, list[float]] = {}
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:

@@ -22,7 +22,7 @@ from bench.timing import calls, medians
 from moderator.clip.model import read_model
 from moderator.clip.probabilities import softmax
 from moderator.clip.towers import ImageTower, TextTower
-from moderator.pictures.decode import read_pixels
+from moderator.pictures.decode import read_picture
 from moderator.web.server import event_of
 
 ROUNDS = 12
@@ -34,7 +34,8 @@ def measure(threads: int) -> dict[str, float]:
     auto, fp32 = models.exported("auto"), models.exported("fp32")
     thumbnail, many_labels = pictures.thumbnail(), [f"label number {number}" for number in range(1000)]
     preprocessing = read_model(auto).preprocessing
-    pixels = read_pixels(thumbnail, preprocessing, max_pixels=10**8, name="thumbnail")[np.newaxis]
+    seen = read_picture(thumbnail, preprocessing, max_pixels=10**8, name="thumbnail")
+    pixels = np.stack(seen.frames[0].parts)
     scaled = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))).float() / 255
     normalised = (scaled - scaled.mean()) / scaled.std()
 
@@ -42,13 +43,13 @@ def measure(threads: int) -> dict[str, float]:
     body = json.dumps({"image_data": base64.b64encode(thumbnail).decode(), "labels": LABELS})
     plain, tower = _session(models.plain_image_tower(), threads), _session(auto / "image.onnx", threads)
 
-    # The service writes its metrics to standard output, as it does in the Lambda; here that is not the table's place.
+    # The service writes its metrics to standard output, as it does in the Lambda; here they would mix with the table.
     with running_store() as url, Path(os.devnull).open("w") as sink, contextlib.redirect_stdout(sink):
         ours, with_store = Ours(auto, threads), Ours(auto, threads, url, memory_labels=1)
         figures = medians(
             {
                 "image_tower_ms": lambda: tower.run(None, {"pixels": pixels}),
-                "decode_ms": lambda: read_pixels(thumbnail, preprocessing, max_pixels=10**8, name="thumbnail"),
+                "decode_ms": lambda: read_picture(thumbnail, preprocessing, max_pixels=10**8, name="thumbnail"),
                 "warm_ms": ours.request([thumbnail], LABELS),
                 "warm_store_ms": with_store.request([thumbnail], LABELS),
                 "new_labels_ms": ours.requests_with_new_labels(thumbnail, calls(ROUNDS)),
@@ -71,7 +72,7 @@ def measure(threads: int) -> dict[str, float]:
 
 
 def products_of_the_image_tower(runs: int = 20) -> dict[str, float]:
-    """Where the image tower's time goes: milliseconds a picture with one thread, by ONNX Runtime's operators."""
+    """Return the image tower's time by operator, in milliseconds a picture, with one thread."""
     pixels = np.random.default_rng(0).integers(0, 256, (1, 224, 224, 3), dtype=np.uint8)
     with tempfile.TemporaryDirectory() as folder:
         options = onnxruntime.SessionOptions()
@@ -92,11 +93,11 @@ def products_of_the_image_tower(runs: int = 20) -> dict[str, float]:
 
 
 def difference_in_company() -> dict[str, float]:
-    """How much a picture's answer differs when it is sent with seven others: they share the activations' scale."""
+    """Return how much a picture's answer differs when seven others, sent with it, share its activations' scale."""
     model = read_model(models.exported("auto"))
     image_tower, text_tower = ImageTower(model, threads=1), TextTower(model, threads=1)
     pixels = [
-        read_pixels(picture, model.preprocessing, max_pixels=10**8, name="thumbnail")
+        read_picture(picture, model.preprocessing, max_pixels=10**8, name="thumbnail").frames[0].parts[0]
         for picture in pictures.thumbnails(8)
     ]
     alone, together = np.concatenate([image_tower.embed([one]) for one in pixels]), image_tower.embed(pixels)
@@ -109,7 +110,7 @@ def difference_in_company() -> dict[str, float]:
 
 
 def start_event() -> dict[str, Any]:
-    """The request that a cold start answers."""
+    """Return the request that a cold start answers."""
     body = json.dumps({"image_data": base64.b64encode(pictures.thumbnail()).decode(), "labels": LABELS})
     return event_of(method="POST", target="/classify", headers={"content-type": "application/json"}, body=body.encode())
 

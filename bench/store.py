@@ -1,4 +1,4 @@
-"""A real store on localhost, for as long as something is measured against it."""
+"""Runs a real store on localhost while something is measured against it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def running_store() -> Iterator[str]:
-    """Run a Redis or Valkey server; gives its URL."""
+    """Run a Redis or Valkey server and yield its URL."""
     program = shutil.which("redis-server") or shutil.which("valkey-server")
     if program is None:
         raise RuntimeError("redis-server or valkey-server is needed: `make bench` installs it.")

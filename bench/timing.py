@@ -1,4 +1,4 @@
-"""Times several things side by side: turn by turn, so that a machine that slows down slows them all."""
+"""Times several things in turns, so that a machine that slows down slows all of them."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 
-# After a run, torch's and ONNX Runtime's threads spin for a while; the next measurement should not share its CPUs.
+# After a run, torch's and ONNX Runtime's threads spin for a while; wait, so that they do not slow the next action.
 _SETTLE_SECONDS = 0.1
 
-# Requests come one after another, so each turn is several runs; the first one wakes sleeping threads and is left out.
+# Requests come one after another, so each turn is several calls; the first only wakes sleeping threads.
 _RUNS_A_TURN = 3
 
 
 def calls(rounds: int, warm_up: int = 1) -> int:
-    """How often `medians` calls each action."""
+    """Return how often `medians` calls each action."""
     return (warm_up + rounds) * (1 + _RUNS_A_TURN)
 
 
 def medians(actions: Mapping[str, Callable[[], object]], *, rounds: int, warm_up: int = 1) -> dict[str, float]:
-    """Give each action a turn a round: one run that does not count, and three that do.
+    """Run each action once a round: one call that does not count, then three that do.
 
     Returns:
         Each action's median in milliseconds.

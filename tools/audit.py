@@ -1,4 +1,4 @@
-"""Asks whether a vulnerability is known of any package that runs in the Lambda: `make audit`.
+"""Asks for known vulnerabilities of the packages that run in the Lambda: `make audit`.
 
 Where the advisories cannot be had - no network, or an index without them - it says so and is no failure. pip-audit
 itself cannot be relied on for that: packages that it could not look up count as sound to it.
@@ -42,7 +42,7 @@ class Findings:
 
 
 def ask(service: str) -> dict[str, Any] | None:
-    """Ask one service; None where it does not answer."""
+    """Ask one service; return None where it does not answer."""
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "report.json"
         # --disable-pip: the hashed lock is complete, and nothing has to be resolved or installed.
@@ -56,7 +56,7 @@ def ask(service: str) -> dict[str, Any] | None:
 
 
 def main(ask: Callable[[str], dict[str, Any] | None] = ask) -> int:
-    """Print what is known; 1 where a package is vulnerable."""
+    """Print what is known; return 1 where a package is vulnerable."""
     findings = Findings()
     for service in SERVICES:
         report = ask(service)

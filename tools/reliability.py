@@ -15,8 +15,13 @@ COUNTS, SOAK, DOCUMENT = Path("build/reliability.json"), Path("build/soak.json")
 
 HEAD = """# What was tried, and what happened
 
-Written by `make reliability` from the counts of the tests that it runs; a row is there because it was run, and had its
-outcome looked at. A test that fails writes no table.
+When the store fails, requests are answered all the same: their labels are computed, which takes longer. Pictures and
+requests that are broken, or made to hurt, are refused with a sentence that says why; [api.md](api.md#limits) has the
+limits.
+
+`make reliability` writes this page from the counts of the tests that it runs. A row is there because it was run and its
+outcome was looked at. A test that fails writes no table. `make soak` makes the load at the end, for `SECONDS=` seconds,
+and `make audit` asks for known vulnerabilities of what is deployed.
 """
 
 PARTS = {
@@ -33,7 +38,7 @@ PARTS = {
 
 
 def document(rows: list[dict[str, Any]], soak: dict[str, Any] | None) -> str:
-    """The whole page."""
+    """Return the whole page."""
     unknown = {row["part"] for row in rows} - set(PARTS)
     if unknown:
         raise ValueError(f"the tests count under {unknown}, of which PARTS knows nothing")

@@ -64,7 +64,7 @@ class Tried:
 
 
 def questions(alone: Service) -> list[Asked]:
-    """Every format with every label set, as a picture and as JSON; and a few of several pictures."""
+    """Return every format with every label set, as a picture and as JSON, and a few questions on several pictures."""
     pictures = [
         encoded(drawn(colour, shape), format)
         for format, (colour, shape) in zip(
@@ -97,7 +97,7 @@ def _answer(service: Service, target: str, body: bytes, content_type: str) -> An
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two answers are the same, but for `TOLERANCE`."""
+    """Return whether two answers are the same within `TOLERANCE`."""
     match one, other:
         case dict(), dict():
             return list(one) == list(other) and all(same(one[key], other[key]) for key in one)
@@ -136,7 +136,7 @@ def client(port: int, asked: Sequence[Asked], seed: int, until: float, tried: Tr
 
 
 def fail_and_return(store: RedisServer, stop: threading.Event) -> int:
-    """Kill the store, or freeze it, again and again; answer how often. It ends up running."""
+    """Kill or freeze the store again and again, leave it running, and return how often it failed."""
     outages = 0
     while not stop.wait(UP_SECONDS):
         assert store.process is not None
@@ -156,7 +156,7 @@ def fail_and_return(store: RedisServer, stop: threading.Event) -> int:
 
 def soak(seconds: float) -> dict[str, Any]:
     """Run it and report."""
-    # The log and the metrics of the service that is asked first are nobody's concern; the other's go to a file.
+    # Nobody reads the log and the metrics of the service that gives the right answers; the other's go to a file.
     log = logging.getLogger(SERVICE)
     level = log.level
     with contextlib.redirect_stdout(io.StringIO()), serving(build_handler(Settings())) as alone:
@@ -204,7 +204,7 @@ def soak(seconds: float) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Soak, print and write; 1 where an answer was wrong."""
+    """Soak, print and write the report; return 1 where an answer was wrong."""
     parser = argparse.ArgumentParser(description="Load the local server while its store fails and returns.")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--out", type=Path, default=Path("build/soak.json"))

@@ -1,1 +1,1 @@
-"""Tests of what the benchmark reckons; what it measures is not asserted."""
+"""Tests of the benchmark's arithmetic; nothing is asserted about what it measures."""

@@ -177,33 +177,26 @@ def test_the_whole_program_runs_in_every_stack(stack: str) -> None:
     }
 
 
-def test_the_readme_names_the_programs_routes_settings_and_command() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert all(f"`{route}`" in text for route in ROUTES)
-    set_there = set(re.findall(r"pulumi config set (?:--path ')?(\w+)(?!\w*:)", text))
+def test_the_docs_name_the_programs_routes_settings_and_command() -> None:
+    routes, deploy = _page("api.md"), _page("deploy.md")
+    assert all(f"`{route}`" in routes for route in ROUTES)
+    set_there = set(re.findall(r"pulumi config set (?:--path ')?(\w+)(?!\w*:)", deploy))
     assert "model" in set_there
     assert set_there <= set(defaults()), "a setting that does not exist"
-    one_line = re.sub(r"\s*\\\n\s*", " ", text)
+    one_line = re.sub(r"\s*\\\n\s*", " ", deploy)
     command = curl(auth="iam", url="URL", region="eu-central-1")
     assert command.replace("'URL/classify?label_set=moderation'", "") in one_line
 
 
-def test_the_readme_names_every_file_of_the_program() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_docs_name_every_file_of_the_program() -> None:
+    text = _page("architecture.md")
     files = [path.name for path in (ROOT / "infra").iterdir() if path.suffix in {".py", ".json"}]
-    assert [name for name in files if f"`{name}`" not in text and name != "__init__.py"] == []
+    assert [name for name in files if f"`infra/{name}`" not in text and name != "__init__.py"] == []
 
 
-def test_every_command_that_the_readme_names_is_a_target() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    assert set(re.findall(r"(?:`|^ {4}|^)make ([a-z-]+)", text, re.MULTILINE)) <= targets
-
-
-def test_the_readme_prices_1000_pictures_as_the_dashboard_does() -> None:
-    """And its sums are right."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    table = text.split("For each 1000 pictures")[1].split("Beside this")[0]
+def test_the_docs_price_1000_pictures_as_the_dashboard_does() -> None:
+    """The sums are right too."""
+    table = _page("costs.md").split("For each 1000 pictures")[1].split("CloudWatch asks")[0]
     prices = [float(price) for price in re.findall(r"\| \**(\d[\d.]*)\** \|$", table, re.MULTILINE)]
     *parts, together = prices
     assert parts[:3] == [
@@ -212,3 +205,7 @@ def test_the_readme_prices_1000_pictures_as_the_dashboard_does() -> None:
         pytest.approx(1000 * API_PER_REQUEST),
     ]
     assert together == pytest.approx(sum(parts), abs=0.00005)
+
+
+def _page(name: str) -> str:
+    return (ROOT / "docs" / name).read_text(encoding="utf-8")

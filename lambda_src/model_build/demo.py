@@ -28,12 +28,12 @@ from model_build.libraries import open_clip
 from model_build.source import ExportError, add_config, load
 
 CONFIG, CHECKPOINT, RECORD = "demo-shapes.json", "demo-shapes.safetensors", "training.json"
-# The share of held-out pictures that the model must get right to be kept.
+# The least share of held-out pictures that a model must classify right to be kept.
 LEAST_TOP_1 = 0.97
 
 
 def build(out: Path, plan: Plan) -> dict[str, Any]:
-    """Train, judge, keep and export; answers what training.json records.
+    """Train, judge, keep and export; return what training.json records.
 
     Raises:
         ExportError: the trained model is right less often than LEAST_TOP_1, or its export disagrees with open_clip.
@@ -50,7 +50,7 @@ def build(out: Path, plan: Plan) -> dict[str, Any]:
     train(model, drawn, plan)
     seconds = time.monotonic() - started
 
-    # Judged as stored: after rounding, and read back from the file that is kept.
+    # The stored model is judged: rounded, and read back from the file that is kept.
     checkpoint = out / CHECKPOINT
     save_checkpoint(model, checkpoint)
     source = load(name, str(checkpoint))
@@ -74,7 +74,7 @@ def save_checkpoint(model: nn.Module, path: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Build as the command line says; answers the exit status."""
+    """Build as the command line says; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m model_build.demo", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help=f"the folder that holds {CONFIG}")
     parser.add_argument("--steps", type=int, default=Plan().steps, help="of training")

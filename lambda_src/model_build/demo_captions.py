@@ -39,17 +39,17 @@ SHAPE_ONLY = (
 
 
 def combinations() -> list[tuple[str, str]]:
-    """Every (colour, shape), in the order of their labels."""
+    """Return every (colour, shape), in the order of their labels."""
     return [(colour, shape) for colour in COLOURS for shape in SHAPES]
 
 
 def labels() -> list[str]:
-    """The labels that the model is judged by, such as "a red circle", one a combination and in that order."""
+    """Return the labels that the model is judged by, such as "a red circle": one a combination, in that order."""
     return [label(colour, shape) for colour, shape in combinations()]
 
 
 def spell(wordings: Sequence[str], colour: str = "", shape: str = "") -> list[str]:
-    """Every wording of one colour, one shape, or both."""
+    """Return every wording of one colour, one shape, or both."""
     return [
         wording.format(
             a=label(colour, shape) if colour else "",

@@ -49,7 +49,7 @@ _Points = list[tuple[float, float]]
 
 
 def label(colour: str, shape: str) -> str:
-    """The label in the model's own words, such as "a red circle" or "an orange arrow pointing up"."""
+    """Return the label in the model's own words, such as "a red circle" or "an orange arrow pointing up"."""
     return f"{'an' if colour[0] in 'aeiou' else 'a'} {colour} {shape}"
 
 

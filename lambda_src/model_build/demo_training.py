@@ -1,7 +1,8 @@
 """Trains the demo model: a tiny CLIP that tells coloured shapes apart, in open_clip's own format.
 
-A picture is held against every colour-shape label at once, each in a wording drawn anew a step, rather than against the
-other captions of its batch: with 64 labels a batch holds most of them several times, and those are not wrong answers.
+A picture is compared with every colour-shape label at once, each in a newly drawn wording, and not with the other
+captions of its batch: with 64 labels a batch holds most of them several times, and the same label again is no wrong
+answer.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from torch.nn import functional
 from model_build.demo_captions import BOTH, COLOUR_ONLY, SHAPE_ONLY, combinations, labels, spell
 from model_build.demo_pictures import BACKGROUNDS, COLOURS, SHAPES, draw
 from model_build.libraries import open_clip, transforms
-from model_build.text_graph import TextTower
+from model_build.text_tower import TextTower
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,14 +156,14 @@ class _Wordings:
         self._tokens = [tokenizer(wordings) for wordings in spelled]  # of each (wordings, context)
 
     def draw(self, rng: np.random.Generator) -> Tensor:
-        """Tokens of one wording each, int64 (combinations + colours + shapes, length of the longest)."""
+        """Return tokens of one wording each, int64 (combinations + colours + shapes, length of the longest)."""
         tokens = torch.stack([wordings[rng.integers(len(wordings))] for wordings in self._tokens])
         longest = int(tokens.argmax(dim=1).max()) + 1  # the end token is the largest
         return tokens[:, :longest]
 
 
 def top_1(model: Any, drawn: Drawn) -> dict[str, float]:
-    """The share of pictures whose likeliest label is the right one, over all and by background."""
+    """Return the share of pictures whose most probable label is the right one, over all and by background."""
     mean, deviation = (torch.tensor(values) * 255 for values in _normalisation(model))
     tokenizer = open_clip.SimpleTokenizer(context_length=model.context_length)
     with torch.no_grad():

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from model_build.agreement import LIMITS, as_json, measure, refuse_disagreement
-from model_build.image_graph import image_tower
+from model_build.image_tower import image_tower
 from model_build.libraries import open_clip
 from model_build.manifest import (
     FORMAT,
@@ -27,7 +27,7 @@ from model_build.onnx_files import Towers, image_graph, save, text_graph
 from model_build.optimise import optimised
 from model_build.precision_choice import choose_precision, forms_of, refuse_choice, table
 from model_build.source import ExportError, Source, add_config, load
-from model_build.text_graph import TextTower
+from model_build.text_tower import TextTower
 from model_build.tokenizer_file import tokenizer_json
 from moderator.clip.tokenizer import END, START
 
@@ -38,16 +38,16 @@ def export(
     *,
     precision: str = "fp32",
     label_template: str = "{}",
-    calibration: Path | None = None,
+    samples: Path | None = None,
 ) -> dict[str, Any]:
-    """Write the model folder `out` and answer its manifest.
+    """Write the model folder `out` and return its manifest.
 
     Args:
         source: the model.
         out: the folder; it need not exist.
         precision: one of `LIMITS`.
         label_template: wraps every label; `{}` is where it goes.
-        calibration: a folder of pictures to measure the precision on, instead of those that are at hand.
+        samples: a folder of pictures to measure the precision on, instead of those that are at hand.
 
     Raises:
         ExportError: the precision or the template cannot be used, or the written model disagrees with open_clip; `out`
@@ -59,7 +59,7 @@ def export(
         tokenizer = tokenizer_json(open_clip.SimpleTokenizer(context_length=source.context_length))
         (folder / TOKENIZER).write_text(tokenizer, encoding="utf-8")
 
-        # 2. The towers, in float32, held against where they came from.
+        # 2. The towers in float32, compared with open_clip.
         text_tower = TextTower(source.model)
         towers = Towers(
             image=optimised(image_graph(source, image_tower(source.model))),
@@ -69,10 +69,10 @@ def export(
         agreement = measure(source, folder, label_template)
         refuse_disagreement(agreement, LIMITS["fp32"])
 
-        # 3. The towers as fast as they may be, held against the same.
+        # 3. The towers as fast as they may be, compared with the same.
         choices = None
         if precision != "fp32":
-            choices = choose_precision(source, towers, folder, label_template, calibration)
+            choices = choose_precision(source, towers, folder, label_template, samples)
             refuse_choice(choices, precision)
             print(table(choices), flush=True)
             save(Towers(image=optimised(choices.image.model), text=optimised(choices.text.model)), folder)
@@ -124,7 +124,7 @@ def refuse_options(precision: str, label_template: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Export as the command line says; answers the exit status."""
+    """Export as the command line says; return the exit status."""
     options = _parse(arguments)
     # open_clip warns that weights are random, which is what `none` asks for.
     logging.getLogger().setLevel(logging.ERROR)
@@ -137,7 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.out,
             precision=options.precision,
             label_template=options.label_template,
-            calibration=options.calibration,
+            samples=options.samples,
         )
     except ExportError as error:
         print(f"model_build.export: {error}", file=sys.stderr)
@@ -147,7 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def summary(manifest: dict[str, Any], out: Path) -> str:
-    """What was written and how well it agrees, in three lines."""
+    """Return what was written and how well it agrees, in three lines."""
     agreement = manifest["agreement"]
     sizes = ", ".join(f"{name} {file['bytes'] / 1e6:.1f} MB" for name, file in manifest["files"].items())
     return (
@@ -167,7 +167,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--pretrained", required=True, help="a tag of open_clip's, a checkpoint's path, or \"none\"")
     parser.add_argument("--out", type=Path, required=True, help="the folder to write")
     parser.add_argument("--precision", default="auto", help="auto (default), fp32 or int8")
-    parser.add_argument("--calibration", type=Path, help="a folder of pictures to measure the precision on")
+    parser.add_argument("--samples", type=Path, help="a folder of pictures to measure the precision on")
     parser.add_argument("--label-template", default="{}", help='wraps every label, such as "a photo of {}"')
     return parser.parse_args(arguments)
 

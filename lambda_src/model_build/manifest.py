@@ -18,7 +18,7 @@ IMAGE, TEXT, TOKENIZER, MANIFEST = "image.onnx", "text.onnx", "tokenizer.json", 
 
 
 def fingerprint(source: Source, *, precision: str, forms: Sequence[str], tokenizer: str, label_template: str) -> str:
-    """16 hex digits that change with anything that could change an embedding."""
+    """Return 16 hex digits that change with anything that could change an embedding."""
     digest = hashlib.sha256()
     facts = {
         "format": FORMAT,
@@ -43,7 +43,7 @@ def _weights_digest(model: Any) -> bytes:
 
 
 def described_files(folder: Path) -> dict[str, dict[str, Any]]:
-    """Size and SHA-256 of each file that the manifest vouches for."""
+    """Return size and SHA-256 of each file that the manifest names."""
     described = {}
     for name in (IMAGE, TEXT, TOKENIZER):
         with (folder / name).open("rb") as file:
@@ -60,7 +60,7 @@ def write_manifest(manifest: dict[str, Any], folder: Path) -> None:
 
 @contextmanager
 def replaced_folder(target: Path) -> Iterator[Path]:
-    """A temporary folder whose files take the place of those in `target` when the block ends without an error.
+    """Yield a temporary folder whose files replace those in `target` when the block ends without an error.
 
     A folder without a manifest is no model, so the manifest goes first and comes back last.
 

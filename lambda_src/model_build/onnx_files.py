@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from model_build.manifest import IMAGE, TEXT
 from model_build.source import Source
-from model_build.text_graph import TextTower
+from model_build.text_tower import TextTower
 
 # The newest that both the exporter writes and every ONNX Runtime since 1.14 reads.
 _OPSET = 18
@@ -31,7 +31,7 @@ class Towers:
 
 
 def image_graph(source: Source, tower: nn.Module) -> ModelProto:
-    """The image tower: `pixels` uint8 (pictures, height, width, 3) -> `embeddings` float32 (pictures, dim)."""
+    """Return the image tower: `pixels` uint8 (pictures, height, width, 3) -> `embeddings` float32 (pictures, dim)."""
     height, width = source.image_size
     # Two pictures: the exporter takes a size of one for a constant.
     pixels = torch.zeros(2, height, width, 3, dtype=torch.uint8)
@@ -39,7 +39,7 @@ def image_graph(source: Source, tower: nn.Module) -> ModelProto:
 
 
 def text_graph(source: Source, tower: TextTower) -> ModelProto:
-    """The text tower: `tokens` int64 (labels, length) -> `embeddings` float32 (labels, dim)."""
+    """Return the text tower: `tokens` int64 (labels, length) -> `embeddings` float32 (labels, dim)."""
     length = source.context_length
     dynamic = {0: "labels"}
     if tower.causal:
@@ -83,7 +83,7 @@ def _exported(tower: nn.Module, example: Tensor, name: str, dynamic: dict[int, s
 
 
 def halve_token_table(model: ModelProto) -> bool:
-    """Store the token table in half precision where that loses nothing; tells whether it did.
+    """Store the token table in half precision where that loses nothing; return whether it did.
 
     The table is a third of a text tower. OpenAI trained in half precision, so its table holds no more than that.
     """

@@ -40,7 +40,7 @@ class Source:
 
 
 def add_config(path: Path) -> str:
-    """Make a model configuration in open_clip's own JSON form known to it; answers the model's name, the file's stem.
+    """Tell open_clip of a model configuration in its own JSON form; return the model's name, which is the file's stem.
 
     Raises:
         ExportError: the file is missing, is not such a configuration, or has the name of a model that is built in.
@@ -138,10 +138,10 @@ def refuse_unsupported(name: str, config: dict[str, Any]) -> None:
 
 
 def preprocessing_of(name: str, tags: list[str]) -> dict[str, Any]:
-    """How the weights of `tags` want pictures prepared, where they all say the same; otherwise open_clip's default.
+    """Return how the weights of `tags` want pictures prepared where they all agree; otherwise open_clip's default.
 
-    A checkpoint's path says nothing of it, and open_clip then takes OpenAI's mean: wrong for MobileCLIP, for example.
-    What all published weights of a model agree on is the better guess.
+    For a checkpoint's path open_clip takes OpenAI's mean, which is wrong for MobileCLIP, for example. What all
+    published weights of a model agree on is the better guess.
     """
     wanted = [
         {key: open_clip.pretrained.get_pretrained_cfg(name, tag).get(key) for key in _PREPROCESSING} for tag in tags

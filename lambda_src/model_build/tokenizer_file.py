@@ -23,7 +23,7 @@ _CONTROL_TOKENS = ("<start_of_text>", "<end_of_text>")
 
 
 def tokenizer_json(tokenizer: open_clip.SimpleTokenizer) -> str:
-    """The `tokenizers` file, as compact JSON, of open_clip's `tokenizer`."""
+    """Return open_clip's `tokenizer` as a `tokenizers` file, in compact JSON."""
     merges = sorted(tokenizer.bpe_ranks, key=tokenizer.bpe_ranks.__getitem__)
     return json.dumps(
         {
@@ -61,7 +61,7 @@ def tokenizer_json(tokenizer: open_clip.SimpleTokenizer) -> str:
 
 
 def word_pattern() -> str:
-    """open_clip's `SimpleTokenizer.pat`, with every class and every case variant written out."""
+    """Return open_clip's `SimpleTokenizer.pat`, with every class and every case variant written out."""
     letters, digits, others = _class(r"[\p{L}]"), _class(r"[\p{N}]"), _class(r"[^\s\p{L}\p{N}]")
     literal = ["".join(_class(c) if c.isalpha() else c for c in word) for word in (*_CONTROL_TOKENS, *_CONTRACTIONS)]
     return "|".join([*literal, f"{letters}+", digits, f"{others}+"])

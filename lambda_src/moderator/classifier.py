@@ -1,19 +1,32 @@
-"""The classification itself, in five steps."""
+"""Pictures and labels in, their similarities and probabilities out: the classification itself, in five steps.
+
+Knows neither HTTP nor policies.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import repeat
 
 import numpy as np
+import numpy.typing as npt
 
 from moderator.clip.model import Model
 from moderator.clip.probabilities import Probabilities, by_category, softmax
-from moderator.clip.towers import ImageTower
-from moderator.labels.cache import LabelCache, LabelEmbeddings
-from moderator.pictures.batch import read_batch
-from moderator.web.payload import Question
+from moderator.clip.towers import Embeddings, ImageTower
+from moderator.labels.cache import LabelCache, LabelSources
+from moderator.pictures.batch import Picture, read_batch
+from moderator.pictures.decode import Decoded
+from moderator.pictures.frames import FrameSampling
+from moderator.pictures.views import Coverage, View
+from moderator.question import Embedded, Question
+
+Cosines = npt.NDArray[np.float32]  # (frames, labels)
+
+# Parts of pictures that go through the image tower at once: more would be no faster each, and need more memory.
+_PARTS_AT_ONCE = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,13 +39,42 @@ class Timing:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Classification:
-    """The answer to a question."""
+class Seen:
+    """What was seen of one picture."""
 
-    probabilities: Probabilities
-    categories: Sequence[dict[str, float]] | None  # one a picture
-    labels: LabelEmbeddings
+    cosines: Cosines  # (frames, labels): of each label the largest over the frame's parts
+    embeddings: tuple[Embeddings, ...]  # of each frame, (parts, dim)
+    # None of them for a picture whose embeddings were given instead of its bytes.
+    coverage: Coverage | None = None
+    seconds: tuple[float, ...] = ()  # of each frame, from the start
+    numbers: tuple[int, ...] = ()  # of each frame, from 0
+    total_frames: int = 1
+    warnings: tuple[str, ...] = ()  # sentences: why frames that should have been looked at were not
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """How similar each picture is to each label, before anything is made of it."""
+
+    pictures: tuple[Seen, ...]
+    labels: LabelSources
     timing: Timing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """One question's answer about one picture."""
+
+    probabilities: Probabilities  # (labels,), in the order asked
+    categories: dict[str, float] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classification:
+    """The answers to a question: one list a picture, with one answer for each of what was wanted."""
+
+    answers: tuple[tuple[Answer, ...], ...]
+    scores: Scores
 
 
 class Classifier:
@@ -47,43 +89,131 @@ class Classifier:
         self._max_pixels = max_pixels
         self._threads = threads
 
-    def classify(self, question: Question) -> Classification:
+    def classify(self, question: Question, *, until: float | None = None) -> Classification:
         """Say how probable each label is for each picture.
 
+        `until` is the moment, in seconds of the monotonic clock, by which the answer is needed.
+
         Raises:
-            RequestError: a picture cannot be read or a label cannot be used.
+            RequestError: a picture cannot be read, a label cannot be used, or the time does not suffice.
+        """
+        # The labels of all questions, each once: one round trip to the store, however many questions there are.
+        labels = list(dict.fromkeys(label for wanted in question.wanted for label in wanted.labels))
+        scores = self.score(question.pictures, labels, view=question.view, until=until)
+
+        # 5. Cosines become probabilities, and labels add up to categories.
+        places = {label: place for place, label in enumerate(labels)}
+        logits = self._model.logit_scale * np.concatenate([seen.cosines[:1] for seen in scores.pictures])
+        by_question = []
+        for wanted in question.wanted:
+            columns = [places[label] for label in wanted.labels]
+            probabilities = softmax(logits if columns == list(range(len(labels))) else logits[:, columns])
+            categories = by_category(probabilities, wanted.categories) or repeat(None)
+            by_question.append(
+                [
+                    Answer(probabilities=row, categories=sums)
+                    for row, sums in zip(probabilities, categories, strict=False)
+                ]
+            )
+        return Classification(answers=tuple(zip(*by_question, strict=True)), scores=scores)
+
+    def score(
+        self,
+        pictures: Sequence[Picture | Embedded],
+        labels: Sequence[str],
+        *,
+        view: View,
+        frames: FrameSampling | None = None,
+        until: float | None = None,
+    ) -> Scores:
+        """Say how similar each picture is to each label.
+
+        Args:
+            pictures: at least one; either all of them are pictures, or all are embeddings of pictures seen before.
+            labels: all different.
+            view: which part of a picture is looked at.
+            frames: how an animated picture is sampled; None takes its first frame.
+            until: the moment, in seconds of the monotonic clock, by which the answer is needed.
+
+        Raises:
+            RequestError: a picture cannot be read, a label cannot be used, or the time does not suffice.
         """
         began = time.perf_counter()
 
         # 1. Bytes become pixels. First, because a broken picture is found cheaply.
-        pixels = read_batch(
-            question.pictures, self._model.preprocessing, max_pixels=self._max_pixels, threads=self._threads
+        encoded = [picture for picture in pictures if isinstance(picture, Picture)]
+        decoded = (
+            []
+            if not encoded
+            else read_batch(
+                encoded,
+                self._model.preprocessing,
+                view=view,
+                frames=frames,
+                max_pixels=self._max_pixels,
+                threads=self._threads,
+            )
         )
-        decoded = time.perf_counter()
+        read = time.perf_counter()
 
         # 2. Labels become embeddings, which nearly always are at hand.
-        labels = self._labels.embed(question.labels)
+        known = self._labels.embed(labels)
         labelled = time.perf_counter()
 
         # 3. Pixels become embeddings: the one thing that is new in every request.
-        pictures = self._image_tower.embed(pixels)
-
-        # 4. Their cosines become probabilities. Not with @: numpy's BLAS has threads of its own, which would wait for a
-        # CPU beside the tower's; einsum has none, and answers a picture the same whatever its company.
-        cosines = np.einsum("pd,ld->pl", pictures, labels.matrix)
-        probabilities = softmax(self._model.logit_scale * cosines)
-
-        # 5. Labels add up to categories.
-        categories = by_category(probabilities, question.categories)
+        if encoded:
+            seen = self._see(decoded, known.matrix)
+        else:
+            seen = [
+                self._compare(picture.frames, known.matrix) for picture in pictures if isinstance(picture, Embedded)
+            ]
         embedded = time.perf_counter()
 
-        return Classification(
-            probabilities=probabilities,
-            categories=categories,
-            labels=labels,
+        return Scores(
+            pictures=tuple(seen),
+            labels=known.sources,
             timing=Timing(
-                decode=(decoded - began) * 1000,
-                labels=(labelled - decoded) * 1000,
-                image=(embedded - labelled) * 1000,
+                decode=(read - began) * 1000, labels=(labelled - read) * 1000, image=(embedded - labelled) * 1000
             ),
         )
+
+    def compare(self, seen: Sequence[Seen], labels: Sequence[str]) -> list[Cosines]:
+        """Compare pictures that were seen already with other labels: (frames, labels) of each.
+
+        Raises:
+            InvalidField: a label cannot be used.
+        """
+        matrix = self._labels.embed(labels).matrix
+        return [self._compare(one.embeddings, matrix).cosines for one in seen]
+
+    def _see(self, decoded: Sequence[Decoded], labels: Embeddings) -> list[Seen]:
+        parts = [part for picture in decoded for frame in picture.frames for part in frame.parts]
+        batches = [
+            self._image_tower.embed(parts[start : start + _PARTS_AT_ONCE])
+            for start in range(0, len(parts), _PARTS_AT_ONCE)
+        ]
+        rows = batches[0] if len(batches) == 1 else np.concatenate(batches)
+        seen = []
+        place = 0
+        for picture in decoded:
+            embeddings = []
+            for frame in picture.frames:
+                embeddings.append(rows[place : place + len(frame.parts)])
+                place += len(frame.parts)
+            seen.append(
+                replace(
+                    self._compare(embeddings, labels),
+                    coverage=picture.coverage,
+                    seconds=tuple(frame.seconds for frame in picture.frames),
+                    numbers=tuple(frame.number for frame in picture.frames),
+                    total_frames=picture.total_frames,
+                    warnings=picture.warnings,
+                )
+            )
+        return seen
+
+    def _compare(self, frames: Sequence[Embeddings], labels: Embeddings) -> Seen:
+        # 4. Embeddings become cosines. Not with @: numpy's BLAS has threads of its own, which would wait for a CPU
+        # beside the tower's; einsum has none, and answers a picture the same whatever its company.
+        cosines = np.stack([np.einsum("pd,ld->pl", parts, labels).max(axis=0) for parts in frames])
+        return Seen(cosines=cosines, embeddings=tuple(frames))

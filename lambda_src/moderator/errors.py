@@ -9,6 +9,7 @@
         ├── MethodNotAllowed   405
         ├── TooMuch            413
         ├── UnknownPicture     415
+        ├── UnsupportedBody    415
         └── InvalidField       422
             └── BrokenPicture  422
 
@@ -87,6 +88,13 @@ class UnknownPicture(RequestError):
 
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
     title = "Not a picture that can be read"
+
+
+class UnsupportedBody(RequestError):
+    """The body as a whole is of a kind that is not read here."""
+
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    title = "Not a body that can be read"
 
 
 class InvalidField(RequestError):

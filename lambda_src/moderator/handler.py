@@ -1,9 +1,10 @@
-"""The Lambda's entry: builds everything once, then answers HTTP events and the warm-up event."""
+"""The Lambda's entry: builds everything once, then hands each event to whoever answers its kind."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from PIL import Image
@@ -15,19 +16,38 @@ from moderator.cpus import usable_cpus
 from moderator.jobs.warm_up import is_warm_up, warm_up
 from moderator.labels.cache import LabelCache
 from moderator.labels.label_sets import read_label_sets
-from moderator.labels.store import Store
+from moderator.labels.store import LabelStore
 from moderator.labels.store_client import connector
+from moderator.moderation import Moderator
+from moderator.policy.file import check_calibration, read_policies
+from moderator.question import Limits
 from moderator.settings import Settings, read_settings
 from moderator.telemetry import Telemetry
-from moderator.web import http_event
 from moderator.web.app import App
-from moderator.web.payload import Limits
+from moderator.web.http_event import is_http
+
+# What the start waits for the store at most: as long as a first request that misses would take to load the text tower.
+_SIGN_IN_SECONDS = 1.0
+_SNAPSHOT = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start"
 
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
 
-def build_handler(settings: Settings) -> Handler:
-    """Build the service.
+@dataclass(frozen=True, kw_only=True)
+class Towers:
+    """What embeds pictures and labels."""
+
+    image: ImageTower
+    text: TextTower
+
+
+def load_towers(model: Model, threads: int) -> Towers:
+    """Load the image tower; the text tower loads itself when it is first needed."""
+    return Towers(image=ImageTower(model, threads=threads), text=TextTower(model, threads=threads))
+
+
+def build_handler(settings: Settings, *, load: Callable[[Model, int], Towers] = load_towers) -> Handler:
+    """Build the service; `load` is where a test puts towers of its own.
 
     Raises:
         ConfigurationError: a setting, a label set or the model folder cannot be used.
@@ -37,38 +57,53 @@ def build_handler(settings: Settings) -> Handler:
 
     telemetry = Telemetry(log_labels=settings.log_labels)
     model = read_model(settings.model_dir)
-    label_sets = read_label_sets(settings.label_sets_dir, max_labels=settings.max_labels)
     store = _store(settings, model, telemetry)
+    label_sets = read_label_sets(settings.label_sets_dir, max_labels=settings.max_labels)
+    policies = read_policies(settings.policies_dir, max_labels=settings.max_labels)
+    for policy in policies.values():
+        check_calibration(policy, name=model.name, pretrained=model.pretrained)
     threads = settings.threads or usable_cpus()
-    labels = LabelCache(TextTower(model, threads=threads), store, memory_labels=settings.memory_labels)
+    towers = load(model, threads)
+    labels = LabelCache(towers.text, store, memory_labels=settings.memory_labels)
+    classifier = Classifier(model, towers.image, labels, max_pixels=settings.max_pixels, threads=threads)
+    moderator = Moderator(
+        classifier, policies, logit_scale=model.logit_scale, candidate_failed=telemetry.candidate_failed
+    )
     app = App(
         model=model,
-        classifier=Classifier(
-            model, ImageTower(model, threads=threads), labels, max_pixels=settings.max_pixels, threads=threads
-        ),
+        classifier=classifier,
+        moderator=moderator,
         label_sets=label_sets,
+        policies=policies,
         store=store,
         limits=Limits(labels=settings.max_labels, pictures=settings.max_pictures, body_bytes=settings.max_body_bytes),
         telemetry=telemetry,
     )
+    # Asked in order: an HTTP request is never taken for anything else, whatever its body holds.
+    kinds: tuple[tuple[Callable[[Mapping[str, Any]], bool], Handler], ...] = (
+        (is_http, app.answer),
+        (is_warm_up, lambda event, _: warm_up(event, labels, label_sets, policies)),
+    )
+
+    if store is not None:
+        _sign_in(store)
 
     def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
-        if is_warm_up(event):
-            return warm_up(event, labels, label_sets)
-        if http_event.is_http(event):
-            return app.answer(event, context)
+        for is_kind, answer in kinds:
+            if is_kind(event):
+                return answer(event, context)
         raise ValueError(
             "The event is neither an HTTP request of API Gateway or a function URL, nor a warm-up: "
-            'send {"warm": {"label_sets": ["NAME"]}} or {"warm": {"labels": ["..."]}}.'
+            'send {"warm": {"label_sets": ["NAME"], "policies": ["NAME"]}} or {"warm": {"labels": ["..."]}}.'
         )
 
     return handle
 
 
-def _store(settings: Settings, model: Model, telemetry: Telemetry) -> Store | None:
+def _store(settings: Settings, model: Model, telemetry: Telemetry) -> LabelStore | None:
     if not settings.cache_url:
         return None
-    return Store(
+    store = LabelStore(
         connector(settings, os.environ),
         fingerprint=model.fingerprint,
         embedding_size=model.embedding_size,
@@ -77,6 +112,20 @@ def _store(settings: Settings, model: Model, telemetry: Telemetry) -> Store | No
         retry_seconds=settings.cache_retry_seconds,
         log=telemetry.log,  # type: ignore[arg-type]  # Powertools' logger has Logger's methods
     )
+    if not _SNAPSHOT:
+        store.open()  # while the model is loaded
+    return store
+
+
+def _sign_in(store: LabelStore) -> None:
+    """Connect before the first request. No connection outlives a snapshot: after one, as soon as it is restored."""
+    if _SNAPSHOT:
+        # Part of Lambda's runtime. https://docs.aws.amazon.com/lambda/latest/dg/snapstart-runtime-hooks-python.html
+        from snapshot_restore_py import register_after_restore  # type: ignore[import-untyped]  # ships no types
+
+        register_after_restore(store.open, _SIGN_IN_SECONDS)
+    else:
+        store.open(_SIGN_IN_SECONDS)
 
 
 handler = build_handler(read_settings(os.environ))

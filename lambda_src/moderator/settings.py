@@ -1,6 +1,7 @@
-"""The service's environment, read once into a frozen value.
+"""The service's settings, read once from the environment into a frozen value.
 
-Every variable that the service reads is named here and nowhere else.
+What AWS itself sets is read where it is needed: the role's keys (`labels/iam.py`), the memory (`cpus.py`), and the
+names that Powertools reads (`telemetry.py`).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ class Settings:
 
     model_dir: Path = _LAMBDA_SRC / "demo_model"
     label_sets_dir: Path = _LAMBDA_SRC / "label_sets"
+    policies_dir: Path = _LAMBDA_SRC / "policies"
 
     # The store: `redis://` or `rediss://` (TLS); empty means that there is none.
     cache_url: str = ""

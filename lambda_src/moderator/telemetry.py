@@ -6,16 +6,22 @@ Neither holds a picture, nor - unless LOG_LABELS is set - a label.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
-from moderator.classifier import Classification
+from moderator.classifier import Classification, Scores
 from moderator.errors import RequestError
-from moderator.web.payload import Question
+from moderator.moderation import Comparison, Moderation
+from moderator.policy.policy import Policy
+from moderator.question import Question
 
 NAMESPACE = "ClipVideoModerator"
 SERVICE = "clip-video-moderator"
+
+# What a policy is called in metrics where it came with a request: its clients' names for it would be without number.
+INLINE = "inline"
 
 
 class Telemetry:
@@ -23,27 +29,92 @@ class Telemetry:
 
     def __init__(self, *, log_labels: bool) -> None:
         # Powertools' own variables would lose against the arguments: a deployment's names go first.
-        service = os.environ.get("POWERTOOLS_SERVICE_NAME") or SERVICE
-        namespace = os.environ.get("POWERTOOLS_METRICS_NAMESPACE") or NAMESPACE
-        self.log = Logger(service=service)
-        self._metrics = Metrics(namespace=namespace, service=service)
+        self._service = os.environ.get("POWERTOOLS_SERVICE_NAME") or SERVICE
+        self._namespace = os.environ.get("POWERTOOLS_METRICS_NAMESPACE") or NAMESPACE
+        self.log = Logger(service=self._service)
+        self._metrics = Metrics(namespace=self._namespace, service=self._service)
         self._log_labels = log_labels
         self._cold = True
 
     def classified(
-        self, question: Question, classification: Classification, milliseconds: float, store_state: str | None
+        self, question: Question, found: Classification, milliseconds: float, store_state: str | None
     ) -> None:
         """Record an answered question."""
-        timing, labels = classification.timing, classification.labels
+        fields = self._count(found.scores, milliseconds, store_state)
+        if self._log_labels:
+            fields["asked"] = [label for wanted in question.wanted for label in wanted.labels]
+        self.log.info("classified", extra=fields)
+
+    def moderated(self, found: Moderation, milliseconds: float, store_state: str | None) -> None:
+        """Record a judgement: its verdicts, the actions of its categories, and where a candidate differs."""
+        fields = self._count(found.scores, milliseconds, store_state)
+        policy = found.policy.name or INLINE
+        verdicts = [verdict.action for verdict in found.verdicts]
+        counts = {f"Verdict{action.capitalize()}": verdicts.count(action) for action in ("allow", "review", "block")}
+        self._count_by({"policy": policy}, counts)
+        if found.policy.name is not None:
+            # Only of configured policies, whose categories are few and known; an allowed one is the rule.
+            for category in found.policy.categories:
+                actions = [verdict.categories[category.name].action for verdict in found.verdicts if verdict.judged]
+                fired = {f"Category{action.capitalize()}": actions.count(action) for action in ("review", "block")}
+                self._count_by({"policy": policy, "category": category.name}, {k: n for k, n in fired.items() if n})
+        if found.comparison is not None:
+            self._compared(found.comparison)
+        self.log.info(
+            "moderated", extra=fields | {"policy": policy, "version": found.policy.version, "verdicts": verdicts}
+        )
+
+    def candidate_failed(self, candidate: Policy, error: Exception) -> None:
+        """Record that a candidate could not be judged; the answer does not show it."""
+        self._count_by({"policy": candidate.name or INLINE}, {"CandidateFailed": 1})
+        # Its detail may quote a label.
+        extra = {"candidate": candidate.name, "cause": type(error).__name__}
+        self.log.warning("A candidate policy could not be judged.", extra=extra)
+
+    def refused(self, error: RequestError) -> None:
+        """Record a request that was the caller's mistake; its detail may quote a label, so only its kind is kept."""
+        fields: dict[str, object] = {"status": int(error.status), "problem": type(error).__name__}
+        if self._log_labels:
+            fields["detail"] = error.detail
+        self.log.info("refused", extra=fields)
+
+    def _compared(self, comparison: Comparison) -> None:
+        pairs = list(zip(comparison.verdicts, comparison.candidate_verdicts, strict=True))
+        differing = [(live, other) for live, other in pairs if live.action != other.action]
+        policy, candidate = comparison.policy.name or INLINE, comparison.candidate.name or INLINE
+        self._count_by(
+            {"policy": policy, "candidate": candidate},
+            {"CandidateCompared": len(pairs), "CandidateDiffers": len(differing)},
+        )
+        for live, other in differing:
+            both = live.categories.keys() | other.categories.keys()
+            actions = [
+                {name: verdict.categories[name].action if name in verdict.categories else None for name in both}
+                for verdict in (live, other)
+            ]
+            self.log.info(
+                "candidate differs",
+                extra={
+                    "policy": policy,
+                    "candidate": candidate,
+                    "verdict": live.action,
+                    "candidate_verdict": other.action,
+                    "categories": sorted(name for name in both if actions[0][name] != actions[1][name]),
+                },
+            )
+
+    def _count(self, scores: Scores, milliseconds: float, store_state: str | None) -> dict[str, object]:
+        timing, labels = scores.timing, scores.labels
+        asked = labels.memory + labels.store + labels.computed
         counts = {
             "Requests": 1,
-            "Pictures": len(question.pictures),
+            "Pictures": len(scores.pictures),
             "ColdStart": int(self._cold),
             "LabelsFromMemory": labels.memory,
             "LabelsFromStore": labels.store,
             "LabelsComputed": labels.computed,
         }
-        if store_state is not None and labels.memory < len(question.labels):
+        if store_state is not None and labels.memory < asked:
             counts["StoreAvailable"] = int(store_state == "up")
         times = {
             "RequestTime": milliseconds,
@@ -57,14 +128,16 @@ class Telemetry:
             self._metrics.add_metric(name=name, unit=MetricUnit.Milliseconds, value=time)
         self._metrics.flush_metrics()
         self._cold = False
-        fields: dict[str, object] = {"labels": len(question.labels), "ms": round(milliseconds, 1), **counts}
-        if self._log_labels:
-            fields["asked"] = question.labels
-        self.log.info("classified", extra=fields)
+        return {"labels": asked, "ms": round(milliseconds, 1), **counts}
 
-    def refused(self, error: RequestError) -> None:
-        """Record a request that was the caller's mistake; its detail may quote a label, so only its kind is kept."""
-        fields: dict[str, object] = {"status": int(error.status), "problem": type(error).__name__}
-        if self._log_labels:
-            fields["detail"] = error.detail
-        self.log.info("refused", extra=fields)
+    def _count_by(self, dimensions: Mapping[str, str], counts: Mapping[str, int]) -> None:
+        """Count under dimensions of their own, beside the service's name."""
+        if not counts:
+            return
+        # A set of its own: the dimensions of the shared one stay as they are.
+        metrics = EphemeralMetrics(namespace=self._namespace, service=self._service)
+        for name, value in dimensions.items():
+            metrics.add_dimension(name=name, value=value)
+        for name, count in counts.items():
+            metrics.add_metric(name=name, unit=MetricUnit.Count, value=count)
+        metrics.flush_metrics()

@@ -22,7 +22,7 @@ from skimage import data as photographs_of_skimage
 from model_build import export as export_module
 from model_build.agreement import LIMITS, Agreement, refuse_disagreement
 from model_build.export import export, main
-from model_build.image_graph import ImageTower
+from model_build.image_tower import ImageTower
 from model_build.libraries import open_clip
 from model_build.manifest import replaced_folder
 from model_build.onnx_files import halve_token_table
@@ -31,7 +31,7 @@ from moderator.clip import towers
 from moderator.clip.model import read_model
 from moderator.clip.probabilities import softmax
 from moderator.clip.tokenizer import Tokenizer
-from moderator.pictures.decode import read_pixels
+from moderator.pictures.decode import read_picture
 
 DEMO_MODEL = Path(__file__).resolve().parent.parent / "demo_model"
 # One for each kind of tower: a transformer, a ResNet, and one whose text tower is not causal.
@@ -126,7 +126,8 @@ def test_decoding_a_large_jpeg_at_a_reduced_scale_changes_no_answer_by_more_than
 
     def answers(photographs: list[bytes]) -> Any:
         pixels = [
-            read_pixels(data, model.preprocessing, max_pixels=50_000_000, name="photograph") for data in photographs
+            read_picture(data, model.preprocessing, max_pixels=50_000_000, name="photograph").frames[0].parts[0]
+            for data in photographs
         ]
         logits = np.asarray(model.logit_scale * images.embed(pixels) @ labels.T, np.float32)
         return softmax(logits), pixels

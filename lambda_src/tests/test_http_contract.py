@@ -12,8 +12,10 @@ from urllib.parse import quote
 import pytest
 from PIL import Image
 
+from moderator.web.routes import ROUTES
 from support.harness import Reply, Service, StartService
 from support.pictures import as_base64, drawn, encoded, noise
+from support.towers import failing
 
 PICTURE = encoded(drawn("red", "circle"))
 LABELS = ["a red circle", "a blue square", "a green star"]
@@ -39,7 +41,7 @@ class TestAnswers:
         assert reply.headers["content-type"] == "application/json"
         result = reply.json["result"]
         assert list(result) == LABELS
-        assert math.isclose(sum(result.values()), 1.0, abs_tol=1e-9)
+        assert math.isclose(sum(result.values()), 1.0, abs_tol=1e-5)
         assert max(result, key=result.__getitem__) == "a red circle"
 
     def test_the_answer_names_the_model(self, service: Service) -> None:
@@ -59,14 +61,14 @@ class TestAnswers:
         answer = service.classify(image_data=as_base64(PICTURE), labels=labels).json
         assert answer["categories"].keys() == {"round", "angular"}
         round_ones = answer["result"]["a red circle"] + answer["result"]["a blue circle"]
-        assert math.isclose(answer["categories"]["round"], round_ones)
+        assert math.isclose(answer["categories"]["round"], round_ones, rel_tol=1e-5)
 
     def test_a_label_set_answers_its_labels_and_categories(self, service: Service) -> None:
-        (moderation,) = service.get("/label-sets").json["label_sets"]
+        moderation = {one["name"]: one for one in service.get("/label-sets").json["label_sets"]}["moderation"]
         answer = service.classify(image_data=as_base64(PICTURE), label_set="moderation").json
         assert list(answer["result"]) == moderation["labels"]
         assert answer["categories"].keys() == moderation["categories"].keys()
-        assert math.isclose(sum(answer["categories"].values()), 1.0, abs_tol=1e-9)
+        assert math.isclose(sum(answer["categories"].values()), 1.0, abs_tol=1e-5)
 
     def test_several_pictures_are_answered_in_order(self, service: Service) -> None:
         pictures = [drawn("red", "circle"), drawn("blue", "square"), drawn("green", "star")]
@@ -133,7 +135,9 @@ class TestMistakes:
     def test_405_when_the_route_has_another_method(self, service: Service, method: str, path: str) -> None:
         reply = service.request(method, path)
         assert_problem(reply, 405, path)
-        assert reply.headers["allow"] in {"GET", "POST"} - {method}
+        allowed = set(reply.headers["allow"].split(", "))
+        assert allowed
+        assert allowed <= {"GET", "POST"} - {method}
 
     def test_413_when_the_picture_has_too_many_pixels(self, start_service: StartService) -> None:
         reply = start_service(max_pixels=10_000).post_picture(encoded(noise(101, 100)), "label=a")
@@ -250,16 +254,8 @@ class TestMistakes:
         half = whole[: len(whole) // 2]
         assert_problem(service.classify(image_data=as_base64(half), labels=LABELS), 422, "image_data", "whole file")
 
-    def test_500_is_counted_as_an_error_and_shows_nothing(
-        self, start_service: StartService, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        from moderator.classifier import Classifier
-
-        def fail(*_: Any) -> None:
-            raise ZeroDivisionError("a bug, and a path of the machine")
-
-        monkeypatch.setattr(Classifier, "classify", fail)
-        reply = start_service().classify(image_data=as_base64(PICTURE), labels=LABELS)
+    def test_500_is_counted_as_an_error_and_shows_nothing(self, start_service: StartService) -> None:
+        reply = start_service(load=failing).classify(image_data=as_base64(PICTURE), labels=LABELS)
         assert_problem(reply, 500)
         assert b"a bug" not in reply.body
         assert b"ZeroDivision" not in reply.body
@@ -274,12 +270,18 @@ class TestOtherRoutes:
     def test_openapi_describes_every_route(self, service: Service) -> None:
         document = service.get("/openapi.json").json
         assert document["openapi"].startswith("3.1")
-        assert set(document["paths"]) == {"/classify", "/", "/health", "/label-sets", "/openapi.json", "/docs"}
+        assert {f"{method.upper()} {path}" for path, methods in document["paths"].items() for method in methods} == {
+            route.key for route in ROUTES
+        }
         assert document["components"]["schemas"]["ClassifyRequest"]["properties"].keys() == {
             "image_data",
             "images",
+            "embedding",
+            "view",
+            "return_embedding",
             "labels",
             "label_set",
+            "questions",
         }
 
     def test_the_example_in_openapi_can_be_tried_as_it_is(self, service: Service) -> None:

@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 
 from moderator.clip.model import read_model
-from moderator.clip.towers import Embeddings, TextTower
+from moderator.clip.towers import TextTower
 from moderator.handler import build_handler
 from moderator.settings import Settings
 from support.harness import LAMBDA_SRC, RedisServer, StartService
 from support.pictures import as_base64, drawn, encoded
+from support.towers import Loader
 
 PICTURE = encoded(drawn("red", "circle"))
 LABELS = ["a red circle", "a blue square", "a green star"]
@@ -81,17 +82,10 @@ def test_the_text_towers_session_is_not_loaded_when_the_store_has_all(redis_serv
     settings = replace(Settings(), cache_url=redis_server.url)
     build_handler(settings)({"warm": {"labels": LABELS}}, None)
 
-    loaded: list[str] = []
-    original = TextTower.embed
-    with pytest.MonkeyPatch.context() as patch:
-
-        def embed(self: TextTower, labels: Sequence[str]) -> Embeddings:
-            loaded.extend(labels)
-            return original(self, labels)
-
-        patch.setattr(TextTower, "embed", embed)
-        build_handler(settings)(EVENT, None)
-    assert loaded == []
+    load = Loader()
+    response = build_handler(settings, load=load)(EVENT, None)
+    assert headers_of(response)["x-label-cache"] == "memory=0, store=3, computed=0"
+    assert not load.text.loaded
 
 
 def test_memory_is_asked_first(redis_server: RedisServer, start_service: StartService) -> None:
@@ -214,8 +208,9 @@ def test_1000_labels_take_one_round_trip_to_read_and_one_to_write(
     start_service(cache_url=redis_server.url, cache_budget_ms=2000).classify(**question)
     assert len(keys_in(redis_server)) == 1000
 
+    service = start_service(cache_url=redis_server.url, cache_budget_ms=2000)
     redis_server.client.config_resetstat()
-    second = start_service(cache_url=redis_server.url, cache_budget_ms=2000).classify(**question)
+    second = service.classify(**question)
     assert second.label_cache == {"memory": 0, "store": 1000, "computed": 0}
     commands: Any = redis_server.client.info("commandstats")
     assert commands["cmdstat_mget"]["calls"] == 1

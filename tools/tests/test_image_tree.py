@@ -33,8 +33,10 @@ def make_context(folder: Path) -> Path:
     files = {
         "moderator/__init__.py": "",
         "moderator/errors.py": "",
+        "moderator/label_text.py": "",
         "moderator/clip/__init__.py": "",
         "moderator/clip/probabilities.py": "",
+        "moderator/clip/session.py": "",
         "moderator/clip/tokenizer.py": "",
         "moderator/handler.py": HANDLER,
         "model_build/requirements.txt": "",

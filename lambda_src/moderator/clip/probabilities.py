@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,7 @@ import numpy.typing as npt
 Probabilities = npt.NDArray[np.float64]  # (pictures, labels), each row sums to 1
 
 
-def softmax(logits: npt.NDArray[np.float32]) -> Probabilities:
+def softmax(logits: npt.NDArray[np.floating[Any]]) -> Probabilities:
     """Turn each row of logits into probabilities.
 
     The row's maximum is subtracted first: exp overflows float32 above 88.7, and CLIP's logits reach 100.

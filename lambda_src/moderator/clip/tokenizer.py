@@ -14,11 +14,9 @@ from pathlib import Path
 from tokenizers import Tokenizer as Encoder
 
 from moderator.errors import ConfigurationError, InvalidField
+from moderator.label_text import LONGEST_LABEL
 
 START, END = "<start_of_text>", "<end_of_text>"
-
-# In characters. Far more than a context of 77 tokens can hold, and a bound on the time that one label can take.
-LONGEST_LABEL = 10_000
 
 
 class Tokenizer:

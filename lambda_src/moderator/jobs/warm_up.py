@@ -12,38 +12,54 @@ from typing import Any
 from moderator.errors import WarmUpError
 from moderator.labels.cache import LabelCache
 from moderator.labels.label_sets import LabelSet
+from moderator.policy.policy import Policy
 
-_FORM = 'send {"warm": {"label_sets": ["NAME"]}} or {"warm": {"labels": ["..."]}}'
+_FORM = 'send {"warm": {"label_sets": ["NAME"], "policies": ["NAME"]}} or {"warm": {"labels": ["..."]}}'
 
 
 def is_warm_up(event: Mapping[str, Any]) -> bool:
-    """Whether `event` asks for a warm-up. An HTTP request never does, whatever its body holds."""
-    return "warm" in event and "requestContext" not in event
+    """Return whether `event` asks for a warm-up."""
+    return "warm" in event
 
 
-def warm_up(event: Mapping[str, Any], cache: LabelCache, label_sets: Mapping[str, LabelSet]) -> dict[str, Any]:
+def warm_up(
+    event: Mapping[str, Any],
+    cache: LabelCache,
+    label_sets: Mapping[str, LabelSet],
+    policies: Mapping[str, Policy],
+) -> dict[str, Any]:
     """Do what the event asks.
 
     Returns:
         The numbers of labels, of those already stored and of those computed, and the milliseconds it took.
 
     Raises:
-        WarmUpError: the event is not of its form, names an unknown set, or the store did not take the embeddings.
+        WarmUpError: the event is not of its form, names an unknown label set or policy, or the store did not take the
+            embeddings.
         InvalidField: a label cannot be computed.
     """
-    return asdict(cache.warm(_labels(event["warm"], label_sets)))
+    return asdict(cache.warm(_labels(event["warm"], label_sets, policies)))
 
 
-def _labels(asked: object, label_sets: Mapping[str, LabelSet]) -> list[str]:
+def _labels(asked: object, label_sets: Mapping[str, LabelSet], policies: Mapping[str, Policy]) -> list[str]:
     match asked:
-        case {"label_sets": [*names], **rest} if names and not rest:
-            unknown = [name for name in names if not isinstance(name, str) or name not in label_sets]
-            if unknown:
-                known = ", ".join(label_sets) or "none"
-                raise WarmUpError(f"The label set {unknown[0]!r} is not configured: the label sets are {known}.")
-            return [label for name in names for label in label_sets[name].labels]
         case {"labels": [*labels], **rest} if labels and not rest:
             if not all(isinstance(label, str) and label.strip() for label in labels):
                 raise WarmUpError("Every label of a warm-up must be a text that is not empty.")
             return labels
+        case {**fields} if fields and fields.keys() <= {"label_sets", "policies"}:
+            return [
+                *(_of_names(fields["label_sets"], label_sets, "label set") if "label_sets" in fields else ()),
+                *(_of_names(fields["policies"], policies, "policy") if "policies" in fields else ()),
+            ]
     raise WarmUpError(f"The warm-up event is not of its form: {_FORM}.")
+
+
+def _of_names(names: object, known: Mapping[str, LabelSet] | Mapping[str, Policy], kind: str) -> list[str]:
+    if not isinstance(names, list) or not names:
+        raise WarmUpError(f"The warm-up event is not of its form: {_FORM}.")
+    unknown = [name for name in names if not isinstance(name, str) or name not in known]
+    if unknown:
+        listed = ", ".join(known) or "none"
+        raise WarmUpError(f"The {kind} {unknown[0]!r} is not configured: those that are: {listed}.")
+    return [label for name in names for label in known[name].labels]

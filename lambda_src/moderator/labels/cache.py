@@ -11,20 +11,27 @@ import numpy as np
 
 from moderator.clip.towers import Embeddings, TextTower
 from moderator.errors import WarmUpError
-from moderator.labels.store import Embedding, Store
+from moderator.labels.store import Embedding, LabelStore
 
 # A warm-up is not a request: it may wait for a store that is only just starting.
 _WARM_UP_SECONDS = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelEmbeddings:
-    """The embeddings of a request's labels, and where each of them came from."""
+class LabelSources:
+    """How many of a request's labels came from where."""
 
-    matrix: Embeddings  # (labels, dim), in the order asked
     memory: int = 0
     store: int = 0
     computed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelEmbeddings:
+    """The embeddings of a request's labels, and where they came from."""
+
+    matrix: Embeddings  # (labels, dim), in the order asked
+    sources: LabelSources
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +47,7 @@ class WarmUp:
 class LabelCache:
     """Finds the embedding of each label, computing only what nobody has computed before."""
 
-    def __init__(self, text_tower: TextTower, store: Store | None, *, memory_labels: int) -> None:
+    def __init__(self, text_tower: TextTower, store: LabelStore | None, *, memory_labels: int) -> None:
         self._text_tower = text_tower
         self._store = store
         self._memory_labels = memory_labels
@@ -59,7 +66,7 @@ class LabelCache:
         stack = self._stacks.get(asked)
         if stack is not None:
             self._stacks.move_to_end(asked)
-            return LabelEmbeddings(matrix=stack, memory=len(asked))
+            return LabelEmbeddings(matrix=stack, sources=LabelSources(memory=len(asked)))
 
         found = self._from_memory(asked)
         memory = len(found)
@@ -77,7 +84,8 @@ class LabelCache:
 
         matrix = np.stack([found[label] for label in asked])
         self._remember(asked, matrix)
-        return LabelEmbeddings(matrix=matrix, memory=memory, store=stored, computed=len(missing))
+        sources = LabelSources(memory=memory, store=stored, computed=len(missing))
+        return LabelEmbeddings(matrix=matrix, sources=sources)
 
     def warm(self, labels: Sequence[str]) -> WarmUp:
         """Put the embeddings of `labels` into the store, computing those that it lacks, renewing the others.

@@ -1,28 +1,38 @@
-"""The routes: from an HTTP event to the classifier and back to a response, with its headers, log line and metrics."""
+"""From an HTTP event to the classifier or the moderator, and back to an answer with headers, log line and metrics."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, APIGatewayRestResolver, Response
-from aws_lambda_powertools.event_handler.api_gateway import Router
-from aws_lambda_powertools.event_handler.exceptions import NotFoundError
-
-from moderator.classifier import Classification, Classifier
+from moderator.classifier import Classifier, Scores
 from moderator.clip.model import Model
 from moderator.errors import MethodNotAllowed, RequestError, RouteNotFound
 from moderator.labels.label_sets import LabelSet
-from moderator.labels.store import Store
+from moderator.labels.store import LabelStore
+from moderator.moderation import Moderator
+from moderator.policy.policy import Policy
+from moderator.question import Limits
 from moderator.telemetry import Telemetry
-from moderator.web import http_event
-from moderator.web.payload import Limits, Question, read_json, read_picture
+from moderator.web.answers import native
+from moderator.web.answers.caveats import DEMO_MODEL
+from moderator.web.http_event import Request, Response, read_request, write_response
+from moderator.web.payload import read_body
+from moderator.web.requests import RequestReader
+from moderator.web.routes import ROUTES, Route
 
 _JSON = "application/json"
 _PROBLEM_JSON = "application/problem+json"  # RFC 9457
+
+# Beside the pictures, where the body is a form or the picture itself.
+_CLASSIFY_FIELDS = ("labels", "label_set", "questions", "view", "return_embedding")
+_MODERATE_FIELDS = ("policy", "view", "return_embedding")
+
+# The time that an answer needs on its way, once it is made.
+_RESERVED_SECONDS = 0.5
 
 
 class App:
@@ -33,151 +43,133 @@ class App:
         *,
         model: Model,
         classifier: Classifier,
+        moderator: Moderator,
         label_sets: Mapping[str, LabelSet],
-        store: Store | None,
+        policies: Mapping[str, Policy],
+        store: LabelStore | None,
         limits: Limits,
         telemetry: Telemetry,
     ) -> None:
         self._model = model
         self._classifier = classifier
+        self._moderator = moderator
         self._label_sets = label_sets
+        self._policies = policies
         self._store = store
         self._limits = limits
         self._telemetry = telemetry
-        # One router, told to a resolver for each of the two forms that an event can have.
-        self._router = self._routes()
-        self._resolvers = (
-            APIGatewayRestResolver(debug=False, serializer=_to_json),
-            APIGatewayHttpResolver(debug=False, serializer=_to_json),
-        )
-        for resolver in self._resolvers:
-            resolver.include_router(self._router)
-            resolver.exception_handler(RequestError)(self._problem)
-            resolver.exception_handler(NotFoundError)(self._no_route)
+        self._reader = RequestReader(model=model, label_sets=label_sets, policies=policies, limits=limits)
 
-    def answer(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
+    def answer(self, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         """Answer one HTTP event. A bug is raised, so that Lambda counts it as an error and answers 500."""
-        resolver = self._resolvers[1 if http_event.is_version_2(event) else 0]
-        return resolver.resolve(event, context)
+        request = read_request(event)
+        try:
+            response: Response = getattr(self, find(request).answer)(request, _deadline(context))
+        except RequestError as error:
+            self._telemetry.refused(error)
+            headers = {"Allow": error.allowed} if isinstance(error, MethodNotAllowed) else {}
+            response = Response(
+                status=error.status, body=_to_json(error.problem()), content_type=_PROBLEM_JSON, headers=headers
+            )
+        return write_response(response, event)
 
-    def _routes(self) -> Router:
-        router = Router()  # type: ignore[no-untyped-call]
-        router.post("/classify")(self.classify)
-        router.post("/")(self.classify)
-        router.get("/health")(self.health)
-        router.get("/label-sets")(self.list_label_sets)
-        router.get("/openapi.json")(self.openapi)
-        router.get("/docs")(self.docs)
-        self._methods = {"/classify": "POST", "/": "POST"} | dict.fromkeys(
-            ("/health", "/label-sets", "/openapi.json", "/docs"), "GET"
-        )
-        return router
-
-    def classify(self) -> Response[str]:
+    def classify(self, request: Request, until: float | None) -> Response:
         """Answer `POST /classify`."""
         began = time.perf_counter()
-        question = self._read_question()
-        classification = self._classifier.classify(question)
-        body = _to_json(self._answer(question, classification))
+        asking = self._reader.classification(read_body(request, _CLASSIFY_FIELDS, self._limits))
+        found = self._classifier.classify(asking.question, until=until)
+        body = _to_json(native.classification(asking, found, self._model))
         milliseconds = (time.perf_counter() - began) * 1000
-        store_state = None if self._store is None else self._store.state
-        self._telemetry.classified(question, classification, milliseconds, store_state)
-        timing, labels = classification.timing, classification.labels
-        return Response(
-            status_code=HTTPStatus.OK,
-            content_type=_JSON,
-            body=body,
-            headers={
-                "Server-Timing": f"decode;dur={timing.decode:.2f}, labels;dur={timing.labels:.2f}, "
-                f"image;dur={timing.image:.2f}, total;dur={milliseconds:.2f}",
-                "X-Label-Cache": f"memory={labels.memory}, store={labels.store}, computed={labels.computed}",
-            },
-        )
+        self._telemetry.classified(asking.question, found, milliseconds, self._store_state())
+        return _timed(body, found.scores, milliseconds)
 
-    def health(self) -> Response[str]:
+    def moderate(self, request: Request, until: float | None) -> Response:
+        """Answer `POST /moderate`."""
+        began = time.perf_counter()
+        asking = self._reader.moderation(read_body(request, _MODERATE_FIELDS, self._limits))
+        found = self._moderator.moderate(asking.question, until=until)
+        body = _to_json(native.moderation(asking, found, self._model))
+        milliseconds = (time.perf_counter() - began) * 1000
+        self._telemetry.moderated(found, milliseconds, self._store_state())
+        return _timed(body, found.scores, milliseconds)
+
+    def page(self, _: Request, __: float | None) -> Response:
+        """Answer `GET /`: the way to the page."""
+        return Response(status=HTTPStatus.FOUND, body="", content_type="text/plain", headers={"Location": "docs"})
+
+    def health(self, _: Request, __: float | None) -> Response:
         """Answer `GET /health`: the model, and whether the store answers just now."""
         state = "none"
         if self._store is not None:
             self._store.ping(self._store.allowance())
             state = self._store.state
-        return _ok({"status": "ok", "model": self._model_name(), "store": {"state": state}})
+        health: dict[str, Any] = {"status": "ok", "model": native.model_name(self._model), "store": {"state": state}}
+        return _ok(health | ({"warnings": [DEMO_MODEL]} if self._model.is_demo else {}))
 
-    def list_label_sets(self) -> Response[str]:
+    def label_sets(self, _: Request, __: float | None) -> Response:
         """Answer `GET /label-sets`."""
-        return _ok({"label_sets": [_describe(label_set) for label_set in self._label_sets.values()]})
+        return _ok({"label_sets": [native.label_set(label_set) for label_set in self._label_sets.values()]})
 
-    def openapi(self) -> Response[str]:
+    def policies(self, _: Request, __: float | None) -> Response:
+        """Answer `GET /policies`."""
+        return _ok({"policies": [native.policy(policy) for policy in self._policies.values()]})
+
+    def openapi(self, _: Request, __: float | None) -> Response:
         """Answer `GET /openapi.json`."""
         # Building the document takes pydantic 10 ms, and few instances are ever asked for it.
         from moderator.web.openapi import document
 
-        return _ok(document(self._limits))
+        return _ok(document(self._limits, demo=self._model.is_demo))
 
-    def docs(self) -> Response[str]:
+    def docs(self, _: Request, __: float | None) -> Response:
         """Answer `GET /docs`: the same document to read and to try, with nothing loaded from elsewhere."""
         from moderator.web.openapi import page
 
-        return Response(status_code=HTTPStatus.OK, content_type="text/html; charset=utf-8", body=page(self._limits))
+        return Response(body=page(self._limits, demo=self._model.is_demo), content_type="text/html; charset=utf-8")
 
-    def _read_question(self) -> Question:
-        event = self._router.current_event
-        if http_event.content_type(event).startswith(("image/", "application/octet-stream")):
-            query = http_event.query(event)
-            return read_picture(http_event.body(event), query, self._label_sets, self._limits)
-        return read_json(http_event.body(event), self._label_sets, self._limits)
-
-    def _answer(self, question: Question, classification: Classification) -> dict[str, Any]:
-        results: list[dict[str, Any]] = []
-        for place, row in enumerate(classification.probabilities.tolist()):
-            result: dict[str, Any] = {"result": dict(zip(question.labels, row, strict=True))}
-            if classification.categories is not None:
-                result["categories"] = classification.categories[place]
-            results.append(result)
-        answer = {"results": results} if question.many else results[0]
-        return answer | {"model": self._model_name()}
-
-    def _model_name(self) -> dict[str, str]:
-        model = self._model
-        return {"name": model.name, "pretrained": model.pretrained, "fingerprint": model.fingerprint}
-
-    def _problem(self, error: RequestError) -> Response[str]:
-        self._telemetry.refused(error)
-        headers = {"Allow": error.allowed} if isinstance(error, MethodNotAllowed) else {}
-        return Response(
-            status_code=int(error.status),
-            content_type=_PROBLEM_JSON,
-            body=_to_json(error.problem()),
-            headers=headers,
-        )
-
-    def _no_route(self, _: NotFoundError) -> Response[str]:
-        event = self._router.current_event
-        allowed = self._methods.get(event.path)
-        if allowed is not None:
-            return self._problem(
-                MethodNotAllowed(f"{event.path} takes {allowed}, not {event.http_method}.", allowed=allowed)
-            )
-        return self._problem(RouteNotFound(f"There is no such route: there are {', '.join(self._methods)}."))
+    def _store_state(self) -> str | None:
+        return None if self._store is None else self._store.state
 
 
-def _ok(content: Any) -> Response[str]:
-    return Response(status_code=HTTPStatus.OK, content_type=_JSON, body=_to_json(content))
+def find(request: Request) -> Route:
+    """Find who answers a request.
+
+    Raises:
+        RouteNotFound: there is no such path.
+        MethodNotAllowed: there is, but not with this method.
+    """
+    methods = {route.method: route for route in ROUTES if route.path == request.path}
+    if request.method in methods:
+        return methods[request.method]
+    if methods:
+        allowed = ", ".join(methods)
+        raise MethodNotAllowed(f"{request.path} takes {allowed}, not {request.method}.", allowed=allowed)
+    paths = ", ".join(dict.fromkeys(route.path for route in ROUTES))
+    raise RouteNotFound(f"There is no such route: there are {paths}.")
+
+
+def _deadline(context: Any) -> float | None:
+    """Return the moment by which an answer is needed, in seconds of the monotonic clock; None where nothing says it."""
+    left = getattr(context, "get_remaining_time_in_millis", None)
+    return None if left is None else time.monotonic() + left() / 1000 - _RESERVED_SECONDS
+
+
+def _timed(body: str, scores: Scores, milliseconds: float) -> Response:
+    timing, labels = scores.timing, scores.labels
+    return Response(
+        body=body,
+        content_type=_JSON,
+        headers={
+            "Server-Timing": f"decode;dur={timing.decode:.2f}, labels;dur={timing.labels:.2f}, "
+            f"image;dur={timing.image:.2f}, total;dur={milliseconds:.2f}",
+            "X-Label-Cache": f"memory={labels.memory}, store={labels.store}, computed={labels.computed}",
+        },
+    )
+
+
+def _ok(content: Any) -> Response:
+    return Response(body=_to_json(content), content_type=_JSON)
 
 
 def _to_json(content: Any) -> str:
     return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(", ", ": "))
-
-
-def _describe(label_set: LabelSet) -> dict[str, Any]:
-    by_category: dict[str, list[str]] | None = None
-    if label_set.categories is not None:
-        by_category = {}
-        for label, category in zip(label_set.labels, label_set.categories, strict=True):
-            by_category.setdefault(category, []).append(label)
-    labels: Sequence[str] = label_set.labels
-    return {
-        "name": label_set.name,
-        "description": label_set.description,
-        "labels": list(labels),
-        "categories": by_category,
-    }

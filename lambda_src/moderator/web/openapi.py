@@ -1,143 +1,180 @@
-"""The OpenAPI document, made from the very models that requests are checked against, and its page."""
+"""The OpenAPI document and its page, made from the table of routes and the models that requests are checked against."""
 
 from __future__ import annotations
 
 import json
 from importlib.resources import files
-from typing import Any
+from typing import Any, get_args
 
 from aws_lambda_powertools.event_handler.openapi.swagger_ui import generate_swagger_html
 from pydantic.json_schema import models_json_schema
 
-from moderator.web.payload import Limits
-from moderator.web.schema import (
-    ClassifyRequest,
-    Health,
-    LabelSetList,
-    ManyPictures,
-    OnePicture,
-    Problem,
-)
+from moderator.pictures.views import View
+from moderator.policy.form import PolicyObject
+from moderator.question import Limits
+from moderator.web import answer_models as answers
+from moderator.web.answers.caveats import DEMO_MODEL
+from moderator.web.request_models import EXAMPLE_PICTURE, ClassifyRequest, ModerateRequest
+from moderator.web.routes import ROUTES, Route
 
+_ANSWERS: dict[str, tuple[type[Any], ...]] = {
+    "classify": (answers.OnePicture, answers.ManyPictures),
+    "moderate": (answers.OneVerdict, answers.ManyVerdicts),
+    "health": (answers.Health,),
+    "label_sets": (answers.LabelSetList,),
+    "policies": (answers.PolicyList,),
+}
+_PAGES = ("docs", "page")
 _PROBLEMS = {
     "400": "The body is not JSON, or the base64 is not base64.",
-    "413": "More pixels, bytes, labels or pictures than allowed.",
-    "415": "The bytes are not a picture that is read here.",
+    "413": "More pixels, bytes, labels, frames or pictures than allowed.",
+    "415": "The bytes are not a picture that is read here, or the body is of a kind that is not.",
     "422": "A field is missing, of the wrong type, empty or given twice; a label too long; a damaged picture.",
+    "503": "More labels are new than can be embedded in time; those done are stored. Ask again after `Retry-After`.",
+}
+_HEADERS = {
+    "Server-Timing": "Milliseconds of decode, labels, image and total",
+    "X-Label-Cache": "How many labels came from where, and how many were computed",
+}
+_IN_QUERY = "Only where the body is the picture itself."
+
+_EXAMPLES: dict[str, dict[str, Any]] = {
+    "classify": {
+        "labels": {"image_data": EXAMPLE_PICTURE, "labels": ["a red circle", "a blue square", "a green star"]},
+        "categories": {"image_data": EXAMPLE_PICTURE, "labels": {"a red circle": "round", "a blue square": "angular"}},
+        "label set": {"image_data": EXAMPLE_PICTURE, "label_set": "demo"},
+        "questions": {
+            "image_data": EXAMPLE_PICTURE,
+            "questions": {"colour": ["a red shape", "a blue shape"], "shape": ["a circle", "a square", "a star"]},
+        },
+        "several pictures": {"images": [EXAMPLE_PICTURE, EXAMPLE_PICTURE], "labels": ["a circle", "a star"]},
+    },
+    "moderate": {
+        "policy by name": {"image_data": EXAMPLE_PICTURE, "policy": "demo"},
+        "policy in the request": {
+            "image_data": EXAMPLE_PICTURE,
+            "policy": {
+                "neutral": ["a green star", "a yellow triangle"],
+                "categories": {"red circles": {"labels": ["a red circle"], "against": ["a red square"], "block": 0.9}},
+            },
+        },
+    },
 }
 
 
-def document(limits: Limits) -> dict[str, Any]:
-    """The OpenAPI 3.1 document of all routes."""
+def document(limits: Limits, *, demo: bool) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of all routes; `demo` says whether the demo model answers."""
+    models = [model for group in _ANSWERS.values() for model in group] + [answers.Problem]
     _, definitions = models_json_schema(
         [
-            (ClassifyRequest, "validation"),
-            *((model, "serialization") for model in (OnePicture, ManyPictures, Health, LabelSetList, Problem)),
+            *((model, "validation") for model in (ClassifyRequest, ModerateRequest, PolicyObject)),
+            *((model, "serialization") for model in models),
         ],
         ref_template="#/components/schemas/{model}",
     )
     schemas = definitions["$defs"]
-    _add_limits(schemas["ClassifyRequest"], limits)
+    _add_limits(schemas, limits)
+    paths: dict[str, dict[str, Any]] = {}
+    for route in ROUTES:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, limits)
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "clip-video-moderator",
             "version": "1",
-            "description": "What is in this picture? CLIP answers with a probability for each of your own labels.",
+            "description": "What is in this picture, and what is to be done with it? CLIP answers with a probability "
+            "for each of your own labels, and a policy with a verdict." + (f"\n\n**{DEMO_MODEL}**" if demo else ""),
         },
-        "paths": {
-            "/classify": {"post": _classify(limits, "classify")},
-            "/": {"post": _classify(limits, "classify_at_root") | {"deprecated": True}},
-            "/health": {"get": _get("health", "The model and the state of the label store", "Health")},
-            "/label-sets": {"get": _get("label_sets", "The configured label sets", "LabelSetList")},
-            "/openapi.json": {"get": _get("openapi", "This document", None)},
-            "/docs": {
-                "get": {
-                    "operationId": "docs",
-                    "summary": "This document as a page",
-                    "responses": {"200": {"description": "HTML", "content": {"text/html": {}}}},
-                }
-            },
-        },
+        "tags": [
+            {"name": "pictures", "description": "Questions about pictures."},
+            {"name": "service", "description": "What is configured, and how the service is."},
+        ],
+        "paths": paths,
         "components": {"schemas": schemas},
     }
 
 
-def page(limits: Limits) -> str:
-    """Swagger UI over `document`, complete in itself."""
+def page(limits: Limits, *, demo: bool) -> str:
+    """Return Swagger UI over `document`, complete in itself."""
     assets = files("aws_lambda_powertools.event_handler.openapi.swagger_ui")
-    return generate_swagger_html(
-        spec=json.dumps(document(limits)).replace("</", "<\\/"),
+    html: str = generate_swagger_html(
+        spec=json.dumps(document(limits, demo=demo)).replace("</", "<\\/"),
         swagger_js=(assets / "swagger-ui-bundle.min.js").read_text("utf-8"),
         swagger_css=(assets / "swagger-ui.min.css").read_text("utf-8"),
         swagger_base_url="",
         oauth2_config=None,
     )
+    return html
 
 
-def _add_limits(schema: dict[str, Any], limits: Limits) -> None:
-    """Write the limits of this service, and the pairs of which one is needed, into the request's schema."""
-    for variant in schema["properties"]["images"]["anyOf"]:
-        if variant.get("type") == "array":
-            variant["maxItems"] = limits.pictures
-    for variant in schema["properties"]["labels"]["anyOf"]:
+def _add_limits(schemas: dict[str, Any], limits: Limits) -> None:
+    """Write the limits of this service, and the fields of which exactly one is needed, into the requests' schemas."""
+    one_of = {
+        "ClassifyRequest": (("image_data", "images", "embedding"), ("labels", "label_set", "questions")),
+        "ModerateRequest": (("image_data", "images", "embedding"), ("policy",)),
+    }
+    for name, groups in one_of.items():
+        schema = schemas[name]
+        for variant in schema["properties"]["images"]["anyOf"]:
+            if variant.get("type") == "array":
+                variant["maxItems"] = limits.pictures
+        schema["allOf"] = [{"oneOf": [{"required": [field]} for field in fields]} for fields in groups]
+    for variant in schemas["ClassifyRequest"]["properties"]["labels"]["anyOf"]:
         for kind in variant.get("oneOf", [variant]):
             if kind.get("type") == "array":
                 kind |= {"maxItems": limits.labels, "uniqueItems": True}
             elif kind.get("type") == "object":
                 kind["maxProperties"] = limits.labels
-    schema["allOf"] = [
-        {"oneOf": [{"required": [one]}, {"required": [other]}]}
-        for one, other in (("image_data", "images"), ("labels", "label_set"))
-    ]
+    for variant in schemas["ModerateRequest"]["properties"]["policy"]["anyOf"]:
+        if variant.get("type") == "object":
+            variant.clear()
+            variant |= _reference("PolicyObject")
 
 
-def _classify(limits: Limits, operation: str) -> dict[str, Any]:
-    in_query = "Only where the body is the picture itself."
+def _operation(route: Route, limits: Limits) -> dict[str, Any]:
+    if route.method == "POST":
+        return _question(route, limits)
+    if route.answer in _PAGES:
+        status = "302" if route.answer == "page" else "200"
+        responses = {status: {"description": route.summary, "content": {"text/html": {}} if status == "200" else {}}}
+    else:
+        schema = _any_of(_ANSWERS[route.answer]) if route.answer in _ANSWERS else {"type": "object"}
+        responses = {"200": {"description": route.summary, "content": {"application/json": {"schema": schema}}}}
+    return {"operationId": route.name, "tags": ["service"], "summary": route.summary, "responses": responses}
+
+
+def _question(route: Route, limits: Limits) -> dict[str, Any]:
+    request = "ModerateRequest" if route.answer == "moderate" else "ClassifyRequest"
     picture = {"schema": {"type": "string", "format": "binary", "maxLength": limits.body_bytes}}
+    form = {
+        "schema": {
+            "type": "object",
+            "required": ["image"],
+            "properties": {"image": {"type": "array", "items": {"type": "string", "format": "binary"}}},
+        }
+    }
+    examples = {name: {"value": value} for name, value in _EXAMPLES[route.answer].items()}
     return {
-        "operationId": operation,
-        "summary": "Say how probable each label is",
-        "parameters": [
-            {
-                "name": "label",
-                "in": "query",
-                "description": f"A label; repeat it for more. {in_query}",
-                "schema": {"type": "array", "items": {"type": "string"}, "maxItems": limits.labels},
-                "style": "form",
-                "explode": True,
-            },
-            {
-                "name": "label_set",
-                "in": "query",
-                "description": f"The name of a label set. {in_query}",
-                "schema": {"type": "string"},
-            },
-        ],
+        "operationId": route.name,
+        "tags": ["pictures"],
+        "summary": route.summary,
+        "parameters": _parameters(route, limits),
         "requestBody": {
             "required": True,
             "content": {
-                "application/json": {"schema": _reference("ClassifyRequest")},
+                "application/json": {"schema": _reference(request), "examples": examples},
                 "image/*": picture,
                 "application/octet-stream": picture,
+                "multipart/form-data": form,
             },
         },
         "responses": {
             "200": {
-                "description": "The probabilities",
+                "description": route.summary,
                 "headers": {
-                    "Server-Timing": {
-                        "description": "Milliseconds of decode, labels, image and total",
-                        "schema": {"type": "string"},
-                    },
-                    "X-Label-Cache": {
-                        "description": "How many labels came from memory and the store, and how many were computed",
-                        "schema": {"type": "string"},
-                    },
+                    name: {"description": text, "schema": {"type": "string"}} for name, text in _HEADERS.items()
                 },
-                "content": {
-                    "application/json": {"schema": {"anyOf": [_reference("OnePicture"), _reference("ManyPictures")]}}
-                },
+                "content": {"application/json": {"schema": _any_of(_ANSWERS[route.answer])}},
             },
         }
         | {
@@ -147,16 +184,30 @@ def _classify(limits: Limits, operation: str) -> dict[str, Any]:
             }
             for status, description in _PROBLEMS.items()
         },
-    }
+    } | ({"deprecated": True} if route.path == "/" else {})
 
 
-def _get(operation: str, summary: str, schema: str | None) -> dict[str, Any]:
-    content = {"schema": _reference(schema)} if schema else {"schema": {"type": "object"}}
-    return {
-        "operationId": operation,
-        "summary": summary,
-        "responses": {"200": {"description": summary, "content": {"application/json": content}}},
-    }
+def _parameters(route: Route, limits: Limits) -> list[dict[str, Any]]:
+    views: dict[str, Any] = {"type": "string", "enum": list(get_args(View))}
+    shared = [("view", "Which part of the picture is looked at.", views)]
+    if route.answer == "moderate":
+        own = [("policy", "The name of a policy.", {"type": "string"})]
+    else:
+        labels: dict[str, Any] = {"type": "array", "items": {"type": "string"}, "maxItems": limits.labels}
+        own = [
+            ("label", "A label; repeat it for more.", labels),
+            ("label_set", "The name of a label set.", {"type": "string"}),
+        ]
+    return [
+        {"name": name, "in": "query", "description": f"{description} {_IN_QUERY}", "schema": schema}
+        | ({"style": "form", "explode": True} if schema["type"] == "array" else {})
+        for name, description, schema in [*own, *shared]
+    ]
+
+
+def _any_of(models: tuple[type[Any], ...]) -> dict[str, Any]:
+    references = [_reference(model.__name__) for model in models]
+    return references[0] if len(references) == 1 else {"anyOf": references}
 
 
 def _reference(name: str) -> dict[str, str]:

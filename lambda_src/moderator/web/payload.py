@@ -1,102 +1,81 @@
-"""Turns a request's body or query into a question: the pictures' bytes and the labels to look for."""
+"""Takes a request's body apart: the pictures' bytes, and the fields beside them.
+
+JSON, a form, or the picture itself with its fields in the query: from here on they are the same. What the fields mean
+is left to `requests.py`.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 from moderator import strict_json
-from moderator.errors import InvalidField, MalformedBody, TooMuch
-from moderator.labels.label_sets import LabelSet
-from moderator.web.schema import LONGEST_LABEL, ClassifyRequest, check_request
+from moderator.errors import InvalidField, MalformedBody, RequestError, TooMuch, UnsupportedBody
+from moderator.pictures.batch import Picture
+from moderator.pictures.kinds import looks_like_a_file
+from moderator.question import Limits
+from moderator.web.http_event import Request
 
-_DATA_PREFIX = re.compile(r"\s*data:[^,;]{0,100}(?:;[^,;]{0,100})*?;base64,", re.IGNORECASE)
 _WHITE_SPACE = re.compile(r"\s+")
 _URL_SAFE = str.maketrans("-_", "+/")
+# No media type with its parameters is longer.
+_LONGEST_DATA_PREFIX = 400
+
+# A picture with this share of letters would be none; what is shorter is looked at whole.
+_SAMPLE_BYTES = 64
+
+# What may stand in the query of a request whose fields are elsewhere: the token that a gateway has looked at.
+_ALWAYS = frozenset({"token"})
+
+# Fields of a form or a query that hold JSON, and those whose name may be repeated.
+_JSON_FIELDS = ("labels", "questions", "policy")
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+
+_HOW = "send a JSON object, a form (multipart/form-data) with the part image, or the picture itself as the body"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Picture:
-    """One picture as it came, and what it is called in an error."""
+class Sent:
+    """A request's fields, and where they stood; pictures outside JSON are among `pictures` already."""
 
-    name: str
-    data: bytes
-
-
-@dataclass(frozen=True, kw_only=True)
-class Question:
-    """What a request asks: which of `labels` is in each of `pictures`."""
-
-    pictures: tuple[Picture, ...]
-    labels: tuple[str, ...]
-    categories: tuple[str, ...] | None  # of each label, in the labels' order
-    many: bool  # asked with `images`: the answer is a list, even for one picture
+    fields: Mapping[str, Any]
+    pictures: tuple[Picture, ...] | None  # None: they are in the fields
+    place: Literal["json", "form", "query"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """The most that one request may hold."""
+def read_body(request: Request, fields: Sequence[str], limits: Limits) -> Sent:
+    """Take a request apart.
 
-    labels: int
-    pictures: int
-    body_bytes: int
-
-
-def read_json(body: str | bytes, label_sets: Mapping[str, LabelSet], limits: Limits) -> Question:
-    """Read a JSON request.
+    Args:
+        request: the request.
+        fields: the names that its fields may have, pictures aside.
+        limits: the most that it may hold.
 
     Raises:
-        MalformedBody: it is not JSON, or a picture's base64 is not base64.
-        InvalidField: a field is missing, of the wrong type, empty or given twice.
-        TooMuch: more bytes, labels or pictures than `limits`.
+        MalformedBody: it is neither JSON nor a form nor a picture, though it says so.
+        UnsupportedBody: it is of a kind that is not read here.
+        InvalidField: a name in the query or the form is not a field's, or is given twice.
+        TooMuch: more bytes than `limits`.
     """
-    _check_size(len(body), limits)
-    try:
-        content = strict_json.loads(body)
-    except strict_json.RepeatedKeyError as error:
-        raise InvalidField(f"{_readable(error.key)} is given twice: give each field and each label once.") from error
-    except ValueError as error:
-        raise MalformedBody(
-            f"The body is not JSON ({error}): send a JSON object with image_data and labels, or the picture itself "
-            "with Content-Type image/* and the labels in the query."
-        ) from error
-    _check_counts(content, limits)
-    request = check_request(content)
-    encoded = [request.image_data] if request.image_data is not None else request.images or []
-    many = request.images is not None
-    pictures = tuple(_decode(text, f"images[{place}]" if many else "image_data") for place, text in enumerate(encoded))
-    labels, categories = _labels_of(request, label_sets)
-    return Question(pictures=pictures, labels=labels, categories=categories, many=many)
-
-
-def read_picture(
-    body: bytes, query: Mapping[str, Sequence[str]], label_sets: Mapping[str, LabelSet], limits: Limits
-) -> Question:
-    """Read a request whose body is the picture and whose labels are in the query.
-
-    Raises:
-        InvalidField: the labels are missing, empty, given twice, or name no label set.
-        TooMuch: more bytes or labels than `limits`.
-    """
-    _check_size(len(body), limits)
-    asked, names = list(query.get("label", ())), list(query.get("label_set", ()))
-    if asked and names:
-        raise InvalidField("label and label_set are both in the query: give only one of them.")
-    if len(names) > 1:
-        raise InvalidField("label_set is given twice in the query: give one name.")
-    if names:
-        labels, categories = _from_set(names[0], label_sets)
-    elif asked:
-        if len(asked) > limits.labels:
-            raise TooMuch(f"label is given {len(asked)} times in the query: at most {limits.labels} labels are read.")
-        labels, categories = _checked(asked, "label"), None
-    else:
-        raise InvalidField("label is missing: ask with ?label=a&label=b or ?label_set=NAME.")
-    picture = Picture(name="The body", data=body)
-    return Question(pictures=(picture,), labels=labels, categories=categories, many=False)
+    body = request.body()
+    if len(body) > limits.body_bytes:
+        raise TooMuch(f"The body has {len(body):,} bytes: at most {limits.body_bytes:,} are read.")
+    kind = request.content_type
+    if kind == "multipart/form-data":
+        _refuse_query(request, "a form", "parts of it")
+        return _read_form(body, request.headers["content-type"], fields, limits)
+    if kind.startswith("image/") or kind == "application/octet-stream":
+        return _read_picture(body, request.query, fields)
+    if _is_unlabelled(kind) and looks_like_a_file(body):
+        return _read_picture(body, request.query, fields)
+    _refuse_other_kinds(body, kind, request.headers.get("content-encoding", ""))
+    _refuse_query(request, "JSON", "fields of it")
+    return Sent(fields=_read_json(body), pictures=None, place="json")
 
 
 def decode_base64(text: str) -> bytes:
@@ -105,9 +84,7 @@ def decode_base64(text: str) -> bytes:
     Raises:
         ValueError: it is not base64.
     """
-    prefix = _DATA_PREFIX.match(text)
-    if prefix:
-        text = text[prefix.end() :]
+    text = text[_data_prefix(text) :]
     try:
         # Nearly always right at once; every clean-up below copies the whole picture.
         return base64.b64decode(text, validate=True)
@@ -116,74 +93,177 @@ def decode_base64(text: str) -> bytes:
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
 
 
-def _decode(text: str, name: str) -> Picture:
+def decode_picture(text: str, name: str) -> Picture:
+    """Decode the base64 of the picture `name`.
+
+    Raises:
+        MalformedBody: it is not base64.
+    """
     try:
         return Picture(name=name, data=decode_base64(text))
     except ValueError as error:
+        if re.match(r"\s*(https?|s3|ftp|file)://", text[:20], re.IGNORECASE):
+            raise MalformedBody(
+                f"{name} is an address: nothing is fetched here. Send the picture's bytes encoded in base64."
+            ) from error
         raise MalformedBody(f"{name} is not base64 ({error}): send the picture's bytes encoded in base64.") from error
 
 
-def _labels_of(
-    request: ClassifyRequest, label_sets: Mapping[str, LabelSet]
-) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
-    if request.label_set is not None:
-        return _from_set(request.label_set, label_sets)
-    if isinstance(request.labels, dict):
-        categories = tuple(request.labels.values())
-        for label, category in request.labels.items():
-            _check_text(category, f"labels[{_readable(label)}]")
-        return _checked(list(request.labels), "labels"), categories
-    return _checked(request.labels or [], "labels"), None
+def _data_prefix(text: str) -> int:
+    """Return the length of `data:…;base64,`; 0 where there is none."""
+    # By finding, not by a pattern: one that tries every way to part a text of a million semicolons takes a gigabyte.
+    head = text[:_LONGEST_DATA_PREFIX]
+    start = head.lstrip()[:5].lower()
+    comma = head.find(",")
+    return comma + 1 if start == "data:" and head[:comma].lower().endswith(";base64") else 0
 
 
-def _from_set(name: str, label_sets: Mapping[str, LabelSet]) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
-    chosen = label_sets.get(name)
-    if chosen is None:
-        known = ", ".join(label_sets) or "none"
-        raise InvalidField(f"label_set {_readable(name)} is not configured: the label sets are {known}.")
-    return chosen.labels, chosen.categories
-
-
-def _checked(labels: Sequence[str], field: str) -> tuple[str, ...]:
-    places: dict[str, int] = {}
-    for place, label in enumerate(labels):
-        name = f"{field}[{place}]"
-        _check_text(label, name)
-        if label in places:
-            raise InvalidField(
-                f"{name} repeats {field}[{places[label]}], {_readable(label)}: give each label once, "
-                "for the answer has one probability a label."
-            )
-        places[label] = place
-    return tuple(labels)
-
-
-def _check_text(text: str, name: str) -> None:
-    if not text.strip():
-        raise InvalidField(f"{name} is empty: it must say what to look for.")
-    if len(text) > LONGEST_LABEL:
-        raise InvalidField(f"{name} has {len(text):,} characters: at most {LONGEST_LABEL:,} are read.")
-    if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
-        raise InvalidField(f"{name} has half a surrogate pair (such as \\ud83d alone): send whole characters.")
-
-
-def _check_counts(content: object, limits: Limits) -> None:
-    """Count before looking at the items: a million of them need not be checked one by one to be refused."""
+def _read_json(body: bytes) -> dict[str, Any]:
+    try:
+        content = strict_json.loads(body)
+    except strict_json.RepeatedKeyError as error:
+        raise InvalidField(f"{readable(error.key)} is given twice: give each field and each label once.") from error
+    except strict_json.TooManyKeysError as error:
+        raise TooMuch(f"The body has {error}: no request needs as many.") from error
+    except ValueError as error:
+        raise MalformedBody(
+            f"The body is not JSON ({error}): send a JSON object with image_data and the other fields, or the picture "
+            "itself with Content-Type image/* and the fields in the query."
+        ) from error
     if not isinstance(content, dict):
-        return
-    labels, images = content.get("labels"), content.get("images")
-    if isinstance(labels, list | dict) and len(labels) > limits.labels:
-        raise TooMuch(f"labels holds {len(labels):,} labels: at most {limits.labels:,} are read in one call.")
-    if isinstance(images, list) and len(images) > limits.pictures:
-        raise TooMuch(f"images holds {len(images):,} pictures: at most {limits.pictures} are read in one call.")
+        raise InvalidField(f"The body is {kind_of(content)}: it must be an object with image_data and other fields.")
+    return content
 
 
-def _check_size(size: int, limits: Limits) -> None:
-    if size > limits.body_bytes:
-        raise TooMuch(f"The body has {size:,} bytes: at most {limits.body_bytes:,} are read.")
+def _read_picture(body: bytes, query: Mapping[str, Sequence[str]], names: Sequence[str]) -> Sent:
+    return Sent(
+        fields=_plain_fields({name: list(values) for name, values in query.items()}, names, "the query"),
+        pictures=(Picture(name="The body", data=body),),
+        place="query",
+    )
 
 
-def _readable(text: str) -> str:
+def _read_form(body: bytes, content_type: str, names: Sequence[str], limits: Limits) -> Sent:
+    # Imported here: few requests are forms.
+    from multipart import MultipartError, MultipartParser, parse_options_header
+
+    boundary = parse_options_header(content_type)[1].get("boundary", "")
+    if not boundary:
+        raise MalformedBody("The Content-Type multipart/form-data lacks its boundary: let the HTTP client set it.")
+    pictures: list[Picture] = []
+    texts: dict[str, list[str]] = {}
+    parser = MultipartParser(
+        io.BytesIO(body),
+        boundary,
+        strict=True,
+        part_limit=limits.labels + limits.pictures + len(names),
+        # All in memory, where it is already; nothing is written to a disk.
+        spool_limit=limits.body_bytes + 1,
+        memory_limit=limits.body_bytes + 1,
+    )
+    try:
+        for part in parser:
+            if part.name == "image":
+                if len(pictures) == limits.pictures:
+                    raise TooMuch(f"image is given more than {limits.pictures} times: no more pictures are read.")
+                pictures.append(Picture(name=f"image[{len(pictures)}]", data=part.raw))
+            else:
+                texts.setdefault(part.name, []).append(part.raw.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise MalformedBody("A part of the form that is not image is not text in UTF-8.") from error
+    except MultipartError as error:
+        raise _form_problem(error, limits) from error
+    if not pictures:
+        raise InvalidField("image is missing: send the picture as the part image of the form.")
+    if len(pictures) == 1:
+        pictures = [Picture(name="image", data=pictures[0].data)]
+    return Sent(fields=_plain_fields(texts, names, "the form"), pictures=tuple(pictures), place="form")
+
+
+def _form_problem(error: Exception, limits: Limits) -> RequestError:
+    from multipart import ParserLimitReached
+
+    if isinstance(error, ParserLimitReached):
+        return TooMuch(
+            f"The form has too many parts or too large ones ({error}): {limits.body_bytes:,} bytes are read."
+        )
+    return MalformedBody(f"The body is not a form ({error}): send multipart/form-data as RFC 7578 has it.")
+
+
+def _plain_fields(texts: Mapping[str, list[str]], names: Sequence[str], where: str) -> dict[str, Any]:
+    """Give fields that came as texts the values that they would have in JSON."""
+    fields: dict[str, Any] = {}
+    allowed = ("label", *names) if "labels" in names else tuple(names)
+    for name, values in texts.items():
+        if name in _ALWAYS:
+            continue
+        if name not in allowed or (name in ("labels", "questions") and where == "the query"):
+            known = ", ".join(one for one in allowed if where != "the query" or one not in ("labels", "questions"))
+            raise InvalidField(f"{readable(name)} in {where} is not a field of this request: the fields are {known}.")
+        if name == "label":
+            fields["labels"] = values
+            continue
+        if len(values) > 1:
+            raise InvalidField(
+                f"{name} is given twice in {where}: give one {'name' if name == 'label_set' else 'value'}."
+            )
+        fields[name] = _plain_value(name, values[0])
+    return fields
+
+
+def _plain_value(name: str, text: str) -> Any:
+    if name == "return_embedding":
+        return _BOOLEANS.get(text.strip().lower(), text)
+    if name in _JSON_FIELDS and text.lstrip()[:1] in ("{", "["):
+        try:
+            return strict_json.loads(text)
+        except ValueError as error:
+            raise MalformedBody(f"{name} begins as JSON but is not ({error}).") from error
+    return text
+
+
+def _is_unlabelled(kind: str) -> bool:
+    """Return whether a body's kind says nothing: none is given, or the one that curl sends with --data-binary."""
+    return kind in ("", "application/x-www-form-urlencoded")
+
+
+def _refuse_other_kinds(body: bytes, kind: str, encoding: str) -> None:
+    if encoding.strip().lower() not in ("", "identity"):
+        raise UnsupportedBody(f"The body is compressed (Content-Encoding {readable(encoding)}): send it as it is.")
+    if body.startswith(b"\x1f\x8b"):
+        raise UnsupportedBody("The body is compressed (gzip): send it as it is.")
+    if kind.startswith(("video/", "audio/")):
+        raise UnsupportedBody(f"The body is {readable(kind)}: single pictures are read here. Send a frame of it.")
+    if kind == "application/x-www-form-urlencoded" and body.lstrip()[:1] not in (b"{", b"["):
+        raise UnsupportedBody(f"The body is of the kind of an HTML form (application/x-www-form-urlencoded): {_HOW}.")
+
+
+def _refuse_query(request: Request, kind: str, elsewhere: str) -> None:
+    name = next((name for name in request.query if name not in _ALWAYS), None)
+    if name is not None:
+        raise InvalidField(
+            f"{readable(name)} is in the query, but the body is {kind}: give fields as {elsewhere}, not in the query."
+        )
+
+
+def readable(text: str) -> str:
     """Quote a client's text in an answer: shortened, and with nothing that UTF-8 cannot carry."""
     shortened = text if len(text) <= 40 else f"{text[:40]}…"
     return repr(shortened.encode("utf-8", "replace").decode())
+
+
+def kind_of(value: Any) -> str:
+    """Name a JSON value's kind."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a string"
+        case list():
+            return "a list"
+        case _:
+            return "an object"

@@ -44,6 +44,9 @@ class RuntimeApi:
     events: queue.Queue[tuple[str, bytes]] = field(default_factory=queue.Queue)
     reports: queue.Queue[tuple[str | None, Report]] = field(default_factory=queue.Queue)
     port: int = 0
+    # With SnapStart: set when the snapshot can be taken, and when it is restored.
+    restoring: threading.Event = field(default_factory=threading.Event)
+    restored: threading.Event = field(default_factory=threading.Event)
 
     def invoke(self, event: Any) -> Report:
         """Send `event`, and wait for its answer or error."""
@@ -66,6 +69,10 @@ def _handler_of(api: RuntimeApi) -> type[BaseHTTPRequestHandler]:
         disable_nagle_algorithm = True  # or each answer's body waits 40 ms for its head to be acknowledged
 
         def do_GET(self) -> None:
+            if self.path == f"{_VERSION}/restore/next":
+                api.restoring.set()
+                api.restored.wait(timeout=60)
+                return self._answer(200)
             if self.path != f"{_VERSION}/invocation/next":
                 return self._answer(404)
             request_id, event = api.events.get()

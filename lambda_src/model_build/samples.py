@@ -84,16 +84,16 @@ def picture_batches(source: Source, folder: Path | None) -> list[NDArray[np.uint
 def _own_pictures(folder: Path) -> Iterator[Image.Image]:
     found = False
     if not folder.is_dir():
-        raise ExportError(f"The calibration folder {folder} does not exist.")
+        raise ExportError(f"The samples folder {folder} does not exist.")
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp"):
             found = True
             try:
                 yield Image.open(path).convert("RGB")
             except OSError as error:
-                raise ExportError(f"The calibration picture {path} cannot be read: {error}.") from error
+                raise ExportError(f"The sample picture {path} cannot be read: {error}.") from error
     if not found:
-        raise ExportError(f"The calibration folder {folder} has no .jpg, .png or .webp pictures.")
+        raise ExportError(f"The samples folder {folder} has no .jpg, .png or .webp pictures.")
 
 
 def _variants(pictures: Iterator[Image.Image]) -> Iterator[Image.Image]:

@@ -1,0 +1,53 @@
+"""What is asked of the service, as values; who asks, and over what, is left to others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from moderator.clip.towers import Embeddings
+from moderator.pictures.batch import Picture
+from moderator.pictures.views import View
+from moderator.policy.policy import Policy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """The most that one request may hold."""
+
+    labels: int
+    pictures: int
+    body_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Embedded:
+    """A picture that was seen before: its embeddings, as an earlier answer gave them."""
+
+    name: str
+    frames: tuple[Embeddings, ...]  # of each frame, (parts, dim)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What to look for in one question."""
+
+    labels: tuple[str, ...]
+    categories: tuple[str, ...] | None  # of each label, in the labels' order
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """Asks how probable the labels of each of `wanted` are, in each picture."""
+
+    pictures: tuple[Picture | Embedded, ...]
+    wanted: tuple[Wanted, ...]
+    view: View = "center"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModerationQuestion:
+    """Asks what `policy` says of each picture."""
+
+    pictures: tuple[Picture | Embedded, ...]
+    policy: Policy
+    view: View | None = None  # instead of the policy's
