@@ -80,7 +80,7 @@ demo-model: $(VENV)/.dev ## Train the demo model again from nothing
 	$(BIN)/python -m model_build.demo --out lambda_src/demo_model
 
 image-tree: $(VENV)/.dev ## Make the image's files without a container engine and check them (ARGS=--native, --model, ...)
-	$(BIN)/python -m infra.image_tree $(ARGS)
+	$(BIN)/python -m tools.image_tree $(ARGS)
 
 supported-models: $(VENV)/.dev ## Write infra/models.json again: the models and weights that a stack may choose
 	$(BIN)/python -m infra.tests.exportable
