@@ -92,9 +92,7 @@ def summary(choices: Choices) -> str:
     lines = []
     for tower, choice in (("image", choices.image), ("text", choices.text)):
         forms = Counter(layer.form for layer in choice.layers)
-        counted = ", ".join(
-            f"{forms[form]} in {form}" for form in ("int8", "block128", "block32", "fp32") if forms[form]
-        )
+        counted = ", ".join(f"{count} in {form}" for form, count in forms.most_common())
         lines.append(
             f"{tower} tower: {len(choice.layers)} products, {counted}; mean cosine "
             f"{choice.fidelity.mean_cosine:.5f}, top-1 agreement {choice.fidelity.top_1_agreement:.2%}"

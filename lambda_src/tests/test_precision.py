@@ -101,7 +101,7 @@ def test_the_written_towers_are_within_the_bounds_too(outliers: tuple[Source, Pa
 
 
 def test_what_does_not_suffer_stays_in_8_bits(outliers: tuple[Source, Path, dict[str, Any]]) -> None:
-    _, folder, manifest = outliers
+    _, _, manifest = outliers
     forms = {layer["layer"]: layer["form"] for layer in manifest["layers"]["image"]["layers"]}
     suffering = [form for layer, form in forms.items() if "in_proj" in layer or "c_fc" in layer]
     assert any(form != "row" for form in suffering)
