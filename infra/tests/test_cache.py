@@ -123,6 +123,7 @@ def test_the_stores_user_may_send_the_services_commands_and_no_other(server: Red
         "CLIENT LIST",
         "CLUSTER INFO",
         "PUBLISH a b",
+        "PING",
         "COPY clip:{f}:1 clip:{f}:2",
     ],
 )
