@@ -8,7 +8,7 @@ from __future__ import annotations
 import pulumi
 
 from infra.cache import LabelStore
-from infra.config import StackSettings
+from infra.settings import StackSettings
 
 # The metrics' names and their dimension; observability.py reads them from here.
 METRICS_NAMESPACE = "ClipVideoModerator"

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from model_build import calibration as calibrate
+from model_build import samples
+from model_build.fidelity import BOUNDS, Feed, Judge
+from model_build.forms import Form
 from model_build.manifest import TOKENIZER
 from model_build.onnx_files import Towers
-from model_build.precision import BOUNDS, Choice, Feed, Judge, choose, embed
-from model_build.products import Form
+from model_build.precision import Choice, choose, embed
 from model_build.source import ExportError, Source
 from moderator.clip.tokenizer import Tokenizer
 
-# A tensor's one scale depends on all that is computed together. A picture is nearly always computed alone; a label is
-# computed with whichever others were new, and then kept for everybody: its embedding must be its own. In blocks it is.
-_IMAGE_FORMS: Sequence[Form] = ("int8", "block128", "block32", "fp32")
-_TEXT_FORMS: Sequence[Form] = ("block128", "block32", "fp32")
+_FORMS: Sequence[Form] = ("row", "block256", "block128", "fp32")
 
 _LABELS_AT_ONCE = 32
 
@@ -32,9 +31,7 @@ class Choices:
     text: Choice
 
 
-def choose_precision(
-    source: Source, towers: Towers, folder: Path, label_template: str, pictures: Path | None
-) -> Choices:
+def choose_precision(source: Source, towers: Towers, folder: Path, label_template: str, own: Path | None) -> Choices:
     """Choose the forms of both towers.
 
     Args:
@@ -42,12 +39,12 @@ def choose_precision(
         towers: both in float32.
         folder: the model folder so far; its tokenizer is used.
         label_template: wraps every label.
-        pictures: a folder of pictures to measure on, instead of those that are at hand.
+        own: a folder of pictures to measure on, instead of those that are at hand.
     """
-    labels = calibrate.labels()
-    sets = calibrate.label_sets(len(labels))
+    labels = samples.labels()
+    sets = samples.label_sets(len(labels))
     scale = float(source.model.logit_scale.exp())
-    image_feeds: list[Feed] = [{"pixels": batch} for batch in calibrate.picture_batches(source, pictures)]
+    image_feeds: list[Feed] = [{"pixels": batch} for batch in samples.picture_batches(source, own)]
     tokenizer = Tokenizer(folder / TOKENIZER, source.context_length, label_template)
     text_feeds = _text_feeds(tokenizer.encode(labels), towers)
     pictures_embedded, labels_embedded = embed(towers.image, image_feeds), embed(towers.text, text_feeds)
@@ -55,14 +52,14 @@ def choose_precision(
         image=choose(
             towers.image,
             Judge(feeds=image_feeds, others=labels_embedded, logit_scale=scale, label_sets=sets, embeds_pictures=True),
-            forms=_IMAGE_FORMS,
+            forms=_FORMS,
         ),
         text=choose(
             towers.text,
             Judge(
                 feeds=text_feeds, others=pictures_embedded, logit_scale=scale, label_sets=sets, embeds_pictures=False
             ),
-            forms=_TEXT_FORMS,
+            forms=_FORMS,
         ),
     )
 
@@ -90,6 +87,21 @@ def forms_of(choices: Choices | None) -> list[str]:
     return [layer.form for choice in (choices.image, choices.text) for layer in choice.layers]
 
 
+def summary(choices: Choices) -> str:
+    """Return what was chosen, a line a tower."""
+    lines = []
+    for tower, choice in (("image", choices.image), ("text", choices.text)):
+        forms = Counter(layer.form for layer in choice.layers)
+        counted = ", ".join(
+            f"{forms[form]} in {form}" for form in ("int8", "block128", "block32", "fp32") if forms[form]
+        )
+        lines.append(
+            f"{tower} tower: {len(choice.layers)} products, {counted}; mean cosine "
+            f"{choice.fidelity.mean_cosine:.5f}, top-1 agreement {choice.fidelity.top_1_agreement:.2%}"
+        )
+    return "\n        ".join(lines)
+
+
 def table(choices: Choices) -> str:
     """What was chosen, layer by layer, for people."""
     lines = []
@@ -101,7 +113,6 @@ def table(choices: Choices) -> str:
         for name, fidelity in (
             ("as chosen", choice.fidelity),
             ("all in the fastest form", choice.fastest),
-            ("int8 everywhere", choice.naive_int8),
         ):
             lines.append(
                 f"  {name:23} mean cosine {fidelity.mean_cosine:.5f}, worst {fidelity.worst_cosine:.5f}, "

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from moderator.clip.model import Model
+from moderator.clip.session import cpu_session
 from moderator.clip.tokenizer import Tokenizer
 from moderator.errors import ConfigurationError
 from moderator.pictures.preprocessing import Pixels
@@ -114,16 +115,7 @@ class TextTower:
 
 
 def _session(path: Path, threads: int) -> Any:
-    # Imported here, so that a process which only needs one tower's types does not pay for it.
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    # Idle threads that go on spinning would take the CPU from what runs next: the other tower, and the process itself.
-    options.add_session_config_entry("session.force_spinning_stop", "1")
-    options.log_severity_level = 3
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return cpu_session(path, threads=threads)
     except Exception as error:
         raise ConfigurationError(f"{path} cannot be loaded ({error}): export the model again.") from error

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from infra.dockerfile import Stage
+from tools.image_tree.dockerfile import Stage
 
 # Lambda allows 10 GB; what is small is fetched and started sooner.
 MAX_MEGABYTES = 450
