@@ -77,6 +77,7 @@ def build_handler(settings: Settings, *, load: Callable[[Model, int], Towers] = 
         policies=policies,
         store=store,
         limits=Limits(labels=settings.max_labels, pictures=settings.max_pictures, body_bytes=settings.max_body_bytes),
+        max_seconds=settings.max_seconds,
         telemetry=telemetry,
     )
     # Asked in order: an HTTP request is never taken for anything else, whatever its body holds.

@@ -50,6 +50,9 @@ class Settings:
     max_labels: int = 1000
     max_pictures: int = 16
 
+    # The most that a request may take: API Gateway answers 503 itself after 30 s, and Lambda ends the function before.
+    max_seconds: float = 29.0
+
     # Threads of the towers; 0 means as many as this process may really use.
     threads: int = 0
     # Labels in the log help to debug, but they are the client's own words.

@@ -36,7 +36,7 @@ from moderator.clip.towers import TextTower
 def refuse(*_):
     sys.exit("the text tower was asked")
 if sys.argv[1] == "no text tower":
-    TextTower.embed = refuse
+    TextTower.batches = refuse
 from moderator.handler import handler
 response = handler(json.loads(sys.stdin.read()), None)
 print("ANSWER" + json.dumps(response))
