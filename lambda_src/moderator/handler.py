@@ -16,6 +16,7 @@ from moderator.cpus import usable_cpus
 from moderator.jobs.warm_up import is_warm_up, warm_up
 from moderator.labels.cache import LabelCache
 from moderator.labels.label_sets import read_label_sets
+from moderator.labels.precomputed import read_precomputed
 from moderator.labels.store import LabelStore
 from moderator.labels.store_client import connector
 from moderator.moderation import Moderator
@@ -64,7 +65,12 @@ def build_handler(settings: Settings, *, load: Callable[[Model, int], Towers] = 
         check_calibration(policy, name=model.name, pretrained=model.pretrained)
     threads = settings.threads or usable_cpus()
     towers = load(model, threads)
-    labels = LabelCache(towers.text, store, memory_labels=settings.memory_labels)
+    labels = LabelCache(
+        towers.text,
+        store,
+        memory_labels=settings.memory_labels,
+        precomputed=read_precomputed(model, telemetry.log),  # type: ignore[arg-type]  # Powertools' logger has its methods
+    )
     classifier = Classifier(model, towers.image, labels, max_pixels=settings.max_pixels, threads=threads)
     moderator = Moderator(
         classifier, policies, logit_scale=model.logit_scale, candidate_failed=telemetry.candidate_failed

@@ -107,16 +107,17 @@ class Telemetry:
 
     def _count(self, scores: Scores, milliseconds: float, store_state: str | None) -> dict[str, object]:
         timing, labels = scores.timing, scores.labels
-        asked = labels.memory + labels.store + labels.computed
+        asked = labels.precomputed + labels.memory + labels.store + labels.computed
         counts = {
             "Requests": 1,
             "Pictures": len(scores.pictures),
             "ColdStart": int(self._cold),
+            "LabelsPrecomputed": labels.precomputed,
             "LabelsFromMemory": labels.memory,
             "LabelsFromStore": labels.store,
             "LabelsComputed": labels.computed,
         }
-        if store_state is not None and labels.memory < asked:
+        if store_state is not None and labels.precomputed + labels.memory < asked:
             counts["StoreAvailable"] = int(store_state == "up")
         times = {
             "RequestTime": milliseconds,

@@ -152,7 +152,12 @@ def test_a_thousand_labels_of_full_length_are_answered_in_the_end_and_exactly_so
     assert len(redis_server.client.keys()) == len(LONG)
     # Another instance has nothing to compute.
     other = start_service(cache_url=redis_server.url, max_seconds=1.5)
-    assert other.classify(image_data=PICTURE, labels=LONG).label_cache == {"memory": 0, "store": 1000, "computed": 0}
+    assert other.classify(image_data=PICTURE, labels=LONG).label_cache == {
+        "precomputed": 0,
+        "memory": 0,
+        "store": 1000,
+        "computed": 0,
+    }
 
 
 def test_lambda_says_how_much_time_is_left_and_another_instance_goes_on(
@@ -178,7 +183,7 @@ def test_lambda_says_how_much_time_is_left_and_another_instance_goes_on(
     assert json.loads(first["body"])["detail"].startswith(f"{done} of the 1,000 labels")
     second = answer(59.0, "second")
     assert second["statusCode"] == 200
-    assert second["headers"]["X-Label-Cache"] == f"memory=0, store={done}, computed={len(LONG) - done}"
+    assert second["headers"]["X-Label-Cache"] == f"precomputed=0, memory=0, store={done}, computed={len(LONG) - done}"
 
 
 def test_a_warm_up_keeps_each_batch_so_that_one_cut_short_goes_on(redis_server: RedisServer) -> None:

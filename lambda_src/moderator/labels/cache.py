@@ -1,4 +1,7 @@
-"""The label cache: this process, then the store, then the text tower; what is computed is kept when time runs out."""
+"""The label cache: what was precomputed, this process, the store, the text tower; asked in this order.
+
+What was computed is kept when time runs out.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,7 @@ _RETRY_AFTER_SECONDS = 1
 class LabelSources:
     """How many of a request's labels came from where."""
 
+    precomputed: int = 0
     memory: int = 0
     store: int = 0
     computed: int = 0
@@ -57,14 +61,17 @@ class LabelCache:
         store: LabelStore | None,
         *,
         memory_labels: int,
+        precomputed: Mapping[str, Embedding] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._text_tower = text_tower
         self._store = store
         self._memory_labels = memory_labels
+        self._precomputed = precomputed or {}
         self._memory: OrderedDict[str, Embedding] = OrderedDict()
         # A label set that repeats is found whole: stacking 1000 rows anew would take longer than the softmax.
-        self._stacks: OrderedDict[tuple[str, ...], Embeddings] = OrderedDict()
+        # With it stands how many of its rows were precomputed.
+        self._stacks: OrderedDict[tuple[str, ...], tuple[Embeddings, int]] = OrderedDict()
         self._stacked_rows = 0
         self._clock = clock
         # How fast the text tower was with its last batch; 0 before there was one.
@@ -83,16 +90,20 @@ class LabelCache:
         stack = self._stacks.get(asked)
         if stack is not None:
             self._stacks.move_to_end(asked)
-            return LabelEmbeddings(matrix=stack, sources=LabelSources(memory=len(asked)))
+            matrix, precomputed = stack
+            sources = LabelSources(precomputed=precomputed, memory=len(asked) - precomputed)
+            return LabelEmbeddings(matrix=matrix, sources=sources)
 
-        found = self._from_memory(asked)
-        memory = len(found)
+        found = {label: self._precomputed[label] for label in asked if label in self._precomputed}
+        precomputed = len(found)
+        found.update(self._from_memory(asked))
+        memory = len(found) - precomputed
         missing = [label for label in asked if label not in found]
         if missing and self._store is not None:
             allowance = self._store.allowance()
             found.update(self._store.read(missing, allowance))
             missing = [label for label in missing if label not in found]
-        stored = len(found) - memory
+        stored = len(found) - memory - precomputed
 
         def keep(computed: Mapping[str, Embedding]) -> None:
             found.update(computed)
@@ -104,9 +115,15 @@ class LabelCache:
             raise OutOfTime(done=len(found), labels=len(asked), retry_after=_RETRY_AFTER_SECONDS)
 
         matrix = np.stack([found[label] for label in asked])
-        self._remember({label: found[label] for label in asked if label not in self._memory})
-        self._remember_stack(asked, matrix)
-        sources = LabelSources(memory=memory, store=stored, computed=len(missing))
+        self._remember(
+            {
+                label: embedding
+                for label, embedding in found.items()
+                if label not in self._precomputed and label not in self._memory
+            }
+        )
+        self._remember_stack(asked, matrix, precomputed)
+        sources = LabelSources(precomputed=precomputed, memory=memory, store=stored, computed=len(missing))
         return LabelEmbeddings(matrix=matrix, sources=sources)
 
     def warm(self, labels: Sequence[str]) -> WarmUp:
@@ -179,8 +196,8 @@ class LabelCache:
         while len(self._memory) > self._memory_labels:
             self._memory.popitem(last=False)
 
-    def _remember_stack(self, asked: tuple[str, ...], matrix: Embeddings) -> None:
-        self._stacks[asked] = matrix
+    def _remember_stack(self, asked: tuple[str, ...], matrix: Embeddings, precomputed: int) -> None:
+        self._stacks[asked] = matrix, precomputed
         self._stacked_rows += len(asked)
         while self._stacked_rows > self._memory_labels and self._stacks:
             oldest, _ = self._stacks.popitem(last=False)

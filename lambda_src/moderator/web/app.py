@@ -169,7 +169,8 @@ def _timed(body: str, scores: Scores, milliseconds: float) -> Response:
         headers={
             "Server-Timing": f"decode;dur={timing.decode:.2f}, labels;dur={timing.labels:.2f}, "
             f"image;dur={timing.image:.2f}, total;dur={milliseconds:.2f}",
-            "X-Label-Cache": f"memory={labels.memory}, store={labels.store}, computed={labels.computed}",
+            "X-Label-Cache": f"precomputed={labels.precomputed}, memory={labels.memory}, store={labels.store}, "
+            f"computed={labels.computed}",
         },
     )
 
