@@ -73,8 +73,9 @@ def _of_content(image: Stage, task: Path) -> Iterator[str]:
     for name in MODEL_FILES:
         if not (task / "model" / name).is_file():
             yield f"model/{name} is missing."
-    if not list((task / "label_sets").glob("*.json")):
-        yield "There is no label set."
+    for folder, what in {"label_sets": "label set", "policies": "policy"}.items():
+        if not list((task / folder).glob("*.json")):
+            yield f"There is no {what}."
     for variable, value in image.environment.items():
         if value.startswith("/") and not (image.root / value.lstrip("/")).exists():
             yield f"{variable} is {value}, which is not in the image."

@@ -120,6 +120,10 @@ def _without_label_sets(task: Path) -> None:
     (task / "label_sets/moderation.json").unlink()
 
 
+def _without_policies(task: Path) -> None:
+    (task / "policies/moderation.json").unlink()
+
+
 def _without_handler(task: Path) -> None:
     (task / "moderator/handler.py").unlink()
 
@@ -139,6 +143,7 @@ def _too_large(task: Path) -> None:
         (_closed_folder, "model cannot be read by every user, and Lambda's owns nothing here."),
         (_without_text_tower, "model/text.onnx is missing."),
         (_without_label_sets, "There is no label set."),
+        (_without_policies, "There is no policy."),
         (_without_handler, "CMD is ['moderator.handler.handler']: it must name the handler."),
         (_too_large, "The image has 450 MB: it must have less than 450."),
     ],
