@@ -76,7 +76,7 @@ def _smoothed(model: ModelProto, sizes: Mapping[str, NDArray[np.float32]], expon
     changed: dict[str, NDArray[np.float32]] = {}
     uses = Counter(name for node in graph.node for name in node.input)
 
-    def replace(node: NodeProto, place: int, value: NDArray[np.float32]) -> None:
+    def replace(node: NodeProto, place: int, value: NDArray[np.float64]) -> None:
         # Equal constants are stored once, under one name: what another node reads too gets a name of its own.
         shared = uses[node.input[place]] > 1
         name = f"{node.output[0]}_smoothed_{place}" if shared else node.input[place]

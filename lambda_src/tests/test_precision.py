@@ -118,7 +118,7 @@ def test_the_written_towers_are_within_the_bounds_too(outliers: tuple[Source, Pa
 
 
 def test_outlier_channels_cost_no_speed(outliers: tuple[Source, Path, dict[str, Any]]) -> None:
-    """Smoothing moves them into the weights: each product behind a norm or an attention is in the fastest form still."""
+    """Smoothing moves them into the weights: a product behind a norm or an attention is in the fastest form still."""
     _, _, manifest = outliers
     for tower in ("image", "text"):
         layers = manifest["layers"][tower]["layers"]
