@@ -16,7 +16,7 @@ from moderator.settings import Settings, read_settings
 FUNCTION = "aws:lambda/function:Function"
 
 # Where the image keeps its files is the image's own business.
-SET_BY_THE_DOCKERFILE = {"MODEL_DIR", "LABEL_SETS_DIR"}
+SET_BY_THE_DOCKERFILE = {"MODEL_DIR", "LABEL_SETS_DIR", "POLICIES_DIR"}
 # Without a store their own defaults are right: no address, and nobody to sign in as.
 SET_WITH_A_STORE = {"CACHE_URL", "CACHE_CLUSTER", "CACHE_IAM_USER", "CACHE_IAM_NAME"}
 
@@ -72,8 +72,8 @@ def test_every_setting_of_the_service_is_set_by_the_program_or_by_the_image(
 
 def test_the_image_sets_the_rest() -> None:
     lines = (CONTEXT / "Dockerfile").read_text(encoding="utf-8").splitlines()
-    (environment,) = [line.removeprefix("ENV ") for line in lines if line.startswith("ENV ")]
-    assert {pair.split("=")[0] for pair in environment.split()} == SET_BY_THE_DOCKERFILE
+    pairs = [pair for line in lines if line.startswith("ENV ") for pair in line.removeprefix("ENV ").split()]
+    assert {pair.split("=")[0] for pair in pairs} == SET_BY_THE_DOCKERFILE | {"ORT_DISABLE_TELEMETRY"}
 
 
 def test_the_service_accepts_every_value_that_it_is_given(every: Recorded, run: Callable[[str], Recorded]) -> None:
