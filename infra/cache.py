@@ -13,9 +13,7 @@ from infra.role import FunctionRole
 
 # The commands that are sent and no more: the service's own, and those of a cluster client that signs in.
 STORE_RIGHTS = (
-    "on ~clip:* resetchannels -@all "
-    "+mget +set +expire +ping "
-    "+auth +hello +readonly +command +cluster|slots +cluster|shards"
+    "on ~clip:* resetchannels -@all +mget +set +expire +auth +hello +readonly +command +cluster|slots +cluster|shards"
 )
 # The port that writes and reads.
 _PORT = 6379

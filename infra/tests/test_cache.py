@@ -14,7 +14,7 @@ from redis.exceptions import NoPermissionError
 
 from infra.cache import STORE_RIGHTS, zone_numbers
 from infra.tests.program import Recorded
-from moderator.labels.store import Store
+from moderator.labels.store import LabelStore
 from moderator.labels.store_client import connector
 from moderator.settings import Settings
 from support.harness import RedisServer, free_port
@@ -80,7 +80,7 @@ def test_the_stores_user_may_send_the_services_commands_and_no_other(server: Red
         administrator.config_resetstat()
         settings = Settings(cache_url=server.url.replace("//", "//store:any@"), cache_cluster=True)
         embedding = np.full(4, 0.5, np.float32)
-        store = Store(
+        store = LabelStore(
             connector(settings, {}),
             fingerprint="f",
             embedding_size=4,
@@ -123,6 +123,7 @@ def test_the_stores_user_may_send_the_services_commands_and_no_other(server: Red
         "CLIENT LIST",
         "CLUSTER INFO",
         "PUBLISH a b",
+        "PING",
         "COPY clip:{f}:1 clip:{f}:2",
     ],
 )

@@ -137,9 +137,9 @@ def test_every_setting_of_the_project_is_read_and_every_one_read_is_described() 
     assert set(defaults()) == {key_of(field.name) for field in fields(StackSettings) if field.name != "name"}
 
 
-def test_deploying_twice_asks_for_the_same(every: Recorded, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize("configuration", ["SnapStart", "everything"])
+def test_deploying_twice_asks_for_the_same(run: Callable[[str], Recorded], configuration: str) -> None:
     """Later, from another process: no input depends on the time, on chance, or on what ran before."""
-    configuration = request.node.callspec.params["every"]
     program = (
         "import json, sys, time\n"
         "from infra.tests.conftest import run_configuration\n"
@@ -156,7 +156,7 @@ def test_deploying_twice_asks_for_the_same(every: Recorded, request: pytest.Fixt
         text=True,
         check=True,
     )
-    first = {resource.key: resource.inputs for resource in every.resources}
+    first = {resource.key: resource.inputs for resource in run(configuration).resources}
     assert json.loads(later.stdout) == json.loads(json.dumps(first))
 
 

@@ -115,6 +115,7 @@ def export(
             "agreement": as_json(agreement),
         }
         if choices is not None:
+            manifest["smoothing"] = {tower: smoothing.exponent for tower, smoothing in choices.smoothing.items()}
             manifest["layers"] = {"image": choices.image.as_json(), "text": choices.text.as_json()}
         write_manifest(manifest, folder)
     return manifest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +15,15 @@ from model_build.forms import Form
 from model_build.manifest import TOKENIZER
 from model_build.onnx_files import Towers
 from model_build.precision import Choice, choose, embed
+from model_build.smoothing import Smoothing, best_smoothing
 from model_build.source import ExportError, Source
 from moderator.clip.tokenizer import Tokenizer
 
 _FORMS: Sequence[Form] = ("row", "block256", "block128", "fp32")
 
 _LABELS_AT_ONCE = 32
+# Batches. Channels are large on every picture; more would change no exponent.
+_SMOOTHED_BY = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +32,7 @@ class Choices:
 
     image: Choice
     text: Choice
+    smoothing: Mapping[str, Smoothing]  # of `image` and `text`
 
 
 def choose_precision(source: Source, towers: Towers, folder: Path, label_template: str, own: Path | None) -> Choices:
@@ -48,14 +52,19 @@ def choose_precision(source: Source, towers: Towers, folder: Path, label_templat
     tokenizer = Tokenizer(folder / TOKENIZER, source.context_length, label_template)
     text_feeds = _text_feeds(tokenizer.encode(labels), towers)
     pictures_embedded, labels_embedded = embed(towers.image, image_feeds), embed(towers.text, text_feeds)
+    smoothing = {
+        "image": best_smoothing(towers.image, image_feeds[:_SMOOTHED_BY]),
+        "text": best_smoothing(towers.text, text_feeds[:_SMOOTHED_BY]),
+    }
     return Choices(
+        smoothing=smoothing,
         image=choose(
-            towers.image,
+            smoothing["image"].model,
             Judge(feeds=image_feeds, others=labels_embedded, logit_scale=scale, label_sets=sets, embeds_pictures=True),
             forms=_FORMS,
         ),
         text=choose(
-            towers.text,
+            smoothing["text"].model,
             Judge(
                 feeds=text_feeds, others=pictures_embedded, logit_scale=scale, label_sets=sets, embeds_pictures=False
             ),
@@ -81,10 +90,11 @@ def refuse_choice(choices: Choices, precision: str) -> None:
 
 
 def forms_of(choices: Choices | None) -> list[str]:
-    """Each layer's form, in order; a model's fingerprint changes with them."""
+    """Each layer's form, in order, and the smoothing before it; a model's fingerprint changes with them."""
     if choices is None:
         return []
-    return [layer.form for choice in (choices.image, choices.text) for layer in choice.layers]
+    exponents = [f"smoothed by {smoothing.exponent}" for smoothing in choices.smoothing.values()]
+    return [*exponents, *(layer.form for choice in (choices.image, choices.text) for layer in choice.layers)]
 
 
 def summary(choices: Choices) -> str:
@@ -92,9 +102,7 @@ def summary(choices: Choices) -> str:
     lines = []
     for tower, choice in (("image", choices.image), ("text", choices.text)):
         forms = Counter(layer.form for layer in choice.layers)
-        counted = ", ".join(
-            f"{forms[form]} in {form}" for form in ("int8", "block128", "block32", "fp32") if forms[form]
-        )
+        counted = ", ".join(f"{count} in {form}" for form, count in forms.most_common())
         lines.append(
             f"{tower} tower: {len(choice.layers)} products, {counted}; mean cosine "
             f"{choice.fidelity.mean_cosine:.5f}, top-1 agreement {choice.fidelity.top_1_agreement:.2%}"

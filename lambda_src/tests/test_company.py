@@ -32,7 +32,7 @@ DEPTHS: Mapping[str, Any] = {
     "ViT-B-16": 2,
     "ViT-L-14": 2,
     "RN50": [1, 1, 1, 1],
-    "MobileCLIP-S1": None,
+    "MobileCLIP2-S0": None,
 }
 PICTURES = 3
 FORMS: Sequence[Form] = ("row", "block256", "fp32")

@@ -76,7 +76,7 @@ def _of_content(image: Stage, task: Path) -> Iterator[str]:
     if not list((task / "label_sets").glob("*.json")):
         yield "There is no label set."
     for variable, value in image.environment.items():
-        if not (image.root / value.lstrip("/")).exists():
+        if value.startswith("/") and not (image.root / value.lstrip("/")).exists():
             yield f"{variable} is {value}, which is not in the image."
     module, _, function = image.command[0].rpartition(".") if image.command else ("", "", "")
     handler = task / f"{module.replace('.', '/')}.py"

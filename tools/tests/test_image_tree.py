@@ -41,6 +41,7 @@ def make_context(folder: Path) -> Path:
         "moderator/handler.py": HANDLER,
         "model_build/requirements.txt": "",
         "label_sets/moderation.json": "{}",
+        "policies/moderation.json": "{}",
         "tests/test_handler.py": "",
         "requirements.txt": "# nothing\n",
         **{f"demo_model/{name}": "x" for name in MODEL_FILES},

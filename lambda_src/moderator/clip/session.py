@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-# x86 without VNNI adds products of bytes in pairs of 16 bits, which overflow: a tower's worst cosine to float32 falls from
-# 0.9997 to 0.974. There, and only there, this makes ONNX Runtime multiply exactly, as every other machine does. Its name
-# in the source is kOrtSessionOptionsAvx2PrecisionMode:
+# x86 without VNNI adds products of bytes in pairs of 16 bits, which overflow: a tower's worst cosine to float32 falls
+# from 0.9997 to 0.974. There, and only there, this makes ONNX Runtime multiply exactly, as every other machine does.
+# Its name in the source is kOrtSessionOptionsAvx2PrecisionMode:
 # https://github.com/microsoft/onnxruntime/blob/main/include/onnxruntime/core/session/onnxruntime_session_options_config_keys.h
 _EXACT_PRODUCTS = "session.x64quantprecision"
 # Idle threads that go on spinning would take the CPU from what runs next: the other tower, and the process itself.

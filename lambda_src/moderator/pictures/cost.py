@@ -75,6 +75,8 @@ def check_parts(data: bytes, name: str) -> None:
             # libtiff copies each value, and thousands of values may be the same megabytes of the file.
             raise TooMuch(f"{name} is a TIFF whose tags together are larger than the file: save it anew.")
         parts = len(sizes)
+    elif len(data) <= _MOST_PARTS:
+        return  # a thumbnail, say: no byte is two parts
     elif data.startswith(JPEG_BEGINNING):
         parts = jpeg_header(data, _MOST_PARTS).parts
     elif data.startswith(PNG_BEGINNING):
