@@ -76,7 +76,9 @@ def document(limits: Limits, *, demo: bool) -> dict[str, Any]:
     _add_limits(schemas, limits)
     paths: dict[str, dict[str, Any]] = {}
     for route in ROUTES:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, limits)
+        # OpenAPI knows one operation a method and path: what a header chooses beside it is told in words.
+        if not route.header:
+            paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, limits)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -88,6 +90,11 @@ def document(limits: Limits, *, demo: bool) -> dict[str, Any]:
         "tags": [
             {"name": "pictures", "description": "Questions about pictures."},
             {"name": "service", "description": "What is configured, and how the service is."},
+            {
+                "name": "other services",
+                "description": "For programs that were written for another service: requests, answers and errors are "
+                "as that service has them. `POST /` with the header `X-Amz-Target` is Amazon Rekognition's.",
+            },
         ],
         "paths": paths,
         "components": {"schemas": schemas},
@@ -132,6 +139,8 @@ def _add_limits(schemas: dict[str, Any], limits: Limits) -> None:
 
 
 def _operation(route: Route, limits: Limits) -> dict[str, Any]:
+    if route.adapter is not None:
+        return _adapted(route)
     if route.method == "POST":
         return _question(route, limits)
     if route.answer in _PAGES:
@@ -141,6 +150,19 @@ def _operation(route: Route, limits: Limits) -> dict[str, Any]:
         schema = _any_of(_ANSWERS[route.answer]) if route.answer in _ANSWERS else {"type": "object"}
         responses = {"200": {"description": route.summary, "content": {"application/json": {"schema": schema}}}}
     return {"operationId": route.name, "tags": ["service"], "summary": route.summary, "responses": responses}
+
+
+def _adapted(route: Route) -> dict[str, Any]:
+    return {
+        "operationId": route.name,
+        "tags": ["other services"],
+        "summary": route.summary,
+        "requestBody": {"required": True, "content": {route.takes: {}}},
+        "responses": {
+            "200": {"description": "What was found, in that service's own form."},
+            "default": {"description": "An error, in that service's own form."},
+        },
+    }
 
 
 def _question(route: Route, limits: Limits) -> dict[str, Any]:
