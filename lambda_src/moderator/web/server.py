@@ -71,16 +71,26 @@ def make_server(handler: Handler, port: int) -> ThreadingHTTPServer:
 
         def answer(self) -> None:
             if self.headers.get("Transfer-Encoding"):
-                return self._refuse(HTTPStatus.LENGTH_REQUIRED, "Send the body with a Content-Length, not in chunks.")
+                return self._answer(self._chunks())
             length = self.headers.get("Content-Length", "0")
             if not (length.isascii() and length.isdigit()):
                 return self._refuse(HTTPStatus.BAD_REQUEST, "Content-Length must be a whole number.")
             if int(length) > _MAX_BODY_BYTES:
                 problem = TooMuch(f"The body has {int(length):,} bytes: at most {_MAX_BODY_BYTES:,} are read.")
                 return self._refuse(problem.status, problem.detail)
-            event = event_of(
-                method=self.command, target=self.path, headers=dict(self.headers), body=self.rfile.read(int(length))
-            )
+            return self._answer(self.rfile.read(int(length)))
+
+        def _chunks(self) -> bytes:
+            # https://www.rfc-editor.org/rfc/rfc9112#name-chunked-transfer-coding
+            body = b""
+            while size := int(self.rfile.readline().split(b";")[0], 16):
+                body += self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
+            return body
+
+        def _answer(self, body: bytes) -> None:
+            event = event_of(method=self.command, target=self.path, headers=dict(self.headers), body=body)
             context = SimpleNamespace(function_name="local", aws_request_id=event["requestContext"]["requestId"])
             try:
                 with turn:
