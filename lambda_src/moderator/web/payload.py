@@ -166,7 +166,7 @@ def _read_form(body: bytes, content_type: str, names: Sequence[str], limits: Lim
 def _plain_fields(texts: Mapping[str, list[str]], names: Sequence[str], where: str) -> dict[str, Any]:
     """Give fields that came as texts the values that they would have in JSON."""
     fields: dict[str, Any] = {}
-    allowed = ("label", *(name for name in names if name != "embedding")) if "labels" in names else tuple(names)
+    allowed = ("label", *names) if "labels" in names else tuple(names)
     for name, values in texts.items():
         if name in _ALWAYS:
             continue
