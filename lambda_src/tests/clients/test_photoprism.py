@@ -74,7 +74,7 @@ def read(reply: Reply, pictures: int) -> list[Result]:
     body = json.loads(reply.body)
     for name, kind in (("id", str), ("code", int), ("error", str), ("model", dict), ("result", dict)):
         assert isinstance(body.get(name, kind()), kind), name
-    results = [result_of(one) for one in body["result"].get("nsfw", [])]
+    results = [result_of(one) for one in body.get("result", {}).get("nsfw", [])]
     assert len(results) in (0, pictures)
     return results or [result_of({})] * pictures
 

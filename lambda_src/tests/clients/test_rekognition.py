@@ -21,11 +21,12 @@ from support.harness import Service, serving
 
 from .conftest import DEMO
 
+SESSION = boto3.Session()  # reads the description of Rekognition once
 KEY, SECRET, REGION = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "eu-central-1"
 
 
 def client_of(service: Service, attempts: int = 1) -> Any:
-    return boto3.client(
+    return SESSION.client(
         "rekognition",
         endpoint_url=f"http://127.0.0.1:{service.port}",
         region_name=REGION,
