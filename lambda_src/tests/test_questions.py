@@ -8,6 +8,7 @@ import pytest
 
 from support.harness import RedisServer, Service, StartService
 from support.pictures import as_base64, drawn, encoded
+from support.towers import Loader
 from test_http_contract import assert_problem
 
 PICTURE = as_base64(encoded(drawn("red", "circle")))
@@ -51,20 +52,10 @@ def test_all_labels_come_in_one_round_trip(start_service: StartService, redis_se
     assert redis_server.client.info("commandstats")["cmdstat_mget"]["calls"] == 1
 
 
-def test_the_picture_is_encoded_once(start_service: StartService, monkeypatch: pytest.MonkeyPatch) -> None:
-    from moderator.clip.towers import ImageTower
-
-    encoded_pictures = 0
-    embed = ImageTower.embed
-
-    def counting(self: ImageTower, pictures: Any) -> Any:
-        nonlocal encoded_pictures
-        encoded_pictures += len(pictures)
-        return embed(self, pictures)
-
-    monkeypatch.setattr(ImageTower, "embed", counting)
-    assert start_service().classify(image_data=PICTURE, questions=QUESTIONS).status == 200
-    assert encoded_pictures == 1
+def test_the_picture_is_encoded_once(start_service: StartService) -> None:
+    load = Loader()
+    assert start_service(load=load).classify(image_data=PICTURE, questions=QUESTIONS).status == 200
+    assert load.pictures == 1
 
 
 @pytest.mark.parametrize(

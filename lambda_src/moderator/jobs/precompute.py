@@ -40,9 +40,10 @@ def precompute(settings: Settings) -> str:
 def _configured(settings: Settings) -> list[str]:
     label_sets = read_label_sets(settings.label_sets_dir, max_labels=settings.max_labels)
     policies = read_policies(settings.policies_dir, max_labels=settings.max_labels)
-    labels = {label for one in (*label_sets.values(), *policies.values()) for label in one.labels}
+    of_sets = {label for label_set in label_sets.values() for label in label_set.labels}
+    of_policies = {label for policy in policies.values() for label in policy.labels}
     # Sorted, so that the same labels make the same file.
-    return sorted(labels)
+    return sorted(of_sets | of_policies)
 
 
 def _is_done(model: Model, labels: list[str]) -> bool:

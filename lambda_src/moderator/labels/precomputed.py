@@ -1,4 +1,4 @@
-"""The precomputed tier: the embeddings of all configured labels, made when the image is built; part of the model folder.
+"""The precomputed tier: the embeddings of all configured labels, made when the image is built, in the model folder.
 
 A safetensors file with one matrix; its metadata names the model's fingerprint and the label of each row.
 https://huggingface.co/docs/safetensors/index

@@ -14,6 +14,7 @@ from moderator.policy.form import PolicyObject
 from moderator.question import Limits
 from moderator.web import answer_models as answers
 from moderator.web.answers.caveats import DEMO_MODEL
+from moderator.web.openapi_clients import TAG, operation_of
 from moderator.web.request_models import EXAMPLE_PICTURE, ClassifyRequest, ModerateRequest
 from moderator.web.routes import ROUTES, Route
 
@@ -90,11 +91,7 @@ def document(limits: Limits, *, demo: bool) -> dict[str, Any]:
         "tags": [
             {"name": "pictures", "description": "Questions about pictures."},
             {"name": "service", "description": "What is configured, and how the service is."},
-            {
-                "name": "other services",
-                "description": "For programs that were written for another service: requests, answers and errors are "
-                "as that service has them. `POST /` with the header `X-Amz-Target` is Amazon Rekognition's.",
-            },
+            TAG,
         ],
         "paths": paths,
         "components": {"schemas": schemas},
@@ -140,7 +137,7 @@ def _add_limits(schemas: dict[str, Any], limits: Limits) -> None:
 
 def _operation(route: Route, limits: Limits) -> dict[str, Any]:
     if route.adapter is not None:
-        return _adapted(route)
+        return operation_of(route)
     if route.method == "POST":
         return _question(route, limits)
     if route.answer in _PAGES:
@@ -150,19 +147,6 @@ def _operation(route: Route, limits: Limits) -> dict[str, Any]:
         schema = _any_of(_ANSWERS[route.answer]) if route.answer in _ANSWERS else {"type": "object"}
         responses = {"200": {"description": route.summary, "content": {"application/json": {"schema": schema}}}}
     return {"operationId": route.name, "tags": ["service"], "summary": route.summary, "responses": responses}
-
-
-def _adapted(route: Route) -> dict[str, Any]:
-    return {
-        "operationId": route.name,
-        "tags": ["other services"],
-        "summary": route.summary,
-        "requestBody": {"required": True, "content": {route.takes: {}}},
-        "responses": {
-            "200": {"description": "What was found, in that service's own form."},
-            "default": {"description": "An error, in that service's own form."},
-        },
-    }
 
 
 def _question(route: Route, limits: Limits) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from moderator.clip.towers import ImageTower
 from moderator.handler import build_handler
 from moderator.settings import Settings
+from support import towers
 from support.harness import Service, serving
 
 DEMO = Settings(default_policy="demo", default_label_set="demo")
@@ -22,12 +22,7 @@ def demo() -> Iterator[Service]:
 
 
 @pytest.fixture
-def failing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+def failing() -> Iterator[Service]:
     """The same, but its model fails: a bug."""
-
-    def fail(*_: object) -> None:
-        raise ZeroDivisionError("a bug, and /a/path/of/the/machine.py")
-
-    with serving(build_handler(DEMO)) as running:
-        monkeypatch.setattr(ImageTower, "embed", fail)
+    with serving(build_handler(DEMO, load=towers.failing)) as running:
         yield running
