@@ -41,7 +41,7 @@ def requests(picture: bytes) -> dict[str, dict[str, Any]]:
     form = f"{part}Content-Type: image/jpeg\r\n\r\n".encode() + picture + f"\r\n--{_BOUNDARY}--\r\n".encode()
     openai = {"input": [{"type": "image_url", "image_url": {"url": url}}]}
     amazon = {"content-type": "application/x-amz-json-1.1", "x-amz-target": "RekognitionService.DetectModerationLabels"}
-    set_of_labels = {"image_data": text, "label_set": "nsfw-five", "view": "squash"}
+    set_of_labels = {"image_data": text, "label_set": "nsfw-five", "view": "tiles"}
     return {
         "moderate": _json("/moderate", {"image_data": text, "policy": "moderation"}),
         "classify": _json("/classify", set_of_labels),

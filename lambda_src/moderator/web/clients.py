@@ -86,7 +86,8 @@ class Clients:
             self._telemetry.moderated(moderation, (time.perf_counter() - began) * 1000, self._store_state())
             return moderation.verdicts
         wanted = Wanted(labels=asked.by.labels, categories=asked.by.categories)
-        question = Question(pictures=tuple(pictures), wanted=(wanted,), view="squash")
+        # All of a picture is looked at, whatever its shape, and nothing is squashed.
+        question = Question(pictures=tuple(pictures), wanted=(wanted,), view="tiles")
         found = self._classifier.classify(question, until=until)
         self._telemetry.classified(question, found, (time.perf_counter() - began) * 1000, self._store_state())
         return [answer for (answer,) in found.answers]

@@ -136,7 +136,7 @@ class TestAnswers:
 
 class TestMistakes:
     def test_a_mistake_raises_at_once_with_the_services_sentence(self, client: Client) -> None:
-        with pytest.raises(Refused, match="not a picture") as caught:
+        with pytest.raises(Refused, match="web page") as caught:
             client.moderate(NO_PICTURE, policy="demo")
         assert (caught.value.status, caught.value.title) == (415, "Not a picture that can be read")
         with pytest.raises(Refused, match="nothing"):

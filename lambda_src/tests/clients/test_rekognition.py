@@ -8,6 +8,7 @@ import http.client
 import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -17,7 +18,7 @@ from botocore.exceptions import ClientError
 
 from moderator.handler import build_handler
 from support.client_pictures import ALLOWED, BLOCKED, BROKEN, NO_PICTURE, REVIEWED, TOO_LARGE
-from support.harness import Service, serving
+from support.harness import Service, StartService, serving
 
 from .conftest import DEMO
 
@@ -63,12 +64,49 @@ class TestModerationLabels:
         assert answer["ModerationLabels"] == []
         assert answer["ResponseMetadata"]["HTTPHeaders"]["x-verdict"] == "allow"
 
-    def test_min_confidence_leaves_out_what_is_below_it(self, client: Any) -> None:
-        (first, *_) = client.detect_moderation_labels(Image={"Bytes": BLOCKED})["ModerationLabels"]
-        assert first["Confidence"] < 100
-        above = client.detect_moderation_labels(Image={"Bytes": BLOCKED}, MinConfidence=100)
-        assert above["ModerationLabels"] == []
-        assert above["ResponseMetadata"]["HTTPHeaders"]["x-verdict"] == "block"
+    def test_min_confidence_leaves_out_what_is_below_it_and_without_it_nothing_is(
+        self, start_service: StartService, tmp_path: Path
+    ) -> None:
+        # Calibrated to doubt, and to act on little.
+        content = {
+            "categories": {"red": {"labels": ["a red circle"], "against": ["a green star"], "block": 0.1}},
+            "calibration": {
+                "model": {"name": "demo-shapes", "pretrained": "demo-shapes.safetensors"},
+                "categories": {"red": {"scale": 0.001, "offset": -1}},
+            },
+        }
+        (tmp_path / "doubtful.json").write_text(json.dumps(content))
+        client = client_of(start_service(policies_dir=tmp_path, default_policy="doubtful"))
+        for least, levels in ((None, 2), (20, 2), (50, 0), (100, 0)):
+            given = {} if least is None else {"MinConfidence": least}
+            answer = client.detect_moderation_labels(Image={"Bytes": BLOCKED}, **given)
+            assert len(answer["ModerationLabels"]) == levels
+            assert all(20 < label["Confidence"] < 50 for label in answer["ModerationLabels"])
+            # The verdict is the policy's all the same.
+            assert answer["ResponseMetadata"]["HTTPHeaders"]["x-verdict"] == "block"
+
+    def test_the_names_are_rekognitions_where_the_policy_maps_them_and_parents_have_the_most_of_their_children(
+        self, start_service: StartService, tmp_path: Path
+    ) -> None:
+        categories = {
+            name: {"labels": labels, "against": ["a green star"], "block": 0.5, "as": {"rekognition": mapped}}
+            for name, labels, mapped in (
+                ("guns", ["a red circle"], "Violence/Weapons"),
+                ("gore", ["a red shape"], "Violence/Graphic Violence/Blood & Gore"),
+            )
+        }
+        (tmp_path / "mapped.json").write_text(json.dumps({"categories": categories}))
+        client = client_of(start_service(policies_dir=tmp_path, default_policy="mapped"))
+        labels = client.detect_moderation_labels(Image={"Bytes": BLOCKED})["ModerationLabels"]
+        assert {(one["TaxonomyLevel"], one["Name"], one["ParentName"]) for one in labels} == {
+            (1, "Violence", ""),
+            (2, "Weapons", "Violence"),
+            (2, "Graphic Violence", "Violence"),
+            (3, "a red circle", "Weapons"),
+            (3, "Blood & Gore", "Graphic Violence"),
+        }
+        confidence = {one["Name"]: one["Confidence"] for one in labels}
+        assert confidence["Violence"] == max(confidence.values())
 
     def test_the_project_version_may_name_a_policy(self, client: Any) -> None:
         named = "arn:aws:rekognition:eu-central-1:123456789012:policy/moderation"
