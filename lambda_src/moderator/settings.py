@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 from moderator.errors import ConfigurationError
@@ -52,6 +53,11 @@ class Settings:
 
     # The most that a request may take: API Gateway answers 503 itself after 30 s, and Lambda ends the function before.
     max_seconds: float = 29.0
+    # By what other services' clients are answered where they do not say, and the mildest action that is a yes where
+    # their form knows only yes and no: review or block.
+    default_policy: str = "moderation"
+    default_label_set: str = "moderation"
+    flag_from: Literal["review", "block"] = "block"
 
     # Threads of the towers; 0 means as many as this process may really use.
     threads: int = 0
@@ -115,6 +121,8 @@ def _check(settings: Settings) -> None:
     ):
         if getattr(settings, field) < 1:
             raise ConfigurationError(f"{field.upper()} is 0: it must be 1 or more.")
+    if settings.flag_from not in ("review", "block"):
+        raise ConfigurationError(f"FLAG_FROM is {settings.flag_from!r}: it must be review or block.")
     if settings.cache_url and not settings.cache_url.startswith(("redis://", "rediss://")):
         # The URL may hold a password, so it is not repeated.
         raise ConfigurationError("CACHE_URL must start with redis:// or rediss://.")

@@ -80,6 +80,12 @@ class Telemetry:
             fields["detail"] = error.detail
         self.log.info("refused", extra=fields)
 
+    def failed(self) -> None:
+        """Record a bug that is being handled, with its traceback; Lambda does not see it, so it is counted here."""
+        self._metrics.add_metric(name="Failed", unit=MetricUnit.Count, value=1)
+        self._metrics.flush_metrics()
+        self.log.exception("A request failed; this is a bug.")
+
     def _compared(self, comparison: Comparison) -> None:
         pairs = list(zip(comparison.verdicts, comparison.candidate_verdicts, strict=True))
         differing = [(live, other) for live, other in pairs if live.action != other.action]

@@ -11,14 +11,13 @@ from typing import Any
 from moderator.classifier import Classifier, Scores
 from moderator.clip.model import Model
 from moderator.errors import MethodNotAllowed, OutOfTime, RequestError, RouteNotFound
-from moderator.labels.label_sets import LabelSet
 from moderator.labels.store import LabelStore
 from moderator.moderation import Moderator
-from moderator.policy.policy import Policy
-from moderator.question import Limits
 from moderator.telemetry import Telemetry
 from moderator.web.answers import native
+from moderator.web.answers.adapter import Known
 from moderator.web.answers.caveats import DEMO_MODEL
+from moderator.web.clients import Clients
 from moderator.web.http_event import Request, Response, read_request, write_response
 from moderator.web.payload import read_body
 from moderator.web.requests import RequestReader
@@ -44,29 +43,44 @@ class App:
         model: Model,
         classifier: Classifier,
         moderator: Moderator,
-        label_sets: Mapping[str, LabelSet],
-        policies: Mapping[str, Policy],
         store: LabelStore | None,
-        limits: Limits,
+        known: Known,
         max_seconds: float,
         telemetry: Telemetry,
     ) -> None:
         self._model = model
         self._classifier = classifier
         self._moderator = moderator
-        self._label_sets = label_sets
-        self._policies = policies
+        self._label_sets = known.label_sets
+        self._policies = known.policies
         self._store = store
-        self._limits = limits
+        self._limits = known.limits
         self._max_seconds = max_seconds
         self._telemetry = telemetry
-        self._reader = RequestReader(model=model, label_sets=label_sets, policies=policies, limits=limits)
+        self._reader = RequestReader(
+            model=model, label_sets=known.label_sets, policies=known.policies, limits=known.limits
+        )
+        self._clients = Clients(
+            model=model,
+            classifier=classifier,
+            moderator=moderator,
+            known=known,
+            telemetry=telemetry,
+            store_state=self._store_state,
+        )
 
     def answer(self, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
-        """Answer one HTTP event. A bug is raised, so that Lambda counts it as an error and answers 500."""
+        """Answer one HTTP event. A bug is raised, so that Lambda counts it as an error and answers 500.
+
+        Other services' clients get even that answer in their own form: see `clients.py`.
+        """
         request = read_request(event)
         try:
-            response: Response = getattr(self, find(request).answer)(request, self._deadline(context))
+            route = find(request)
+            until = self._deadline(context)
+            if route.adapter is not None:
+                return write_response(self._clients.answer(route.adapter, request, until), event)
+            response: Response = getattr(self, route.answer)(request, until)
         except RequestError as error:
             self._telemetry.refused(error)
             headers = {}
@@ -151,7 +165,11 @@ def find(request: Request) -> Route:
         RouteNotFound: there is no such path.
         MethodNotAllowed: there is, but not with this method.
     """
-    methods = {route.method: route for route in ROUTES if route.path == request.path}
+    # The first of a method and path: those that ask for a header stand before those that do not.
+    methods: dict[str, Route] = {}
+    for route in ROUTES:
+        if route.path == request.path and (not route.header or route.header in request.headers):
+            methods.setdefault(route.method, route)
     if request.method in methods:
         return methods[request.method]
     if methods:

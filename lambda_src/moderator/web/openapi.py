@@ -14,6 +14,7 @@ from moderator.policy.form import PolicyObject
 from moderator.question import Limits
 from moderator.web import answer_models as answers
 from moderator.web.answers.caveats import DEMO_MODEL
+from moderator.web.openapi_clients import TAG, operation_of
 from moderator.web.request_models import EXAMPLE_PICTURE, ClassifyRequest, ModerateRequest
 from moderator.web.routes import ROUTES, Route
 
@@ -76,7 +77,9 @@ def document(limits: Limits, *, demo: bool) -> dict[str, Any]:
     _add_limits(schemas, limits)
     paths: dict[str, dict[str, Any]] = {}
     for route in ROUTES:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, limits)
+        # OpenAPI knows one operation a method and path: what a header chooses beside it is told in words.
+        if not route.header:
+            paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, limits)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -88,6 +91,7 @@ def document(limits: Limits, *, demo: bool) -> dict[str, Any]:
         "tags": [
             {"name": "pictures", "description": "Questions about pictures."},
             {"name": "service", "description": "What is configured, and how the service is."},
+            TAG,
         ],
         "paths": paths,
         "components": {"schemas": schemas},
@@ -132,6 +136,8 @@ def _add_limits(schemas: dict[str, Any], limits: Limits) -> None:
 
 
 def _operation(route: Route, limits: Limits) -> dict[str, Any]:
+    if route.adapter is not None:
+        return operation_of(route)
     if route.method == "POST":
         return _question(route, limits)
     if route.answer in _PAGES:

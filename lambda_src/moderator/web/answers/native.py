@@ -87,6 +87,11 @@ def policy_name(policy: Policy) -> dict[str, Any]:
     return {"name": policy.name, "version": policy.version, "calibrated": policy.calibrated}
 
 
+def reasons(verdict: Verdict) -> list[dict[str, Any]]:
+    """Say why a picture is not simply allowed."""
+    return [_reason(reason) for reason in verdict.reasons]
+
+
 def six_digits(number: float) -> float:
     """Round to six significant digits: a model's answer has no more, and says so."""
     return float(f"{number:.6g}")
@@ -103,7 +108,7 @@ def _probabilities(labels: tuple[str, ...], answer: Answer) -> dict[str, Any]:
 def _verdict(verdict: Verdict) -> dict[str, Any]:
     return {
         "verdict": verdict.action,
-        "reasons": [_reason(reason) for reason in verdict.reasons],
+        "reasons": reasons(verdict),
         "categories": {
             name: {"score": six_digits(category.score), "action": category.action}
             for name, category in verdict.categories.items()
