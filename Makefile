@@ -20,10 +20,20 @@ SECONDS   ?= 60
 # The export
 MODEL      ?= ViT-B-32-quickgelu
 PRETRAINED ?= openai
-OUT        ?= models/vit-b-32
+OUT        ?=
 PRECISION  ?= auto
 SAMPLES     ?=
 VERBOSE     ?=
+# Folders of pictures: `make moderate`, `make calibrate`, `make compare`
+DIR        ?=
+DATA       ?=
+POLICY     ?= moderation
+FAIL_ON    ?=
+NAME       ?=
+PRECISION_TARGET ?=
+RECALL_TARGET ?=
+METHOD     ?=
+MODELS     ?=
 # Of `make image-tree`
 ARGS       ?=
 
@@ -33,7 +43,7 @@ quoted = '$(subst ','\'',$(1))'
 RELIABILITY_TESTS := $(addprefix lambda_src/tests/,$(addprefix test_,lambda_runtime.py store_failures.py \
   store_cluster.py hostile_pictures.py hostile_requests.py openapi_fuzzed.py nothing_leaks.py) web/test_server_odd_requests.py)
 
-.PHONY: help run test check bench audit soak reliability model demo-model image-tree supported-models lock format clean
+.PHONY: help run test check moderate calibrate compare bench audit soak reliability model demo-model image-tree supported-models lock format clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -53,6 +63,18 @@ run: $(VENV)/.runtime $(if $(MODEL_DIR),,$(DEMO)/labels.safetensors) ## Serve on
 	export LOG_LABELS=$(call quoted,$(LOG_LABELS)); \
 	exec $(BIN)/python -m moderator.web.server --host $(call quoted,$(HOST)) --port $(call quoted,$(PORT)) \
 	  --cors-origins $(call quoted,$(CORS_ORIGINS))
+
+moderate: $(VENV)/.tools ## Judge a folder of pictures (DIR=, POLICY=, MODEL_DIR=, OUT=, FAIL_ON=review|block)
+	$(if $(MODEL_DIR),MODEL_DIR="$(MODEL_DIR)") $(BIN)/python -m tools.folder "$(DIR)" --policy "$(POLICY)" \
+	  $(if $(OUT),--out "$(OUT)") $(if $(FAIL_ON),--fail-on $(FAIL_ON))
+
+calibrate: $(VENV)/.tools ## Thresholds from labelled pictures (DATA=, POLICY=, NAME=, PRECISION_TARGET=, RECALL_TARGET=, METHOD=, MODEL_DIR=)
+	$(if $(MODEL_DIR),MODEL_DIR="$(MODEL_DIR)") $(BIN)/python -m tools.calibration "$(DATA)" --policy "$(POLICY)" \
+	  $(if $(NAME),--name "$(NAME)") $(if $(OUT),--out "$(OUT)") $(if $(METHOD),--method $(METHOD)) \
+	  $(if $(PRECISION_TARGET),--precision $(PRECISION_TARGET)) $(if $(RECALL_TARGET),--recall $(RECALL_TARGET))
+
+compare: $(VENV)/.tools ## Several exported models on the same labelled pictures (DATA=, POLICY=, MODELS="folder folder")
+	$(BIN)/python -m tools.calibration.compare "$(DATA)" --policy "$(POLICY)" $(if $(OUT),--out "$(OUT)") --models $(MODELS)
 
 test: $(VENV)/.dev redis ## Run every test
 	$(BIN)/python -m pytest -q
@@ -82,9 +104,9 @@ reliability: $(VENV)/.dev redis ## Run the reliability tests and write docs/reli
 
 model: $(VENV)/.dev ## Export a model (MODEL=, PRETRAINED=tag|path|none, OUT=, PRECISION=auto|fp32|int8, SAMPLES=DIR, VERBOSE=1)
 	@$(BIN)/python -m model_build.export --model $(call quoted,$(MODEL)) --pretrained $(call quoted,$(PRETRAINED)) \
-	  --out $(call quoted,$(OUT)) --precision $(call quoted,$(PRECISION)) \
+	  --out $(call quoted,$(or $(OUT),models/vit-b-32)) --precision $(call quoted,$(PRECISION)) \
 	  $(if $(SAMPLES),--samples $(call quoted,$(SAMPLES))) $(if $(VERBOSE),--verbose)
-	@MODEL_DIR=$(call quoted,$(OUT)) $(BIN)/python -m moderator.jobs.precompute
+	@MODEL_DIR=$(call quoted,$(or $(OUT),models/vit-b-32)) $(BIN)/python -m moderator.jobs.precompute
 
 demo-model: $(VENV)/.dev ## Train the demo model again from nothing
 	$(BIN)/python -m model_build.demo --out lambda_src/demo_model
@@ -116,7 +138,11 @@ $(VENV)/.runtime: lambda_src/requirements.txt
 	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r lambda_src/requirements.txt
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt requirements.txt lambda_src/model_build/requirements.txt
+$(VENV)/.tools: $(VENV)/.runtime tools/requirements.txt
+	$(BIN)/python -m pip install --quiet -r tools/requirements.txt
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt requirements.txt lambda_src/model_build/requirements.txt tools/requirements.txt
 	$(sound_venv)
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
 	@touch $@

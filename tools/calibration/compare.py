@@ -1,0 +1,140 @@
+"""Several exported models on the same labelled pictures: `make compare DATA=... POLICY=... MODELS="folder folder"`.
+
+AUROC needs no calibration and no thresholds: it says how well a model tells a category's pictures from the others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+from moderator.clip.model import Model
+from moderator.clip.towers import ImageTower
+from moderator.errors import ConfigurationError, InvalidField
+from moderator.policy.policy import Policy
+from moderator.settings import Settings, read_settings
+from tools.calibration.data import DataError, Labelled, read_data
+from tools.calibration.embed import EMBEDDINGS, Embedder, Pictures
+from tools.calibration.evidence import Similarities
+from tools.calibration.run import policy_before
+from tools.calibration.thresholds import LEAST_PICTURES
+from tools.core import build_core
+
+_TOGETHER, _RUNS = 16, 9
+_UNUSABLE = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """What one model does on the pictures."""
+
+    folder: str
+    model: str
+    auroc: dict[str, float]  # by category; those with too few pictures are left out
+    milliseconds: float  # of the image tower on this machine, a picture, with all parts that the policy looks at
+    megabytes: float  # of the model folder
+
+
+def compare(
+    settings: Settings, labelled: Labelled, policy: str, folders: Sequence[Path], store: Path
+) -> list[Compared]:
+    """Measure each model.
+
+    Raises:
+        ConfigurationError: a model folder or the policy cannot be used.
+        DataError: no picture can be read, or no category has enough of them.
+        InvalidField: a label is longer than a model's context.
+    """
+    compared = []
+    for folder in folders:
+        core = build_core(replace(settings, model_dir=folder))
+        _, judged_by = policy_before(core, policy)
+        pictures = Embedder(core, judged_by, store).embed(labelled, lambda: None)
+        compared.append(
+            Compared(
+                folder=str(folder),
+                model=f"{core.model.name} ({core.model.pretrained}), {core.model.precision}",
+                auroc=_aurocs(judged_by, pictures, core.model.logit_scale),
+                milliseconds=_part_ms(core.model, core.threads) * pictures.parts / len(pictures.paths),
+                megabytes=sum(path.stat().st_size for path in folder.iterdir() if path.is_file()) / 1e6,
+            )
+        )
+    if not compared[0].auroc:
+        raise DataError(f"No category has {LEAST_PICTURES} pictures of its own and {LEAST_PICTURES} others.")
+    return compared
+
+
+def table(compared: Sequence[Compared]) -> str:
+    """Write the table, in Markdown: a column a model."""
+    categories = sorted({name for one in compared for name in one.auroc})
+    rows = [["", *(one.folder for one in compared)], ["---", *("---:" for _ in compared)]]
+    rows.append(["model", *(one.model for one in compared)])
+    rows += [[f"AUROC, {name}", *(f"{one.auroc[name]:.4f}" for one in compared)] for name in categories]
+    rows.append(["AUROC, mean", *(f"{statistics.fmean(one.auroc.values()):.4f}" for one in compared)])
+    rows.append(["image tower, ms a picture", *(f"{one.milliseconds:.1f}" for one in compared)])
+    rows.append(["size, MB", *(f"{one.megabytes:.0f}" for one in compared)])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Compare; return the exit status."""
+    parser = argparse.ArgumentParser(prog="make compare", description="Compare models on labelled pictures.")
+    parser.add_argument("data", type=Path, help="a folder a category, or a CSV file path,categories")
+    parser.add_argument("--policy", required=True, help="whose prompts are used")
+    parser.add_argument(
+        "--models", type=Path, nargs="+", required=True, help="model folders, as make model writes them"
+    )
+    parser.add_argument("--out", type=Path, default=Path("build/compare"))
+    asked = parser.parse_args(arguments)
+    settings = read_settings(os.environ)
+    try:
+        _, policy = policy_before(build_core(replace(settings, model_dir=asked.models[0])), asked.policy)
+        labelled = read_data(asked.data, [category.name for category in policy.categories])
+        compared = compare(settings, labelled, asked.policy, asked.models, EMBEDDINGS)
+    except (ConfigurationError, InvalidField, DataError) as error:
+        print(error, file=sys.stderr)
+        return _UNUSABLE
+    asked.out.mkdir(parents=True, exist_ok=True)
+    (asked.out / "compare.md").write_text(table(compared) + "\n", encoding="utf-8")
+    (asked.out / "compare.json").write_text(json.dumps([asdict(one) for one in compared], indent=1) + "\n")
+    print(table(compared))
+    print(f"Written: {asked.out / 'compare.md'}, {asked.out / 'compare.json'}")
+    return 0
+
+
+def _aurocs(policy: Policy, pictures: Pictures, logit_scale: float) -> dict[str, float]:
+    similarities = Similarities.of(policy, pictures.rows, pictures.frames, logit_scale)
+    aurocs = {}
+    for category in policy.categories:
+        truth = np.array([category.name in names for names in pictures.categories], np.bool_)
+        if min(truth.sum(), (~truth).sum()) >= LEAST_PICTURES:
+            aurocs[category.name] = float(roc_auc_score(truth, similarities.evidence(category)))
+    return aurocs
+
+
+def _part_ms(model: Model, threads: int) -> float:
+    """Return the image tower's time for one part of a picture, in milliseconds: the median over whole batches."""
+    tower = ImageTower(model, threads=threads)
+    size = (model.preprocessing.height, model.preprocessing.width, 3)
+    rng = np.random.default_rng(0)
+    parts = [rng.integers(0, 256, size, dtype=np.uint8) for _ in range(_TOGETHER)]
+    times = []
+    for _ in range(_RUNS):
+        began = time.perf_counter()
+        tower.embed(parts)
+        times.append(time.perf_counter() - began)
+    return statistics.median(times) * 1000 / _TOGETHER
+
+
+if __name__ == "__main__":
+    sys.exit(main())

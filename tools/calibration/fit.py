@@ -1,0 +1,96 @@
+"""Fits a category's scale and offset: the logistic curve that turns evidence into probability."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import least_squares
+from scipy.special import expit, logit
+from sklearn.isotonic import IsotonicRegression
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedGroupKFold
+
+from tools.calibration.evidence import Evidence
+from tools.calibration.lookalikes import Groups
+
+Method = Literal["platt", "isotonic"]
+Truth = npt.NDArray[np.bool_]  # (pictures,)
+Probabilities = npt.NDArray[np.float64]  # (pictures,)
+
+# https://scikit-learn.org/stable/modules/calibration.html: with fewer, isotonic regression follows the noise.
+LEAST_FOR_ISOTONIC = 1000
+_FOLDS = 5
+# A score's own digits: more would only look exact.
+_DIGITS = 6
+
+
+class Curve:
+    """Probability of evidence: 1 / (1 + exp(-(scale * z + offset)))."""
+
+    def __init__(self, scale: float, offset: float) -> None:
+        # Rounded before anything is made of it: what is measured is what the policy's file says.
+        self.scale = float(f"{scale:.{_DIGITS}g}")
+        self.offset = float(f"{offset:.{_DIGITS}g}")
+
+    def __call__(self, evidence: Evidence) -> Probabilities:
+        """Return the probability of each."""
+        # The service's scores are never quite 1 either.
+        probabilities: Probabilities = np.minimum(expit(self.scale * evidence + self.offset), np.nextafter(1.0, 0.0))
+        return probabilities
+
+
+def fit(evidence: Evidence, truth: Truth, method: Method = "platt") -> Curve | None:
+    """Fit the curve; None where the evidence does not rise with the truth, so that no curve can help.
+
+    Args:
+        evidence: (pictures,).
+        truth: (pictures,), of both kinds.
+        method: `platt` maximises the likelihood, with Platt's targets that are not quite 0 and 1
+            (https://www.researchgate.net/publication/2594015). `isotonic` lays the curve as close as possible, in
+            squares, to the best rising steps: a few wrong labels far out then pull it less.
+    """
+    curve = _platt(evidence, truth)
+    if curve is None or method == "platt":
+        return curve
+    steps = IsotonicRegression(out_of_bounds="clip").fit_transform(evidence, truth.astype(np.float64))
+
+    def distances(parameters: npt.NDArray[np.float64]) -> Any:
+        return expit(np.exp(parameters[0]) * evidence + parameters[1]) - steps
+
+    found = least_squares(distances, [np.log(curve.scale), curve.offset], xtol=1e-10, ftol=1e-10)
+    return Curve(float(np.exp(found.x[0])), float(found.x[1]))
+
+
+def out_of_fold(evidence: Evidence, truth: Truth, groups: Groups, method: Method) -> Probabilities:
+    """Return each picture's probability by a curve that was fitted without it and without its near-duplicates."""
+    probabilities = np.empty(len(evidence), np.float64)
+    for learned, held_out in folds(truth, groups):
+        curve = fit(evidence[learned], truth[learned], method) or Curve(1.0, float(logit(truth[learned].mean())))
+        probabilities[held_out] = curve(evidence[held_out])
+    return probabilities
+
+
+def folds(truth: Truth, groups: Groups) -> list[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
+    """Split pictures into those to learn from and those held out; near-duplicates stay together."""
+    least = min(len(np.unique(groups[truth])), len(np.unique(groups[~truth])))
+    splitter = StratifiedGroupKFold(n_splits=min(_FOLDS, least), shuffle=True, random_state=0)
+    return list(splitter.split(truth, truth, groups))
+
+
+def _platt(evidence: Evidence, truth: Truth) -> Curve | None:
+    positives, negatives = int(truth.sum()), int((~truth).sum())
+    target = np.where(truth, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+    middle, spread = float(evidence.mean()), float(evidence.std()) or 1.0
+    standard = ((evidence - middle) / spread)[:, np.newaxis]
+    # Each picture counts as both kinds, by its target.
+    model = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1000, solver="newton-cholesky").fit(
+        np.concatenate([standard, standard]),
+        np.repeat([1, 0], len(evidence)),
+        sample_weight=np.concatenate([target, 1 - target]),
+    )
+    slope, intercept = float(model.coef_[0, 0]), float(model.intercept_[0])
+    if not slope > 0:
+        return None
+    return Curve(slope / spread, intercept - slope * middle / spread)

@@ -1,0 +1,58 @@
+"""Tells near-duplicates: frames of one video, or one picture saved twice, which would count as several for nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from moderator.pictures.batch import Picture, read_batch
+from moderator.pictures.preprocessing import Preprocessing
+
+Groups = npt.NDArray[np.int64]  # (pictures,), the same number for near-duplicates
+
+_SIDE = 9
+# Of 255. Less is noise: a flat ground would otherwise have another hash whenever it is saved.
+_LEAST_STEP = 2.0
+# Bits of 128 in which near-duplicates may differ.
+_MOST_BITS = 6
+# Pictures that are compared with all others at once.
+_ROWS = 512
+
+
+def look_hash(picture: Picture, preprocessing: Preprocessing, *, max_pixels: int) -> bytes:
+    """Return 16 bytes that hardly change when the picture is scaled, saved again or lightened.
+
+    A difference hash (https://www.hackerfactor.com/blog/index.php?/archives/529-Kind-of-Like-That.html), over rows and
+    over columns.
+
+    Raises:
+        RequestError: the picture cannot be read.
+    """
+    small = replace(preprocessing, height=_SIDE, width=_SIDE, resize_mode="squash")
+    (decoded,) = read_batch([picture], small, view="squash", frames=None, max_pixels=max_pixels, threads=1)
+    grey = decoded.frames[0].parts[0].astype(np.float64).mean(axis=2)
+    across = np.diff(grey, axis=1)[:-1] > _LEAST_STEP
+    down = np.diff(grey, axis=0)[:, :-1] > _LEAST_STEP
+    return np.packbits([across, down]).tobytes()
+
+
+def groups(hashes: Sequence[bytes]) -> Groups:
+    """Number the pictures so that near-duplicates, and near-duplicates of near-duplicates, share a number."""
+    words = np.frombuffer(b"".join(hashes), np.uint64).reshape(len(hashes), -1)
+    different, places = np.unique(words, axis=0, return_inverse=True)
+    numbers = np.arange(len(different))
+    for start in range(0, len(different), _ROWS):
+        rows = different[start : start + _ROWS]
+        # (rows, pictures): how many bits differ.
+        apart = sum(
+            np.bitwise_count(rows[:, None, word] ^ different[None, :, word]).astype(np.int64)
+            for word in range(different.shape[1])
+        )
+        for near in np.asarray(apart) <= _MOST_BITS:
+            joined = np.unique(numbers[near])
+            if len(joined) > 1:
+                numbers[np.isin(numbers, joined)] = joined[0]
+    return numbers[places.reshape(-1)].astype(np.int64)

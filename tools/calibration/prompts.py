@@ -1,0 +1,120 @@
+"""Which prompts earn their place: what each contributes is what is lost when it alone is left out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import t as students_t
+from sklearn.metrics import roc_auc_score
+
+from moderator.policy.policy import Category, Policy
+from tools.calibration.evidence import Evidence, Similarities
+from tools.calibration.fit import Truth, fit
+from tools.calibration.lookalikes import Groups
+
+Side = Literal["labels", "against", "neutral"]
+Effect = Literal["helps", "hurts", "unclear"]
+
+# Of all prompts of a category together, one in twenty may be called helpful or harmful by chance (Bonferroni).
+_CHANCE = 0.05
+# In nats a picture: less is too little to change a prompt for, however certain.
+_LEAST_EFFECT = 0.001
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompt:
+    """One prompt, and what it contributes to its category."""
+
+    text: str
+    side: Side
+    contribution: float  # nats a picture by which the fit is worse without it; below 0 it is better without it
+    margin: float  # half the width of the contribution's interval
+    auroc: float  # without it
+    effect: Effect
+
+
+def contributions(
+    policy: Policy, category: Category, similarities: Similarities, truth: Truth, groups: Groups
+) -> tuple[Prompt, ...]:
+    """Leave each prompt of `category` out in turn, the most harmful first.
+
+    A side's last prompt cannot be left out.
+    """
+    everything = _losses(similarities.evidence(category), truth)
+    neutral = _of_several(policy)
+    wanted = [(place, _side(place, category, neutral)) for place in (*category.labels, *category.against)]
+    chance = _CHANCE / len(wanted)
+    prompts = []
+    for place, side in wanted:
+        if len(category.labels if side == "labels" else category.against) == 1:
+            continue
+        evidence = similarities.evidence(category, without=place)
+        difference, margin = _mean_and_margin(_losses(evidence, truth) - everything, groups, chance)
+        prompts.append(
+            Prompt(
+                text=policy.labels[place],
+                side=side,
+                contribution=difference,
+                margin=margin,
+                auroc=float(roc_auc_score(truth, evidence)),
+                effect=_effect(difference, margin),
+            )
+        )
+    return tuple(sorted(prompts, key=lambda prompt: (prompt.contribution, prompt.text)))
+
+
+def harmful_neutral(by_category: Sequence[Sequence[Prompt]]) -> tuple[str, ...]:
+    """Return the neutral prompts without which all categories together would be told better.
+
+    One that hurts a category may help another one more, and can only be left out of both.
+    """
+    found: dict[str, list[Prompt]] = {}
+    for prompt in (prompt for prompts in by_category for prompt in prompts if prompt.side == "neutral"):
+        found.setdefault(prompt.text, []).append(prompt)
+    return tuple(
+        text
+        for text, prompts in sorted(found.items())
+        if _effect(sum(one.contribution for one in prompts), math.hypot(*(one.margin for one in prompts))) == "hurts"
+    )
+
+
+def _side(place: int, category: Category, neutral: frozenset[int]) -> Side:
+    if place in category.labels:
+        return "labels"
+    return "neutral" if place in neutral else "against"
+
+
+def _of_several(policy: Policy) -> frozenset[int]:
+    """Return the labels that every category is compared with: the policy's `neutral`."""
+    if len(policy.categories) < 2:
+        return frozenset()
+    return frozenset.intersection(*(frozenset(category.against) for category in policy.categories))
+
+
+def _losses(evidence: Evidence, truth: Truth) -> npt.NDArray[np.float64]:
+    """Return each picture's surprise, in nats, at the best curve for this evidence."""
+    curve = fit(evidence, truth)
+    probabilities = curve(evidence) if curve else np.full(len(truth), truth.mean())
+    kept = np.clip(probabilities, 1e-15, 1 - 1e-15)
+    losses: npt.NDArray[np.float64] = -np.log(np.where(truth, kept, 1 - kept))
+    return losses
+
+
+def _mean_and_margin(differences: npt.NDArray[np.float64], groups: Groups, chance: float) -> tuple[float, float]:
+    # Near-duplicates tell the same twice: their group counts once, by its sum.
+    _, places = np.unique(groups, return_inverse=True)
+    sums = np.bincount(places, differences)
+    spread = float(np.sqrt(((sums - sums.mean()) ** 2).sum() * len(sums) / max(1, len(sums) - 1)))
+    width = float(students_t.ppf(1 - chance / 2, max(1, len(sums) - 1)))
+    return float(differences.mean()), width * spread / len(differences)
+
+
+def _effect(difference: float, margin: float) -> Effect:
+    if abs(difference) <= max(margin, _LEAST_EFFECT):
+        return "unclear"
+    return "helps" if difference > 0 else "hurts"

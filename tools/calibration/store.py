@@ -1,0 +1,76 @@
+"""Embeddings on disk, by a picture's content, the model and the view: what was embedded once is not embedded again."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from moderator.clip.towers import Embeddings
+
+_TABLE = """create table if not exists embeddings (
+  content text, made_by text, parts text, vectors blob, hash blob, primary key (content, made_by)
+) without rowid"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """What is kept of one picture."""
+
+    frames: tuple[Embeddings, ...]  # of each frame, (parts, dim)
+    hash: bytes  # what it looks like: `lookalikes.py`
+
+
+class EmbeddingStore:
+    """One file of embeddings, of one model and view at a time."""
+
+    def __init__(self, path: Path, *, made_by: str, embedding_size: int) -> None:
+        """Open the file.
+
+        Args:
+            path: made where it does not exist yet.
+            made_by: the model's fingerprint, and how pictures were looked at.
+            embedding_size: the model's.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._connection = sqlite3.connect(path)
+        self._connection.execute(_TABLE)
+        self._made_by = made_by
+        self._size = embedding_size
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def has(self, content: str) -> bool:
+        """Return whether the picture with this SHA-256 was embedded."""
+        query = "select 1 from embeddings where content = ? and made_by = ?"
+        return self._connection.execute(query, (content, self._made_by)).fetchone() is not None
+
+    def add(self, pictures: Mapping[str, Stored]) -> None:
+        """Keep pictures, by their SHA-256."""
+        rows = [
+            (
+                content,
+                self._made_by,
+                json.dumps([len(parts) for parts in stored.frames]),
+                np.concatenate(stored.frames).astype("<f4").tobytes(),
+                stored.hash,
+            )
+            for content, stored in pictures.items()
+        ]
+        with self._connection:
+            self._connection.executemany("insert or replace into embeddings values (?, ?, ?, ?, ?)", rows)
+
+    def read(self, contents: Sequence[str]) -> Iterable[Stored]:
+        """Yield pictures one by one, in the order asked; all of them were added before."""
+        query = "select parts, vectors, hash from embeddings where content = ? and made_by = ?"
+        for content in contents:
+            parts, vectors, looks = self._connection.execute(query, (content, self._made_by)).fetchone()
+            rows = np.frombuffer(vectors, "<f4").reshape(-1, self._size).astype(np.float32)
+            ends = np.cumsum(json.loads(parts))[:-1]
+            yield Stored(frames=tuple(np.split(rows, ends)), hash=looks)

@@ -1,0 +1,74 @@
+"""The picture files below a folder, in an order that does not depend on the file system."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from moderator.errors import TooMuch
+
+# Files with these names are pictures to whoever named them: one that cannot be read is said so, not passed over.
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"}
+    | {".heic", ".heif", ".jxl", ".jp2"}
+)
+# Stores that name files by their content give them no suffix: those are known by how they begin.
+_BEGINNING = re.compile(
+    rb"\xff\xd8\xff|\x89PNG|RIFF.{4}WEBP|GIF8|BM.{12}[\x0c-\x7c]\0\0\0|II[*+]\0|MM\0[*+]|.{4}ftypavi", re.DOTALL
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureFiles:
+    """What is below a folder."""
+
+    folder: Path
+    paths: tuple[str, ...]  # of the pictures, relative to the folder, with slashes, sorted
+    others: int  # files that are not pictures
+
+
+def find_pictures(folder: Path) -> PictureFiles:
+    """Find every picture below `folder`. Links to folders are not followed, for they can lead in circles.
+
+    Raises:
+        NotADirectoryError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise NotADirectoryError(f"There is no folder {folder}.")
+    paths, others = [], 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            path = Path(parent, name)
+            if path.suffix.lower() in SUFFIXES or (not path.suffix and _begins_like_a_picture(path)):
+                paths.append(path.relative_to(folder).as_posix())
+            else:
+                others += 1
+    return PictureFiles(folder=folder, paths=tuple(sorted(paths)), others=others)
+
+
+def read_file(path: Path, *, max_bytes: int) -> bytes:
+    """Read a picture's bytes.
+
+    Raises:
+        TooMuch: more than the service takes.
+        OSError: it cannot be read at all.
+    """
+    size = path.stat().st_size
+    if size > max_bytes:
+        raise TooMuch(f"The file has {size:,} bytes: at most {max_bytes:,} are read (MAX_BODY_BYTES).")
+    return path.read_bytes()
+
+
+def printable(path: str) -> str:
+    """Return a path that any output can carry, even where its name is not UTF-8."""
+    return path.encode("utf-8", "replace").decode()
+
+
+def _begins_like_a_picture(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return _BEGINNING.match(file.read(32)) is not None
+    except OSError:
+        return False  # it can neither be opened nor is it named like a picture

@@ -1,0 +1,1 @@
+"""Judges a folder of pictures by a policy: `make moderate`."""

@@ -1,0 +1,125 @@
+"""Judges pictures in batches: files in, lines out, as `/moderate` would answer them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from moderator.errors import RequestError
+from moderator.moderation import Moderation, Moderator
+from moderator.pictures.batch import Picture
+from moderator.policy.policy import Policy
+from moderator.policy.verdict import unjudged
+from moderator.question import ModerationQuestion
+from moderator.web.answers import native
+from moderator.web.requests import Asking
+from tools.core import Core
+from tools.files import read_file
+from tools.folder.ledger import Ledger, Line
+from tools.halving import in_halves
+
+# Pictures that are judged together: as many as the image tower takes at once.
+_TOGETHER = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """One picture's line."""
+
+    line: Line
+    new: bool  # False: an earlier run judged it
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Waiting:
+    source: dict[str, Any]
+    data: bytes
+
+
+class FolderJudge:
+    """Judges the pictures below one folder by one policy."""
+
+    def __init__(self, core: Core, policy: Policy, folder: Path) -> None:
+        """Embed the policy's labels.
+
+        Raises:
+            InvalidField: a label is longer than the model's context.
+        """
+        core.labels.embed(policy.labels)
+        self._core = core
+        self._policy = policy
+        self._folder = folder
+        self._moderator = Moderator(
+            core.classifier,
+            {},  # nobody is answered here, so no candidate is asked either
+            logit_scale=core.model.logit_scale,
+            candidate_failed=lambda *_: None,
+        )
+        self._names = {"policy": native.policy_name(policy), "model": native.model_name(core.model)}
+        self.decode_ms = 0.0  # what bytes took to become pixels, of all that was judged
+
+    def belongs(self, line: Line) -> bool:
+        """Return whether the same policy and model gave this line."""
+        return all(line.get(field) == name for field, name in self._names.items())
+
+    def judge(self, paths: Sequence[str], ledger: Ledger) -> Iterator[list[Judged]]:
+        """Judge each picture that the ledger does not know, and add its line; yield all lines, a batch at a time."""
+        waiting: list[_Waiting] = []
+        for path in paths:
+            source: dict[str, Any] = {"path": path}
+            try:
+                data = read_file(self._folder / path, max_bytes=self._core.settings.max_body_bytes)
+            except RequestError as error:
+                yield [self._added(ledger, self._error(source, error.problem()))]
+                continue
+            except OSError as error:
+                problem = {"type": "about:blank", "title": "The file cannot be read", "detail": error.strerror}
+                yield [self._added(ledger, self._error(source, problem))]
+                continue
+            source |= {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            if known := ledger.known(path, source["sha256"]):
+                yield [Judged(line=known, new=False)]
+                continue
+            waiting.append(_Waiting(source=source, data=data))
+            if len(waiting) == _TOGETHER:
+                yield self._judge_and_add(waiting, ledger)
+                waiting = []
+        if waiting:
+            yield self._judge_and_add(waiting, ledger)
+
+    def _judge_and_add(self, waiting: Sequence[_Waiting], ledger: Ledger) -> list[Judged]:
+        lines = in_halves(waiting, self._judge, lambda one, error: self._error(one.source, error.problem()))
+        ledger.add(lines)
+        return [Judged(line=line, new=True) for line in lines]
+
+    def _added(self, ledger: Ledger, line: Line) -> Judged:
+        ledger.add([line])
+        return Judged(line=line, new=True)
+
+    def _judge(self, waiting: Sequence[_Waiting]) -> list[Line]:
+        question = ModerationQuestion(
+            pictures=tuple(Picture(name="The file", data=one.data) for one in waiting), policy=self._policy
+        )
+        found = self._moderator.moderate(question)
+        self.decode_ms += found.scores.timing.decode
+        return [
+            {"source": one.source} | result | self._names
+            for one, result in zip(waiting, self._results(question, found), strict=True)
+        ]
+
+    def _results(self, question: ModerationQuestion, found: Moderation) -> list[dict[str, Any]]:
+        asking = Asking(question=question, many=True, return_embedding=False)
+        results: list[dict[str, Any]] = native.moderation(asking, found, self._core.model)["results"]
+        return results
+
+    def _error(self, source: dict[str, Any], problem: dict[str, Any]) -> Line:
+        verdict = unjudged(self._policy)
+        reasons = [{"category": reason.category, "action": reason.action} for reason in verdict.reasons]
+        return (
+            {"source": source}
+            | {"verdict": verdict.action, "reasons": reasons, "categories": {}, "error": problem}
+            | self._names
+        )
