@@ -96,8 +96,11 @@ class App:
         return _timed(body, found.scores, milliseconds)
 
     def page(self, _: Request, __: float | None) -> Response:
-        """Answer `GET /`: the way to the page."""
-        return Response(status=HTTPStatus.FOUND, body="", content_type="text/plain", headers={"Location": "docs"})
+        """Answer `GET /` and `GET /try`: the page to look at pictures and to make policies."""
+        # Few instances are ever asked for it: it is read when one is.
+        from moderator.web.pages import page
+
+        return page()
 
     def health(self, _: Request, __: float | None) -> Response:
         """Answer `GET /health`: the model, and whether the store answers just now."""
@@ -125,9 +128,10 @@ class App:
 
     def docs(self, _: Request, __: float | None) -> Response:
         """Answer `GET /docs`: the same document to read and to try, with nothing loaded from elsewhere."""
-        from moderator.web.openapi import page
+        from moderator.web.openapi import document
+        from moderator.web.pages import docs
 
-        return Response(body=page(self._limits, demo=self._model.is_demo), content_type="text/html; charset=utf-8")
+        return docs(document(self._limits, demo=self._model.is_demo))
 
     def _store_state(self) -> str | None:
         return None if self._store is None else self._store.state

@@ -34,7 +34,8 @@ ROUTES = (
         method="POST", path="/moderate", answer="moderate", summary="Say what a policy does with the picture, and why"
     ),
     Route(method="POST", path="/", answer="classify", summary="The same as /classify, for clients of the predecessor"),
-    Route(method="GET", path="/", answer="page", summary="The way to the page that describes everything"),
+    Route(method="GET", path="/", answer="page", summary="The page: pictures, verdicts, and policies to tune"),
+    Route(method="GET", path="/try", answer="page", summary="The same page"),
     Route(method="GET", path="/health", answer="health", summary="The model, and the state of the label store"),
     Route(method="GET", path="/label-sets", answer="label_sets", summary="The configured label sets"),
     Route(method="GET", path="/policies", answer="policies", summary="The configured policies"),

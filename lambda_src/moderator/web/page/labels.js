@@ -1,0 +1,111 @@
+// Labels of one's own, and how probable each is; typed ones count before Enter is pressed.
+
+import { chips } from "./chips.js";
+import { byId, el, later, short } from "./dom.js";
+import { askAbout, place, queue } from "./judging.js";
+import { on, state, tell, viewNow } from "./state.js";
+
+const MOST_BARS = 8;
+let box;
+let draft = "";
+let all = false;
+
+export function makeLabels() {
+  box = chips({
+    name: "Look for",
+    values: [],
+    changed(texts) {
+      const categories = new Map(state.labels.map(({ text, category }) => [text, category]));
+      state.labels = texts.map((text) => ({ text, category: categories.get(text) }));
+      state.labelSet = "";
+      draft = "";
+      tell("labels", "edited");
+    },
+    typed(text) {
+      draft = text;
+      soon();
+    },
+  });
+  byId("labels").append(box.element);
+  byId("label-set").addEventListener("change", (event) => chooseSet(event.target.value));
+  byId("all").addEventListener("click", () => {
+    all = !all;
+    show();
+  });
+  const soon = later(300, classify);
+  on("labels selection scores view", soon);
+  on("selection labels", show);
+}
+
+export function chooseSet(name) {
+  state.labelSet = name;
+  state.labels = state.labelSets.get(name) ?? [];
+  tell("labels", "edited", "link");
+}
+
+// What the boxes show, where the labels came from elsewhere than the keyboard.
+export function showLabels() {
+  box.set(state.labels.map(({ text }) => text));
+  byId("label-set").replaceChildren(
+    ...["", ...state.labelSets.keys()].map((name) => el("option", { value: name, selected: name === state.labelSet }, name || "your own")),
+  );
+}
+
+// In a list, or with categories where every label has one.
+export function labelsField(labels) {
+  const grouped = labels.length && labels.every(({ category }) => category);
+  return grouped ? Object.fromEntries(labels.map(({ text, category }) => [text, category])) : labels.map(({ text }) => text);
+}
+
+function wanted() {
+  const typed = draft && !state.labels.some(({ text }) => text === draft);
+  return typed ? [...state.labels, { text: draft }] : state.labels;
+}
+
+function classify() {
+  const picture = state.selected;
+  const labels = wanted();
+  box.say("");
+  if (!picture || !labels.length) return show();
+  if (!picture.error && queue.has(picture.id)) return; // its scores come first, and call again
+  const [view, fields] = [viewNow(), { labels: labelsField(labels) }];
+  const key = JSON.stringify([view, fields]);
+  if (picture.labelled?.key === key) return show();
+  queue.add("labels", async (signal) => {
+    try {
+      const asked = await askAbout(picture, "classify", view, fields, signal);
+      picture.labelled = { key, ...asked };
+      show();
+    } catch (error) {
+      if (signal.aborted) throw error;
+      if (/^(labels?|label_set|The label)\b/.test(error.message)) box.say(error.message);
+      else place(error, picture);
+    }
+  }, true);
+}
+
+function show() {
+  const labelled = state.selected?.labelled;
+  const bars = byId("bars");
+  const result = Object.entries(labelled?.answer.result ?? {});
+  // A few stay where they are while one types; many are only worth reading from the top.
+  if (result.length > MOST_BARS) result.sort((a, b) => b[1] - a[1]);
+  const shown = all ? result : result.slice(0, MOST_BARS);
+  const old = new Map([...bars.children].map((bar) => [bar.dataset.label, bar]));
+  const next = shown.map(([label, share]) => {
+    const bar = old.get(label) ?? el("li", { "data-label": label }, el("span", { class: "name" }, label), el("span", { class: "rail" }, el("span")), el("output"));
+    bar.style.setProperty("--share", share);
+    bar.querySelector("output").textContent = short(share);
+    return bar;
+  });
+  if (next.length !== bars.children.length || next.some((bar, at) => bar !== bars.children[at])) bars.replaceChildren(...next);
+  byId("all").hidden = result.length <= MOST_BARS;
+  byId("all").textContent = all ? "Show fewer" : `Show all ${result.length}`;
+  const { milliseconds, tiers = [], answer } = labelled ?? {};
+  const sums = Object.entries(answer?.categories ?? {}).sort((a, b) => b[1] - a[1]).slice(0, 3);
+  byId("came").textContent = [
+    sums.length > 1 && `By category: ${sums.map(([name, share]) => `${name} ${short(share)}`).join(", ")}`,
+    milliseconds != null && `${milliseconds.toFixed(1)} ms`,
+    tiers.length && `labels: ${tiers.join(", ")}`,
+  ].filter(Boolean).join(" · ");
+}

@@ -1,0 +1,157 @@
+// Builds the page, and takes in what is dropped, pasted or chosen.
+
+import { byId, el, say } from "./dom.js";
+import { makeEditor } from "./editor.js";
+import { makeFilm, playFile } from "./film.js";
+import { addPicture, judgeAll } from "./judging.js";
+import { chooseSet, makeLabels, showLabels } from "./labels.js";
+import { readFragment } from "./link.js";
+import { examples, readPicture } from "./pictures.js";
+import { copyOf } from "./policy.js";
+import { ask, hasToken, useToken } from "./service.js";
+import { makeStage } from "./stage.js";
+import { on, state, tell } from "./state.js";
+import { makeTake } from "./take.js";
+import { makeVerdict } from "./verdict.js";
+import { makeWall } from "./wall.js";
+
+for (const make of [makeStage, makeVerdict, makeEditor, makeLabels, makeWall, makeFilm, makeTake]) make();
+takeInFiles();
+takeInToken();
+byId("policy").addEventListener("change", (event) => openPolicyNamed(event.target.value));
+byId("discard").addEventListener("click", () => openPolicyNamed(state.base));
+byId("new").addEventListener("click", startPolicy);
+byId("examples").addEventListener("click", async () => takeIn(await examples()));
+addEventListener("hashchange", openLink);
+on("link", showLabels);
+on("policy", showPolicies);
+begin();
+
+async function begin() {
+  try {
+    const [health, sets, policies] = await Promise.all(["health", "label-sets", "policies"].map((path) => ask(path)));
+    const { model, warnings } = health.answer;
+    state.demo = Boolean(warnings);
+    say("notice", warnings?.join(" ") ?? "");
+    byId("model").textContent = `Model: ${model.name}, ${model.fingerprint.slice(0, 8)}`;
+    byId("examples").hidden = !state.demo;
+    for (const { name, labels, categories } of sets.answer.label_sets) {
+      const groups = Object.entries(categories ?? {}).flatMap(([category, texts]) => texts.map((text) => ({ text, category })));
+      state.labelSets.set(name, categories ? groups : labels.map((text) => ({ text })));
+    }
+    for (const { name, policy } of policies.answer.policies) state.policies.set(name, policy);
+  } catch (error) {
+    if ([401, 403].includes(error.status)) return wantToken(error);
+    return say("notice", error.message);
+  }
+  byId("token").hidden = true;
+  if (!(await openLink())) openFirst();
+}
+
+// The demo's own words are for the demo model, and for no other.
+function openFirst() {
+  const first = (names) => names.find((name) => (name === "demo") === state.demo) ?? names[0] ?? "";
+  chooseSet(first([...state.labelSets.keys()]));
+  const name = first([...state.policies.keys()]);
+  if (name) openPolicyNamed(name);
+  else startPolicy();
+}
+
+async function openLink() {
+  try {
+    if (!(await readFragment(location.hash))) return false;
+  } catch (error) {
+    say("notice", `This link is damaged, or for another service. ${error.message}`);
+    return false;
+  }
+  tell("policy", "view", "labels", "link");
+  judgeAll();
+  return true;
+}
+
+function openPolicyNamed(name) {
+  openPolicyObject(state.policies.get(name), name, name);
+}
+
+function openPolicyObject(policy, base, name) {
+  Object.assign(state, { policy: copyOf(policy), base, name, view: "" });
+  tell("policy", "view");
+  judgeAll();
+}
+
+function startPolicy() {
+  const neutral = state.demo ? ["a yellow square", "a white star"] : ["an ordinary scene from everyday life", "a person talking to the camera"];
+  openPolicyObject({ description: "", view: "tiles", neutral, categories: {} }, "", "my-policy");
+  byId("add").click();
+}
+
+function showPolicies() {
+  const names = [...(state.base ? [] : [""]), ...state.policies.keys()];
+  byId("policy").replaceChildren(...names.map((name) => el("option", { value: name, selected: name === state.base }, name || "your own")));
+}
+
+async function takeIn(files) {
+  for (const file of files) {
+    if (file.type.startsWith("video/")) await playFile(file);
+    else if (file.type === "application/json") await takeInPolicy(file);
+    else addPicture(await readPicture(file));
+  }
+}
+
+async function takeInPolicy(file) {
+  try {
+    const policy = JSON.parse(await file.text());
+    if (typeof policy.categories !== "object") throw new Error("it has no categories");
+    openPolicyObject(policy, "", file.name.replace(/\.json$/, ""));
+  } catch (error) {
+    say("picture-error", `${file.name} is no policy: ${error.message}.`);
+  }
+}
+
+function takeInFiles() {
+  byId("files").addEventListener("change", async (event) => {
+    const files = [...event.target.files];
+    event.target.value = "";
+    await takeIn(files);
+  });
+  addEventListener("paste", (event) => takeIn([...event.clipboardData.files]));
+  for (const name of ["dragenter", "dragover"]) {
+    addEventListener(name, (event) => {
+      event.preventDefault();
+      document.body.toggleAttribute("data-dropping", true);
+    });
+  }
+  for (const name of ["dragleave", "drop"]) {
+    addEventListener(name, (event) => {
+      if (name === "drop") event.preventDefault();
+      if (name === "drop" || !event.relatedTarget) document.body.toggleAttribute("data-dropping", false);
+    });
+  }
+  addEventListener("drop", (event) => takeIn([...event.dataTransfer.files]));
+}
+
+function takeInToken() {
+  byId("token-open").addEventListener("click", () => {
+    byId("token").hidden = false;
+    byId("token-text").focus();
+  });
+  byId("token").addEventListener("submit", (event) => {
+    event.preventDefault();
+    useToken(byId("token-text").value.trim());
+    byId("token").hidden = true;
+    tell("token-used");
+    if (state.policies.size) judgeAll();
+    else begin();
+  });
+  on("token", () => wantToken(state.refusal));
+}
+
+function wantToken({ status }) {
+  byId("token").hidden = false;
+  byId("token-why").textContent = hasToken()
+    ? "The service refused this token. It is kept in this tab only."
+    : status === 403
+      ? "The service wants signed requests (auth: iam), which a browser cannot make. Set auth: token and give a token here, or run `make run` with the stack's model."
+      : "The service wants a token. It is kept in this tab only, and sent to this service only.";
+  byId("token-text").focus();
+}

@@ -1,0 +1,107 @@
+// The picture that is looked at, and what the view covered of it.
+
+import { byId, el, percent, say, shape, svg } from "./dom.js";
+import { found, isJudged, judgeAll, queue, verdictNow } from "./judging.js";
+import { verdictOf, WORDS } from "./policy.js";
+import { on, state, tell, viewNow } from "./state.js";
+
+const VIEWS = { center: "Centre", squash: "Squash", pad: "Pad", tiles: "Tiles" };
+const MOST_TILES = 4;
+
+const radios = {};
+let before = ""; // the view that was looked at last
+
+export function makeStage() {
+  for (const [view, word] of Object.entries(VIEWS)) {
+    const radio = el("input", { type: "radio", name: "view", value: view, onchange: () => choose(view) });
+    const mark = el("span", { class: "mark" });
+    radios[view] = { radio, mark };
+    byId("views").append(el("label", {}, radio, el("span", {}, word), mark));
+  }
+  on("selection scores thresholds view policy", show);
+  on("selection scores view", draw);
+}
+
+function choose(view) {
+  before = viewNow();
+  state.view = view === (state.policy.view ?? "tiles") ? "" : view;
+  tell("view");
+  judgeAll();
+}
+
+function show() {
+  const picture = state.selected;
+  for (const [view, { radio, mark }] of Object.entries(radios)) {
+    radio.checked = view === viewNow();
+    const judged = picture?.judged.get(view);
+    const action = judged && verdictOf(state.policy, judged.scores).action;
+    mark.replaceChildren(...(action ? [shape(action), el("span", { class: "unseen" }, `: ${WORDS[action]}`)] : []));
+  }
+  say("caption", picture ? [picture.name, picture.width && `${picture.width} × ${picture.height}`, picture.note].filter(Boolean).join(" · ") : "");
+  say("picture-error", picture?.error ?? "");
+  say("covers", picture ? [coverage(picture), difference(picture)].filter(Boolean).join(" ") : "");
+  byId("stage").toggleAttribute("data-busy", Boolean(picture && !isJudged(picture) && queue.has(picture.id)));
+}
+
+function draw() {
+  const picture = state.selected;
+  byId("empty").hidden = Boolean(picture);
+  byId("canvas").hidden = !picture;
+  if (!picture) return byId("canvas").replaceChildren();
+  if (!picture.url) return byId("canvas").replaceChildren(el("p", { class: "empty" }, "This browser cannot show it."));
+  const { width, height, url } = picture;
+  if (byId("canvas").dataset.url !== url || !byId("canvas").firstChild) {
+    byId("canvas").dataset.url = url;
+    byId("canvas").replaceChildren(el("img", { src: url, alt: picture.name, width, height }));
+  }
+  byId("canvas").querySelector("svg")?.remove();
+  const seen = picture.views.get(viewNow())?.coverage;
+  if (!seen) return;
+  const parts = partsOf(seen.kind, seen.parts, width, height, seen.unseen);
+  const rect = ([x, y, w, h], properties) => svg("rect", { x, y, width: w, height: h, ...properties });
+  const whole = [0, 0, width, height];
+  const mask = svg("mask", { id: "covered" }, rect(whole, { fill: "white" }), ...parts.map((part) => rect(part, { fill: "black" })));
+  // Frames that share an edge are drawn a little apart.
+  const inset = ([x, y, w, h], i) => [x, y, w, h].map((at, side) => at + (side < 2 ? 1 : -2) * (i % 2) * 0.012 * Math.min(width, height));
+  byId("canvas").append(
+    svg("svg", { class: "covers", viewBox: whole.join(" "), preserveAspectRatio: "none", "aria-hidden": "true" },
+      mask,
+      rect(whole, { class: "dim", mask: "url(#covered)" }),
+      ...parts.map((part, i) => rect(inset(part, i), { class: `frame f${i % 2}` }))),
+  );
+}
+
+// Where the parts of a view lie in a picture: [x, y, width, height] of each (the service's pictures/views.py).
+function partsOf(kind, count, width, height, unseen) {
+  const [longer, shorter] = [Math.max(width, height), Math.min(width, height)];
+  if (kind === "center" && unseen > 0) return [[(width - shorter) / 2, (height - shorter) / 2, shorter, shorter]];
+  if (kind !== "tiles" || count === 1) return [[0, 0, width, height]];
+  // A long strip is seen in tiles of a quarter of its length, filled up beside it.
+  const side = Math.min(longer, Math.max(shorter, Math.ceil(longer / MOST_TILES)));
+  return Array.from({ length: count }, (_, i) => {
+    const start = Math.round((i * (longer - side)) / (count - 1));
+    return width >= height ? [start, 0, side, height] : [0, start, width, side];
+  });
+}
+
+function coverage(picture) {
+  const { coverage: seen, frames } = picture.views.get(viewNow()) ?? {};
+  if (!seen) return "";
+  const motion = frames ? `${frames.seen} of ${frames.of} frames were looked at. ` : "";
+  if (seen.unseen >= 0.005) return `${motion}${percent(seen.unseen)} of the picture is not looked at.`;
+  const whole = { squash: "All of it, squashed to a square.", pad: "All of it, padded to a square.", center: "All of it." };
+  return motion + (whole[seen.kind] ?? (seen.parts === 1 ? "One tile covers all of it." : `${seen.parts} tiles cover all of it.`));
+}
+
+// What the other view said, where it said something else.
+function difference(picture) {
+  const [other, now] = [before !== viewNow() && picture.judged.get(before), found(picture)];
+  if (!other || !now) return "";
+  const was = verdictOf(state.policy, other.scores).action;
+  const gap = (name) => Math.abs(now.scores[name].score - (other.scores[name]?.score ?? now.scores[name].score));
+  const name = Object.keys(now.scores).sort((a, b) => gap(b) - gap(a))[0];
+  if (!name || gap(name) < 0.005) return `${VIEWS[before]} says the same.`;
+  const scores = `${name} ${other.scores[name].score.toFixed(2)} there, ${now.scores[name].score.toFixed(2)} here`;
+  const same = was === verdictNow(picture).action;
+  return `${VIEWS[before]} says ${WORDS[was].toLowerCase()}${same ? " too" : ""}: ${scores}.`;
+}

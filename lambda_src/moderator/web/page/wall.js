@@ -1,0 +1,135 @@
+// Many pictures at once, the worst first.
+
+import { byId, el, shape } from "./dom.js";
+import { found, isJudged, judgeAll, queue, removePictures, select, verdictNow } from "./judging.js";
+import { ACTIONS, WORDS } from "./policy.js";
+import { on, state } from "./state.js";
+
+const tiles = new Map(); // picture -> its button's place in the grid
+const filter = { action: "", category: "" };
+let planned = false;
+
+export function makeWall() {
+  const choices = ["", "block", "review", "allow"].map((action) =>
+    el("button", { type: "button", class: "filter", "data-action": action, onclick: () => choose({ action }) }));
+  byId("verdicts").append(...choices);
+  byId("category").addEventListener("change", (event) => choose({ category: event.target.value }));
+  byId("clear").addEventListener("click", () => {
+    queue.cancel();
+    removePictures([...state.pictures]);
+  });
+  byId("cancel").addEventListener("click", () => (queue.progress().left ? queue.cancel() : judgeAll()));
+  byId("grid").addEventListener("keydown", walk);
+  on("pictures selection scores thresholds view policy progress", plan);
+  on("policy", () => {
+    if (!(filter.category in state.policy.categories)) filter.category = "";
+    byId("category").replaceChildren(
+      ...["", ...Object.keys(state.policy.categories)].map((name) => el("option", { value: name, selected: name === filter.category }, name || "any")),
+    );
+  });
+}
+
+function choose(change) {
+  Object.assign(filter, change);
+  plan();
+}
+
+// Many answers at once are one drawing.
+function plan() {
+  if (planned) return;
+  planned = true;
+  setTimeout(() => {
+    planned = false;
+    show();
+  }, 60);
+}
+
+function show() {
+  const { pictures } = state;
+  byId("clear").hidden = !pictures.length;
+  byId("wall").hidden = pictures.length < 2;
+  const judged = pictures.map((picture) => ({ picture, verdict: verdictNow(picture), ...rank(picture) }));
+  for (const picture of tiles.keys()) if (!pictures.includes(picture)) tiles.delete(picture);
+  judged.sort((a, b) => b.action - a.action || b.score - a.score || a.picture.id - b.picture.id);
+  const shown = judged.filter(({ verdict }) =>
+    (!filter.action || verdict?.action === filter.action) &&
+    (!filter.category || verdict?.reasons.some(({ name }) => name === filter.category)));
+  const next = shown.map(({ picture, verdict }) => tile(picture, verdict));
+  arrange(byId("grid"), next);
+  for (const button of byId("verdicts").children) {
+    const { action } = button.dataset;
+    const count = action ? judged.filter(({ verdict }) => verdict?.action === action).length : judged.length;
+    button.replaceChildren(...(action ? [shape(action)] : []), `${action ? WORDS[action] : "All"} ${count}`);
+    button.setAttribute("aria-pressed", String(filter.action === action));
+  }
+  progress(judged);
+}
+
+function rank(picture) {
+  const verdict = verdictNow(picture);
+  if (!verdict) return { action: -1, score: 0 };
+  const reason = filter.category ? verdict.reasons.find(({ name }) => name === filter.category) : verdict.reasons[0];
+  const highest = Math.max(0, ...Object.values(found(picture).scores).map(({ score }) => score));
+  return { action: ACTIONS.indexOf(reason?.action ?? verdict.action), score: reason?.score ?? highest };
+}
+
+function progress(judged) {
+  const left = judged.filter(({ picture }) => !picture.error && !isJudged(picture)).length;
+  const running = queue.progress().left > 0;
+  const failed = judged.filter(({ picture }) => picture.error).length;
+  const counts = [`${judged.length - left - failed} of ${judged.length} judged`, failed && `${failed} could not be`];
+  const text = counts.filter(Boolean).join(", ");
+  if (byId("counts").textContent !== text) byId("counts").textContent = text;
+  byId("progress").hidden = !left;
+  byId("bar").max = judged.length;
+  byId("bar").value = judged.length - left;
+  byId("cancel").textContent = running ? "Cancel" : "Go on";
+}
+
+function tile(picture, verdict) {
+  if (!tiles.has(picture)) {
+    const image = picture.thumbnail ? el("img", { src: picture.thumbnail, alt: "", loading: "lazy" }) : el("span", { class: "no-image" }, picture.name);
+    const said = el("span", { class: "said" });
+    const button = el("button", { type: "button", onclick: () => open(picture) }, image, said);
+    tiles.set(picture, { item: el("li", {}, button), button, said, key: null });
+  }
+  const { item, button, said } = tiles.get(picture);
+  const action = picture.error ? "error" : (verdict?.action ?? "none");
+  const reason = verdict?.reasons[0]?.name ?? "";
+  const key = `${action} ${reason}`;
+  if (tiles.get(picture).key !== key) {
+    tiles.get(picture).key = key;
+    button.dataset.action = action;
+    const words = picture.error ? "Not judged" : action === "none" ? "Waiting" : WORDS[action];
+    said.replaceChildren(shape(action === "error" ? "none" : action), words);
+    button.setAttribute("aria-label", `${picture.name}: ${words}${reason && `, ${reason}`}`);
+    button.title = button.getAttribute("aria-label");
+  }
+  button.toggleAttribute("data-stale", !picture.error && !isJudged(picture));
+  if (state.selected === picture) button.setAttribute("aria-current", "true");
+  else button.removeAttribute("aria-current");
+  return item;
+}
+
+// Moving an element takes the focus from it.
+function arrange(grid, items) {
+  if (items.length === grid.children.length && items.every((item, at) => item === grid.children[at])) return;
+  const focused = grid.contains(document.activeElement) ? document.activeElement : null;
+  grid.replaceChildren(...items);
+  if (focused?.isConnected) focused.focus({ preventScroll: true });
+}
+
+function open(picture) {
+  select(picture);
+  const box = byId("stage").getBoundingClientRect();
+  if (box.top < 0 || box.top > innerHeight / 2) byId("stage").scrollIntoView({ block: "start" });
+}
+
+function walk(event) {
+  const step = { ArrowRight: 1, ArrowLeft: -1, Home: -Infinity, End: Infinity }[event.key];
+  if (!step) return;
+  event.preventDefault();
+  const buttons = [...byId("grid").querySelectorAll("button")];
+  const at = buttons.indexOf(document.activeElement) + step;
+  buttons[Math.max(0, Math.min(buttons.length - 1, at))]?.focus();
+}

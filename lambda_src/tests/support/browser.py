@@ -1,0 +1,87 @@
+"""A real browser for the tests of the pages: Debian's Chromium, driven by Playwright."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, Request, sync_playwright
+
+# Nothing of the browser's own goes out; and a camera without a camera.
+_FLAGS = (
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+)
+
+
+_COMPLAINTS = ("error", "warning")
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Start the browser."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    assert program, "Chromium is needed: make test installs it"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, chromium_sandbox=False, args=[*_FLAGS])
+        yield browser
+        browser.close()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Visit:
+    """A page that is looked at, with what went out of it and what it complained about."""
+
+    page: Page
+    requests: list[Request] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    def open(self, url: str) -> None:
+        self.page.goto(url)
+
+    def asked(self, path: str) -> list[Request]:
+        """Return the requests of a path, such as `/moderate`."""
+        return [one for one in self.requests if one.url.partition("?")[0].endswith(path)]
+
+    def accessibility_faults(self) -> list[str]:
+        """Return what axe-core finds, every rule of it."""
+        found: dict[str, Any] = Axe().run(self.page, options={"resultTypes": ["violations"]}).response
+        return [f"{one['id']}: {json.dumps([node['target'] for node in one['nodes']])}" for one in found["violations"]]
+
+    def is_wider_than_the_screen(self) -> bool:
+        return bool(self.page.evaluate("document.documentElement.scrollWidth > innerWidth"))
+
+
+@contextmanager
+def visiting(browser: Browser, **options: Any) -> Iterator[Visit]:
+    """Look at pages in a browser of one's own; at the end nobody else was asked and nothing was complained about."""
+    context = browser.new_context(**options)
+    context.grant_permissions(["camera", "clipboard-read", "clipboard-write"])
+    visit = Visit(page=context.new_page())
+    visit.page.set_default_timeout(10_000)
+    visit.page.on("request", lambda request: visit.requests.append(request))
+    visit.page.on("console", lambda said: visit.complaints.append(said.text) if said.type in _COMPLAINTS else None)
+    visit.page.on("pageerror", lambda error: visit.complaints.append(str(error)))
+    visit.page.add_init_script(
+        "addEventListener('securitypolicyviolation', (e) => console.error(`CSP: ${e.violatedDirective} ${e.blockedURI}`))"
+    )
+    try:
+        yield visit
+    finally:
+        context.close()
+
+
+def elsewhere(visit: Visit, origin: str) -> Sequence[str]:
+    """Return the addresses that were asked outside `origin`."""
+    return [one.url for one in visit.requests if not one.url.startswith((f"{origin}/", "data:", f"blob:{origin}/"))]
