@@ -106,7 +106,7 @@ class Classifier:
         by_question = []
         for wanted in question.wanted:
             columns = [places[label] for label in wanted.labels]
-            probabilities = softmax(logits if len(columns) == len(labels) else logits[:, columns])
+            probabilities = softmax(logits if columns == list(range(len(labels))) else logits[:, columns])
             categories = by_category(probabilities, wanted.categories) or repeat(None)
             by_question.append(
                 [
@@ -141,13 +141,17 @@ class Classifier:
 
         # 1. Bytes become pixels. First, because a broken picture is found cheaply.
         encoded = [picture for picture in pictures if isinstance(picture, Picture)]
-        decoded = read_batch(
-            encoded,
-            self._model.preprocessing,
-            view=view,
-            frames=frames,
-            max_pixels=self._max_pixels,
-            threads=self._threads,
+        decoded = (
+            []
+            if not encoded
+            else read_batch(
+                encoded,
+                self._model.preprocessing,
+                view=view,
+                frames=frames,
+                max_pixels=self._max_pixels,
+                threads=self._threads,
+            )
         )
         read = time.perf_counter()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from PIL import Image
@@ -28,8 +29,21 @@ from moderator.web.http_event import is_http
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
 
-def build_handler(settings: Settings) -> Handler:
-    """Build the service.
+@dataclass(frozen=True, kw_only=True)
+class Towers:
+    """What embeds pictures and labels."""
+
+    image: ImageTower
+    text: TextTower
+
+
+def load_towers(model: Model, threads: int) -> Towers:
+    """Load the image tower; the text tower loads itself when it is first needed."""
+    return Towers(image=ImageTower(model, threads=threads), text=TextTower(model, threads=threads))
+
+
+def build_handler(settings: Settings, *, load: Callable[[Model, int], Towers] = load_towers) -> Handler:
+    """Build the service; `load` is where a test puts towers of its own.
 
     Raises:
         ConfigurationError: a setting, a label set or the model folder cannot be used.
@@ -45,10 +59,9 @@ def build_handler(settings: Settings) -> Handler:
         check_calibration(policy, name=model.name, pretrained=model.pretrained)
     store = _store(settings, model, telemetry)
     threads = settings.threads or usable_cpus()
-    labels = LabelCache(TextTower(model, threads=threads), store, memory_labels=settings.memory_labels)
-    classifier = Classifier(
-        model, ImageTower(model, threads=threads), labels, max_pixels=settings.max_pixels, threads=threads
-    )
+    towers = load(model, threads)
+    labels = LabelCache(towers.text, store, memory_labels=settings.memory_labels)
+    classifier = Classifier(model, towers.image, labels, max_pixels=settings.max_pixels, threads=threads)
     moderator = Moderator(
         classifier, policies, logit_scale=model.logit_scale, candidate_failed=telemetry.candidate_failed
     )

@@ -12,17 +12,17 @@ from moderator.pictures.batch import Picture
 from moderator.pictures.frames import FrameSampling
 from moderator.policy.policy import Action, Policy
 from moderator.policy.verdict import Moment, Verdict, judge, with_sample, worst
-from moderator.question import Embedded, ModerationQuestion
+from moderator.question import ModerationQuestion
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What a candidate policy would have said of a request's pictures, beside what was answered."""
+    """What a candidate policy says of a request's pictures beside the live one, samples aside."""
 
     policy: Policy
     candidate: Policy
-    verdict: tuple[Verdict, ...]
-    candidate_verdict: tuple[Verdict, ...]
+    verdicts: tuple[Verdict, ...]
+    candidate_verdicts: tuple[Verdict, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,15 +72,14 @@ class Moderator:
             frames=FrameSampling(most=policy.frames.most, every=policy.frames.every),
             until=until,
         )
+        judged = tuple(self._judge(policy, seen, seen.cosines) for seen in scores.pictures)
+        # A picture that was seen before is judged anew without its bytes: the sample was drawn when it was there.
         verdicts = tuple(
-            with_sample(self._judge(policy, seen, seen.cosines), policy, _bytes_of(picture))
-            for picture, seen in zip(question.pictures, scores.pictures, strict=True)
+            with_sample(verdict, policy, picture.data) if isinstance(picture, Picture) else verdict
+            for verdict, picture in zip(judged, question.pictures, strict=True)
         )
         return Moderation(
-            policy=policy,
-            verdicts=verdicts,
-            scores=scores,
-            comparison=self._compare(policy, verdicts, scores, question),
+            policy=policy, verdicts=verdicts, scores=scores, comparison=self._compare(policy, judged, scores)
         )
 
     def _judge(self, policy: Policy, seen: Seen, cosines: Cosines) -> Verdict:
@@ -92,27 +91,15 @@ class Moderator:
             ]
         return judge(policy, cosines[:, np.newaxis], self._logit_scale, moments)
 
-    def _compare(
-        self, policy: Policy, verdicts: tuple[Verdict, ...], scores: Scores, question: ModerationQuestion
-    ) -> Comparison | None:
+    def _compare(self, policy: Policy, judged: tuple[Verdict, ...], scores: Scores) -> Comparison | None:
         candidate = self._policies.get(policy.candidate) if policy.candidate else None
         if candidate is None:
             return None
         try:
             # From the same embeddings, and so with the live policy's view and frames.
             cosines = self._classifier.compare(scores.pictures, candidate.labels)
-            judged = tuple(
-                with_sample(self._judge(candidate, seen, one), candidate, _bytes_of(picture))
-                for picture, seen, one in zip(question.pictures, scores.pictures, cosines, strict=True)
-            )
+            other = tuple(self._judge(candidate, seen, one) for seen, one in zip(scores.pictures, cosines, strict=True))
         except Exception as error:  # noqa: BLE001 - whatever a candidate does wrong, the live policy's answer stands
             self._candidate_failed(candidate, error)
             return None
-        return Comparison(policy=policy, candidate=candidate, verdict=verdicts, candidate_verdict=judged)
-
-
-def _bytes_of(picture: Picture | Embedded) -> bytes:
-    """What a sample is drawn by: the picture, or, where it is not there, its embedding."""
-    if isinstance(picture, Picture):
-        return picture.data
-    return b"".join(parts.tobytes() for parts in picture.frames)
+        return Comparison(policy=policy, candidate=candidate, verdicts=judged, candidate_verdicts=other)

@@ -79,7 +79,7 @@ class Telemetry:
         self.log.info("refused", extra=fields)
 
     def _compared(self, comparison: Comparison) -> None:
-        pairs = list(zip(comparison.verdict, comparison.candidate_verdict, strict=True))
+        pairs = list(zip(comparison.verdicts, comparison.candidate_verdicts, strict=True))
         differing = [(live, other) for live, other in pairs if live.action != other.action]
         policy, candidate = comparison.policy.name or INLINE, comparison.candidate.name or INLINE
         self._count_by(

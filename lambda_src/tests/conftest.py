@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from moderator.handler import build_handler
+from moderator.clip.model import Model
+from moderator.handler import Towers, build_handler, load_towers
 from moderator.settings import Settings
 from support.harness import RedisServer, Service, StartService, free_port, serving
 from support.tally import Tally
@@ -22,8 +23,8 @@ def start_service() -> Iterator[StartService]:
     """Start services with the settings given, each with a memory of its own, as a new process has."""
     with ExitStack() as stack:
 
-        def start(**settings: Any) -> Service:
-            return stack.enter_context(serving(build_handler(replace(Settings(), **settings))))
+        def start(*, load: Callable[[Model, int], Towers] = load_towers, **settings: Any) -> Service:
+            return stack.enter_context(serving(build_handler(replace(Settings(), **settings), load=load)))
 
         yield start
 

@@ -100,6 +100,9 @@ class TestLabelSets:
             ({"description": "x", "labels": {"a": 1}}, ["labels['a']"]),
             ('{"description": "x", "labels": {"a": "x", "a": "y"}}', ["'a' is given twice"]),
             ({"description": "x", "labels": ["a"], "label": 1}, ["'label'"]),
+            ('{"description": "x", "labels": ["a", "\\ud83d"]}', ["labels[1]", "surrogate"]),
+            ('{"description": "x", "labels": {"a": "\\ud83d"}}', ["labels['a']", "surrogate"]),
+            ({"description": "x", "labels": ["a" * 2001]}, ["labels[0]", "2,001 characters"]),
         ],
     )
     def test_a_file_that_is_not_valid_names_the_file_and_the_field(

@@ -15,6 +15,7 @@ from PIL import Image
 from moderator.web.routes import ROUTES
 from support.harness import Reply, Service, StartService
 from support.pictures import as_base64, drawn, encoded, noise
+from support.towers import failing
 
 PICTURE = encoded(drawn("red", "circle"))
 LABELS = ["a red circle", "a blue square", "a green star"]
@@ -253,16 +254,8 @@ class TestMistakes:
         half = whole[: len(whole) // 2]
         assert_problem(service.classify(image_data=as_base64(half), labels=LABELS), 422, "image_data", "whole file")
 
-    def test_500_is_counted_as_an_error_and_shows_nothing(
-        self, start_service: StartService, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        from moderator.classifier import Classifier
-
-        def fail(*_: Any, **__: Any) -> None:
-            raise ZeroDivisionError("a bug, and a path of the machine")
-
-        monkeypatch.setattr(Classifier, "classify", fail)
-        reply = start_service().classify(image_data=as_base64(PICTURE), labels=LABELS)
+    def test_500_is_counted_as_an_error_and_shows_nothing(self, start_service: StartService) -> None:
+        reply = start_service(load=failing).classify(image_data=as_base64(PICTURE), labels=LABELS)
         assert_problem(reply, 500)
         assert b"a bug" not in reply.body
         assert b"ZeroDivision" not in reply.body

@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 
 from moderator.clip.model import read_model
-from moderator.clip.towers import Embeddings, TextTower
+from moderator.clip.towers import TextTower
 from moderator.handler import build_handler
 from moderator.settings import Settings
 from support.harness import LAMBDA_SRC, RedisServer, StartService
 from support.pictures import as_base64, drawn, encoded
+from support.towers import Loader
 
 PICTURE = encoded(drawn("red", "circle"))
 LABELS = ["a red circle", "a blue square", "a green star"]
@@ -81,17 +82,10 @@ def test_the_text_towers_session_is_not_loaded_when_the_store_has_all(redis_serv
     settings = replace(Settings(), cache_url=redis_server.url)
     build_handler(settings)({"warm": {"labels": LABELS}}, None)
 
-    loaded: list[str] = []
-    original = TextTower.embed
-    with pytest.MonkeyPatch.context() as patch:
-
-        def embed(self: TextTower, labels: Sequence[str]) -> Embeddings:
-            loaded.extend(labels)
-            return original(self, labels)
-
-        patch.setattr(TextTower, "embed", embed)
-        build_handler(settings)(EVENT, None)
-    assert loaded == []
+    load = Loader()
+    response = build_handler(settings, load=load)(EVENT, None)
+    assert headers_of(response)["x-label-cache"] == "memory=0, store=3, computed=0"
+    assert not load.text.loaded
 
 
 def test_memory_is_asked_first(redis_server: RedisServer, start_service: StartService) -> None:

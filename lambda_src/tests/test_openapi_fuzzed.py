@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -12,15 +13,16 @@ from hypothesis import strategies as some
 from schemathesis.core.result import Ok
 from schemathesis.generation import GenerationMode
 
+from moderator.web.routes import ROUTES as TABLE
 from support.harness import Service
 from support.pictures import as_base64, drawn, encoded
 from support.tally import Tally
 
 PICTURE = as_base64(encoded(drawn("red", "circle")))
 # Without the description's own, from which it is read.
-ROUTES = ("POST /classify", "POST /", "GET /health", "GET /label-sets", "GET /docs")
+ROUTES = tuple(route.key for route in TABLE if route.path != "/openapi.json")
 # Of the others nothing can be wrong: they take no parameters.
-PARAMETERS = ("POST /classify", "POST /")
+PARAMETERS = tuple(key for key in ROUTES if key.startswith("POST"))
 
 # No schema can say which bytes are a picture, nor that a query beside JSON is not looked at.
 BEYOND_A_SCHEMA = [checks.positive_data_acceptance, checks.negative_data_rejection]
@@ -73,6 +75,20 @@ def test_a_full_answer_is_as_described(fields: dict[str, Any], service: Service,
     response = operation.Case(body=fields, media_type="application/json").call_and_validate()
     assert response.status_code == 200
     tally.add("Requests", "Full answers against the description", "status 200")
+
+
+@pytest.mark.parametrize("route", PARAMETERS)
+def test_every_example_is_answered_as_the_page_would_send_it(route: str, service: Service) -> None:
+    (operation,) = (one for one in operations(service) if one.label == route)
+    media = service.get("/openapi.json").json["paths"][operation.path]["post"]["requestBody"]["content"]
+    examples = media["application/json"]["examples"]
+    assert examples
+    for name, example in examples.items():
+        reply = service.request(
+            "POST", operation.path, json.dumps(example["value"]), {"Content-Type": "application/json"}
+        )
+        assert reply.status == 200, (name, reply.body)
+        operation.Case(body=example["value"], media_type="application/json").call_and_validate()
 
 
 def operations(service: Service) -> list[schemathesis.APIOperation[Any, Any, Any, Any]]:

@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from moderator import strict_json
 from moderator.errors import ConfigurationError, InvalidField, TooMuch
+from moderator.json_file import read_json
 from moderator.policy.form import PolicyObject, check_policy
 from moderator.policy.mistake import PolicyMistake, readable
 from moderator.policy.policy import Category, Frames, ModelName, Policy
@@ -82,12 +82,7 @@ def check_calibration(policy: Policy, *, name: str, pretrained: str) -> None:
 
 
 def _read(path: Path, max_labels: int) -> Policy:
-    try:
-        content = strict_json.loads(path.read_bytes())
-    except strict_json.RepeatedKeyError as error:
-        raise ConfigurationError(f"{path}: {error}.") from error
-    except ValueError as error:
-        raise ConfigurationError(f"{path} is not JSON in UTF-8: {error}.") from error
+    content = read_json(path)
     if excess := _excess(content, max_labels):
         raise ConfigurationError(f"{path}: the policy {excess}.")
     try:

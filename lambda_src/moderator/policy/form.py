@@ -7,11 +7,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from moderator.label_text import LONGEST_LABEL
 from moderator.policy.mistake import PolicyMistake, from_pydantic, readable
 from moderator.policy.policy import Action, View
 
-# As for labels in a request: no longer one fits into any CLIP's context.
-LONGEST_LABEL = 2000
 LONGEST_NAME = 100
 # An animation's frames share the time of one request.
 MOST_FRAMES = 64

@@ -35,15 +35,15 @@ def scores(policy: Policy, similarities: Cosines, logit_scale: float) -> Scores:
     """
     # In float64, and contiguous: numpy adds up a row that lies together in the same order whatever lies beside it.
     logits = np.ascontiguousarray(similarities, dtype=np.float64) * logit_scale
-    columns = [
-        _probability(
-            evidence(np.take(logits, category.labels, axis=-1), np.take(logits, category.against, axis=-1)),
-            category.scale,
-            category.offset,
-        )
+    evidences = [
+        evidence(np.take(logits, category.labels, axis=-1), np.take(logits, category.against, axis=-1))
         for category in policy.categories
     ]
-    return np.stack(columns, axis=-1)
+    return _probabilities(
+        np.stack(evidences, axis=-1),
+        np.array([category.scale for category in policy.categories]),
+        np.array([category.offset for category in policy.categories]),
+    )
 
 
 def evidence(labels: Scores, against: Scores) -> Scores:
@@ -79,10 +79,10 @@ def _log_mean_exp(logits: Scores) -> Scores:
     return mean
 
 
-def _probability(evidence: Scores, scale: float, offset: float) -> Scores:
+def _probabilities(evidences: Scores, scales: Scores, offsets: Scores) -> Scores:
     with np.errstate(over="ignore"):  # an infinite argument has a probability, too
-        argument = scale * evidence + offset
+        arguments = scales * evidences + offsets
     # exp of a negative number only, on either side of 0.
-    exponential = np.exp(-np.abs(argument))
-    probability = np.where(argument >= 0, 1.0, exponential) / (1.0 + exponential)
-    return np.minimum(probability, _HIGHEST)
+    exponential = np.exp(-np.abs(arguments))
+    probabilities: Scores = np.minimum(np.where(arguments >= 0, 1.0, exponential) / (1.0 + exponential), _HIGHEST)
+    return probabilities

@@ -21,17 +21,15 @@ from moderator.web.answers import native
 from moderator.web.answers.caveats import DEMO_MODEL
 from moderator.web.http_event import Request, Response, read_request, write_response
 from moderator.web.payload import read_body
-from moderator.web.request_models import ClassifyRequest, ModerateRequest
 from moderator.web.requests import RequestReader
 from moderator.web.routes import ROUTES, Route
 
 _JSON = "application/json"
 _PROBLEM_JSON = "application/problem+json"  # RFC 9457
 
-# What the body does not hold where it is the picture itself.
-_PICTURES = frozenset({"image_data", "images"})
-_CLASSIFY_FIELDS = tuple(name for name in ClassifyRequest.model_fields if name not in _PICTURES)
-_MODERATE_FIELDS = tuple(name for name in ModerateRequest.model_fields if name not in _PICTURES)
+# Beside the pictures, where the body is a form or the picture itself.
+_CLASSIFY_FIELDS = ("labels", "label_set", "questions", "view", "return_embedding")
+_MODERATE_FIELDS = ("policy", "view", "return_embedding")
 
 # The time that an answer needs on its way, once it is made.
 _RESERVED_SECONDS = 0.5

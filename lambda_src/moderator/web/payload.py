@@ -193,7 +193,7 @@ def _form_problem(error: Exception, limits: Limits) -> RequestError:
 def _plain_fields(texts: Mapping[str, list[str]], names: Sequence[str], where: str) -> dict[str, Any]:
     """Give fields that came as texts the values that they would have in JSON."""
     fields: dict[str, Any] = {}
-    allowed = ("label", *(name for name in names if name != "embedding")) if "labels" in names else tuple(names)
+    allowed = ("label", *names) if "labels" in names else tuple(names)
     for name, values in texts.items():
         if name in _ALWAYS:
             continue

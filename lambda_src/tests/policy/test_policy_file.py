@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from moderator.errors import ConfigurationError, InvalidField, TooMuch
-from moderator.label_text import LONGEST_LABEL
 from moderator.policy import form
 from moderator.policy.file import MOST_CATEGORIES, check_calibration, read_inline, read_policies
 from moderator.policy.form import PolicyObject
@@ -277,9 +276,6 @@ class TestWhatIsRead:
         twice = policy(category(against=["a camera", "a street"]))
         assert twice.categories == policy().categories
 
-    def test_a_label_is_as_long_as_in_any_request(self) -> None:
-        assert form.LONGEST_LABEL == LONGEST_LABEL
-
     def test_every_field_has_its_sentence(self) -> None:
         """Whoever adds a field says what it must be."""
         everything = category(**{"as": {"openai": "o", "rekognition": "r"}}) | {
@@ -324,6 +320,9 @@ class TestVersion:
             "neutral": ["a room", "a street"],
         }
         assert policy(other) == policy(one)
+
+    def test_there_is_but_one_zero(self) -> None:
+        assert policy(category(review=-0.0)).version == policy(category(review=0)).version
 
     def test_a_copy_of_a_label_changes_nothing(self) -> None:
         copied = category(labels=["a gun", "a knife", "a gun"], against=["a camera", "a camera"])

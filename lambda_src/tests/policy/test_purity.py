@@ -27,6 +27,8 @@ def test_it_imports_nothing_but_numpy_pydantic_and_what_knows_no_request(path: P
     assert others <= {"numpy", "pydantic", "pydantic_core"} | sys.stdlib_module_names
     assert {name for name in ours if not name.startswith("moderator.policy.")} <= {
         "moderator.errors",
+        "moderator.json_file",
+        "moderator.label_text",
         "moderator.strict_json",
     }
 

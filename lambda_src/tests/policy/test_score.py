@@ -140,30 +140,30 @@ class TestProperties:
             assert np.array_equal(alone, scores(many, odd, logit_scale)[frames - 1 - number, 0])
 
     @UNHURRIED
-    @given(seed=SEEDS, order=st.permutations(range(7)), logit_scale=LOGIT_SCALES)
+    @given(seed=SEEDS, order=st.permutations(range(20)), logit_scale=LOGIT_SCALES)
     def test_order_is_irrelevant(self, seed: int, order: list[int], logit_scale: float) -> None:
         """Bit for bit: categories and labels, as the request lists them."""
-        labels = [f"label {number}" for number in range(7)]
-        similarity = dict(zip(labels, cosines(seed, 7), strict=True))
+        labels = [f"label {number}" for number in range(20)]
+        similarity = dict(zip(labels, cosines(seed, 20), strict=True))
 
         def scored(numbers: list[int]) -> dict[str, float]:
             shuffled = [labels[number] for number in numbers]
-            a, b = set(labels[:3]), set(labels[2:4])
+            a, b = set(labels[:12]), set(labels[11:14])
             categories: dict[str, Any] = {
                 name: {
                     "labels": [label for label in shuffled if label in own],
-                    "against": [label for label in shuffled if label not in own and label != labels[6]],
+                    "against": [label for label in shuffled if label not in own and label != labels[19]],
                     "review": 0.5,
                 }
-                for name, own in sorted({"a": a, "b": b}.items(), reverse=numbers[0] > 3)
+                for name, own in sorted({"a": a, "b": b}.items(), reverse=numbers[0] > 9)
             }
-            read = policy({"neutral": [labels[6]], "categories": categories})
+            read = policy({"neutral": [labels[19]], "categories": categories})
             row = np.array([similarity[label] for label in read.labels])
             return dict(
                 zip((each.name for each in read.categories), scores(read, row, logit_scale).tolist(), strict=True)
             )
 
-        assert scored(order) == scored(list(range(7)))
+        assert scored(order) == scored(list(range(20)))
 
     @UNHURRIED
     @given(seed=SEEDS, logit_scale=LOGIT_SCALES)

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,6 +65,20 @@ class Service:
 
     def post_json(self, body: str | bytes) -> Reply:
         return self.request("POST", "/classify", body, {"Content-Type": "application/json"})
+
+    def post_form(self, target: str, parts: Sequence[tuple[str, bytes]]) -> Reply:
+        """Send `parts`, names and values, as multipart/form-data; those named image as files, as browsers send them."""
+        boundary = "a-boundary-that-no-picture-holds"
+        body = b"".join(
+            f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"'.encode()
+            + (b'; filename="x.png"\r\nContent-Type: image/png' if name == "image" else b"")
+            + b"\r\n\r\n"
+            + value
+            + b"\r\n"
+            for name, value in parts
+        )
+        kind = f"multipart/form-data; boundary={boundary}"
+        return self.request("POST", target, body + f"--{boundary}--\r\n".encode(), {"Content-Type": kind})
 
     def post_picture(self, data: bytes, query: str, content_type: str = "image/png") -> Reply:
         return self.request("POST", f"/classify?{query}", data, {"Content-Type": content_type})

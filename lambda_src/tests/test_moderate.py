@@ -1,0 +1,275 @@
+"""`POST /moderate`: a verdict over HTTP, in every form of picture, by a policy that is configured or comes along."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from moderator.errors import ConfigurationError
+from moderator.handler import build_handler
+from moderator.policy.policy import ACTIONS
+from moderator.settings import Settings
+from moderator.telemetry import SERVICE
+from support.harness import Reply, Service, StartService
+from support.pictures import as_base64, drawn, encoded
+from test_http_contract import assert_problem
+
+RED_CIRCLE, BLUE_SQUARE, GREEN_STAR = (
+    encoded(drawn(*what)) for what in (("red", "circle"), ("blue", "square"), ("green", "star"))
+)
+INLINE = {
+    "neutral": ["a green star", "a yellow triangle"],
+    "categories": {
+        "red circles": {"labels": ["a red circle"], "against": ["a red square"], "review": 0.5, "block": 0.9},
+        "blue squares": {"labels": ["a blue square"], "review": 0.5},
+    },
+}
+
+
+def moderate(service: Service, **fields: Any) -> Reply:
+    return service.request("POST", "/moderate", json.dumps(fields), {"Content-Type": "application/json"})
+
+
+@pytest.mark.parametrize(
+    ("picture", "verdict", "category"),
+    [(RED_CIRCLE, "block", "red circles"), (BLUE_SQUARE, "review", "blue squares"), (GREEN_STAR, "allow", None)],
+)
+def test_the_demo_policy_decides(service: Service, picture: bytes, verdict: str, category: str | None) -> None:
+    answer = moderate(service, image_data=as_base64(picture), policy="demo").json
+    assert answer["verdict"] == verdict
+    assert [reason["category"] for reason in answer["reasons"]] == ([category] if category else [])
+    assert set(answer) == {"verdict", "reasons", "categories", "view", "policy", "model", "warnings"}
+    assert answer["policy"].keys() == {"name", "version", "calibrated"}
+    for reason in answer["reasons"]:
+        assert reason["score"] >= reason["threshold"]
+        assert reason["label"]
+
+
+def test_every_form_of_request_gives_the_same_answer(service: Service) -> None:
+    as_json = moderate(service, image_data=as_base64(RED_CIRCLE), policy="demo").json
+    as_body = service.request("POST", "/moderate?policy=demo", RED_CIRCLE, {"Content-Type": "image/png"}).json
+    as_form = service.post_form("/moderate", [("image", RED_CIRCLE), ("policy", b"demo")]).json
+    assert as_body == as_form == as_json
+
+
+def test_several_pictures_have_the_worst_verdict(service: Service) -> None:
+    images = [as_base64(picture) for picture in (GREEN_STAR, BLUE_SQUARE, RED_CIRCLE)]
+    answer = moderate(service, images=images, policy="demo").json
+    assert answer["verdict"] == "block"
+    assert [one["verdict"] for one in answer["results"]] == ["allow", "review", "block"]
+    for picture, one in zip(images, answer["results"], strict=True):
+        alone = moderate(service, image_data=picture, policy="demo").json
+        assert one == {name: alone[name] for name in one}
+        assert "policy" not in one
+        assert "model" not in one
+
+
+def test_a_policy_may_come_with_the_request(service: Service) -> None:
+    answer = moderate(service, image_data=as_base64(RED_CIRCLE), policy=INLINE).json
+    assert (answer["verdict"], answer["policy"]["name"]) == ("block", None)
+    stricter = json.loads(json.dumps(INLINE))
+    stricter["categories"]["red circles"]["block"] = 1
+    other = moderate(service, image_data=as_base64(RED_CIRCLE), policy=stricter).json
+    assert other["verdict"] == "review"
+    assert other["policy"]["version"] != answer["policy"]["version"]
+    assert other["categories"]["red circles"]["score"] == answer["categories"]["red circles"]["score"]
+
+
+def test_scores_are_those_of_the_probabilities_over_the_same_labels(service: Service) -> None:
+    """Contract, section 2: means of probabilities stand in the ratio of the means of exp(s cos)."""
+    policy = INLINE | {"view": "center"}
+    # Of a shape in two colours at once, so that no score is all but 0 or 1.
+    mixed = Image.blend(drawn("red", "circle").convert("RGB"), drawn("blue", "square").convert("RGB"), 0.45)
+    picture = as_base64(encoded(mixed))
+    scores = moderate(service, image_data=picture, policy=policy).json["categories"]
+    for name, category in INLINE["categories"].items():  # type: ignore[attr-defined]  # JSON
+        against = [*INLINE["neutral"], *category.get("against", [])]
+        result = service.classify(image_data=picture, labels=[*category["labels"], *against]).json["result"]
+        ours = sum(result[label] for label in category["labels"]) / len(category["labels"])
+        theirs = sum(result[label] for label in against) / len(against)
+        evidence = math.log(ours) - math.log(theirs)
+        assert scores[name]["score"] == pytest.approx(1 / (1 + math.exp(-evidence)), abs=1e-5)
+
+
+def test_an_embedding_replays_a_picture(service: Service) -> None:
+    first = moderate(service, image_data=as_base64(RED_CIRCLE), policy="demo", return_embedding=True).json
+    again = moderate(service, embedding=first["embedding"], policy="demo").json
+    assert again["categories"] == first["categories"]
+    assert again["reasons"] == first["reasons"]
+    other = moderate(service, embedding=first["embedding"], policy=INLINE).json
+    assert other["categories"] == moderate(service, image_data=as_base64(RED_CIRCLE), policy=INLINE).json["categories"]
+
+
+def test_policies_are_listed(service: Service) -> None:
+    listed = {one["name"]: one for one in service.get("/policies").json["policies"]}
+    assert listed.keys() == {"demo", "moderation"}
+    answer = moderate(service, image_data=as_base64(RED_CIRCLE), policy="moderation").json
+    assert listed["moderation"]["version"] == answer["policy"]["version"]
+    assert listed["moderation"]["categories"].keys() == answer["categories"].keys()
+    assert {category["action"] for category in answer["categories"].values()} <= set(ACTIONS)
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "words"),
+    [
+        ({}, 422, ["policy is missing", "demo, moderation"]),
+        ({"policy": "nonsense"}, 422, ["'nonsense' is not configured", "demo, moderation"]),
+        ({"policy": ""}, 422, ["policy is empty"]),
+        ({"policy": 5}, 422, ["policy is a number", "name of a policy"]),
+        ({"policy": {}}, 422, ["policy.categories is missing"]),
+        ({"policy": INLINE | {"verdict": 1}}, 422, ["policy.verdict is no field"]),
+        ({"policy": INLINE | {"view": "all"}}, 422, ["policy.view"]),
+        ({"policy": "demo", "view": "all"}, 422, ["view is 'all'", "center", "tiles"]),
+        ({"policy": "demo", "labels": ["a"]}, 422, ["'labels' is not a field", "policy"]),
+        ({"policy": "demo", "return_embedding": "yes"}, 422, ["return_embedding is a string", "true or false"]),
+    ],
+)
+def test_mistakes_are_named(service: Service, fields: dict[str, Any], status: int, words: list[str]) -> None:
+    assert_problem(moderate(service, image_data=as_base64(RED_CIRCLE), **fields), status, *words)
+
+
+@pytest.mark.parametrize(
+    ("embedding", "status", "words"),
+    [
+        ("", 422, ["embedding is empty"]),
+        ("AAAA", 422, ["no fingerprint"]),
+        ("0123456789abcdef:AAAA", 422, ["'0123456789abcdef'", "is running"]),
+        ("{}:?", 400, ["not base64"]),
+        ("{}:", 422, ["0 bytes"]),
+        ("{}:AAAA", 422, ["3 bytes", "multiple"]),
+        ("{}:" + base64.b64encode(bytes(512)).decode(), 422, ["unit length"]),
+        ("{}:" + base64.b64encode(b"\xff" * 512).decode(), 422, ["unit length"]),
+    ],
+)
+def test_an_embedding_that_is_not_one_is_named(service: Service, embedding: str, status: int, words: list[str]) -> None:
+    model = service.get("/health").json["model"]["fingerprint"]
+    reply = moderate(service, embedding=embedding.replace("{}", model), policy="demo")
+    assert_problem(reply, status, *words)
+
+
+def test_an_embedding_is_not_given_beside_a_picture_or_a_view(service: Service) -> None:
+    known = moderate(service, image_data=as_base64(RED_CIRCLE), policy="demo", return_embedding=True).json["embedding"]
+    both = moderate(service, image_data=as_base64(RED_CIRCLE), embedding=known, policy="demo")
+    assert_problem(both, 422, "image_data and embedding are both given")
+    assert_problem(moderate(service, embedding=known, view="pad", policy="demo"), 422, "view is given with embedding")
+
+
+def test_a_policy_that_is_not_valid_stops_the_start(tmp_path: Path) -> None:
+    (tmp_path / "mine.json").write_text(json.dumps({"categories": {"a": {"labels": ["x"], "neutral": []}}}))
+    with pytest.raises(ConfigurationError, match=r"mine\.json: categories\.a\.neutral is no field"):
+        build_handler(Settings(policies_dir=tmp_path))
+
+
+def test_a_calibration_for_another_model_stops_the_start(tmp_path: Path) -> None:
+    calibration = {
+        "model": {"name": "ViT-B-32", "pretrained": "openai"},
+        "categories": {"red circles": {"scale": 1.0, "offset": 0.0}},
+    }
+    (tmp_path / "mine.json").write_text(json.dumps(INLINE | {"calibration": calibration}))
+    with pytest.raises(ConfigurationError, match=r"ViT-B-32 \(openai\).*demo-shapes"):
+        build_handler(Settings(policies_dir=tmp_path))
+
+
+@pytest.fixture
+def log() -> Iterator[list[logging.LogRecord]]:
+    """What the service logs meanwhile."""
+    records: list[logging.LogRecord] = []
+
+    class Keeper(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            records.append(record)
+
+    keeper = Keeper()
+    logging.getLogger(SERVICE).addHandler(keeper)
+    yield records
+    logging.getLogger(SERVICE).removeHandler(keeper)
+
+
+def metrics(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    """What the service has counted, as CloudWatch reads it."""
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
+
+
+class TestCandidates:
+    def policies(self, folder: Path, candidate: dict[str, Any]) -> Path:
+        (folder / "live.json").write_text(json.dumps(INLINE | {"candidate": "next"}))
+        (folder / "next.json").write_text(json.dumps(INLINE | candidate))
+        return folder
+
+    def test_where_it_differs_one_line_and_one_metric_say_so(
+        self,
+        tmp_path: Path,
+        start_service: StartService,
+        capsys: pytest.CaptureFixture[str],
+        log: list[logging.LogRecord],
+    ) -> None:
+        milder = {"categories": {"red circles": {"labels": ["a red circle"], "review": 0.5}}}
+        service = start_service(policies_dir=self.policies(tmp_path, milder))
+        answer = moderate(service, image_data=as_base64(RED_CIRCLE), policy="live").json
+        assert answer["verdict"] == "block"
+        (line,) = (vars(record) for record in log if record.getMessage() == "candidate differs")
+        assert {name: line[name] for name in ("policy", "candidate", "verdict", "candidate_verdict", "categories")} == {
+            "policy": "live",
+            "candidate": "next",
+            "verdict": "block",
+            "candidate_verdict": "review",
+            "categories": ["blue squares", "red circles"],
+        }
+        assert "a red circle" not in str(line)
+        (metric,) = (line for line in metrics(capsys) if "CandidateDiffers" in line)
+        assert (metric["CandidateDiffers"], metric["CandidateCompared"]) == ([1.0], [1.0])
+
+    def test_where_it_agrees_only_the_metric_says_so(
+        self,
+        tmp_path: Path,
+        start_service: StartService,
+        capsys: pytest.CaptureFixture[str],
+        log: list[logging.LogRecord],
+    ) -> None:
+        service = start_service(policies_dir=self.policies(tmp_path, {}))
+        moderate(service, image_data=as_base64(RED_CIRCLE), policy="live")
+        assert "candidate differs" not in [record.getMessage() for record in log]
+        (metric,) = (line for line in metrics(capsys) if "CandidateDiffers" in line)
+        assert metric["CandidateDiffers"] == [0.0]
+
+    def test_a_failing_one_never_touches_the_answer(
+        self,
+        tmp_path: Path,
+        start_service: StartService,
+        capsys: pytest.CaptureFixture[str],
+        log: list[logging.LogRecord],
+    ) -> None:
+        # A label that no context holds: it passes every check until it is embedded.
+        endless = {"categories": {"red circles": {"labels": ["word " * 100], "block": 0.5}}}
+        service = start_service(policies_dir=self.policies(tmp_path, endless))
+        without = start_service()
+        picture = as_base64(RED_CIRCLE)
+        answer = moderate(service, image_data=picture, policy="live").json
+        assert answer["categories"] == moderate(without, image_data=picture, policy=INLINE).json["categories"]
+        assert "A candidate policy could not be judged." in [record.getMessage() for record in log]
+        assert [line for line in metrics(capsys) if "CandidateFailed" in line]
+
+
+def test_verdicts_are_counted_by_policy_and_category(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
+    moderate(service, images=[as_base64(RED_CIRCLE), as_base64(GREEN_STAR)], policy="demo")
+    lines = metrics(capsys)
+    (verdicts,) = (line for line in lines if "VerdictBlock" in line)
+    assert (verdicts["policy"], verdicts["VerdictBlock"], verdicts["VerdictAllow"]) == ("demo", [1.0], [1.0])
+    (category,) = (line for line in lines if "CategoryBlock" in line)
+    assert (category["category"], category["CategoryBlock"]) == ("red circles", [1.0])
+
+
+def test_a_policy_of_a_request_has_no_name_in_the_metrics(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
+    """A client could give every request another name, and each metric costs money."""
+    moderate(service, image_data=as_base64(RED_CIRCLE), policy=INLINE)
+    lines = metrics(capsys)
+    assert {line["policy"] for line in lines if "VerdictBlock" in line} == {"inline"}
+    assert not [line for line in lines if "CategoryBlock" in line]
