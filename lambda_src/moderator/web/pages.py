@@ -16,27 +16,34 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from moderator.web.http_event import Response
 
 FOLDER = Path(__file__).with_name("page")
 _SWAGGER = "aws_lambda_powertools.event_handler.openapi.swagger_ui"
 
-# As modules are written here: imports stand on one line, and what is exported is a function or a constant.
-_IMPORT = re.compile(r'^import (?P<names>\{[^}]*\}) from "\./(?P<name>\w+)\.js";\n', re.MULTILINE)
-_EXPORT = re.compile(r"^export (?P<kind>(?:async )?function|const|class) (?P<name>\w+)", re.MULTILINE)
-# What only a reader of the files needs; no text of theirs goes over several lines.
-_FOR_READERS = re.compile(r"^(?:[ \t]*//.*\n|[ \t]+|\n)|/\*.*?\*/\n?", re.MULTILINE)
+# As modules are written here: an import stands on one line and keeps the names, an export before what it exports.
+_IMPORT = re.compile(r'^import \{[^}]*\} from "\./(?P<name>\w+)\.js";\n', re.MULTILINE)
+_EXPORT = re.compile(r"^export ", re.MULTILINE)
+# What only a reader of the files needs. No text of theirs goes over several lines.
+_FOR_READERS = re.compile(r"^(?:[ \t]*//.*\n|[ \t]+|\n)", re.MULTILINE)
+_SPACE_IN_STYLES = re.compile(r"\s*([{};,])\s*|(?<=:) |;(?=\s*})|/\*.*?\*/\s*")
 
 
 @cache
 def page() -> Response:
     """Return the page where pictures are judged and policies are made."""
-    style = _FOR_READERS.sub("", _read("head.css") + _read("page.css"))
+    style = _SPACE_IN_STYLES.sub(r"\1", _read("head.css") + _read("page.css"))
     script = joined("main")
     html = _fill(
         "index.html",
-        {"HEAD": _head("page"), "STYLE": f"<style>{style}</style>", "SCRIPT": f'<script type="module">{script}</script>'},
+        {
+            "ICON": _icon(),
+            "STYLE": f"<style>{style}</style>",
+            "HEAD": _head("page"),
+            "SCRIPT": f'<script type="module">{script}</script>',
+        },
     )
     return _response(html, scripts=[script], styles=[style], more=_PAGE_POLICY)
 
@@ -51,6 +58,7 @@ def docs(document: Mapping[str, Any]) -> Response:
         "docs.html",
         {
             "HEAD": _head("docs"),
+            "ICON": _icon(),
             "STYLE": "".join(f"<style>{style}</style>" for style in styles),
             "DOCUMENT": json.dumps(document).replace("</", "<\\/"),
             "SCRIPT": f"<script>{bundle}</script><script>{start}</script>",
@@ -60,30 +68,21 @@ def docs(document: Mapping[str, Any]) -> Response:
 
 
 def joined(name: str) -> str:
-    """Return a module and all that it imports as one script, each after those that it needs and in a scope of its own.
+    """Return a module and all that it imports as one: each once, after those that it needs.
 
-    Raises:
-        ValueError: modules import each other in a circle.
+    So no two of them may use one name for two things; the browser refuses a script in which that happens.
     """
-    scripts: dict[str, str | None] = {}
+    scripts: dict[str, str] = {}
 
     def take(name: str) -> None:
-        if name in scripts:
-            if scripts[name] is None:
-                raise ValueError(f"{name}.js imports itself, by way of others.")
-            return
-        scripts[name] = None
         text = _read(f"{name}.js")
-        for found in _IMPORT.finditer(text):
-            take(found["name"])
-        exports = ", ".join(found["name"] for found in _EXPORT.finditer(text))
-        text = _IMPORT.sub(r"const \g<names> = $\g<name>;\n", text)
-        text = _EXPORT.sub(r"\g<kind> \g<name>", text)
-        del scripts[name]  # so that it stands after what it needs
-        scripts[name] = f"const ${name} = (() => {{\n{_FOR_READERS.sub('', text)}return {{ {exports} }};\n}})();\n"
+        for needed in _IMPORT.findall(text):
+            if needed not in scripts:
+                take(needed)
+        scripts[name] = _FOR_READERS.sub("", _EXPORT.sub("", _IMPORT.sub("", text)))
 
     take(name)
-    return "".join(str(script) for script in scripts.values())
+    return "".join(scripts.values())
 
 
 # Pictures and films are the visitor's own; only this service is asked. Nothing turns a text into markup.
@@ -121,13 +120,17 @@ def _hash(text: str) -> str:
 
 
 def _head(here: str) -> str:
-    html = _read("head.html").replace(f' data-is="{here}"', ' aria-current="page"')
+    html = _read("head.html").strip().replace(f' data-is="{here}"', ' aria-current="page"')
     return re.sub(r' data-is="\w+"', "", html)
+
+
+def _icon() -> str:
+    return f'<link rel="icon" href="data:image/svg+xml,{quote(_read("icon.svg").strip(), safe=" =:/")}">'
 
 
 def _fill(name: str, parts: Mapping[str, str]) -> str:
     # In one pass: a part may hold what looks like another's place.
-    return re.sub(r"<!-- ([A-Z]+) -->", lambda found: parts[found[1]], _read(name))
+    return re.sub(r"<!-- ([A-Z]+) -->", lambda found: parts[found[1]], _FOR_READERS.sub("", _read(name)))
 
 
 def _read(name: str) -> str:

@@ -2,26 +2,26 @@
 
 import { el } from "./dom.js";
 
-let count = 0;
+let boxes = 0;
 
 export function chips({ name, hint = "", values, changed, typed = () => {} }) {
-  const id = `chips-${(count += 1)}`;
-  const list = el("ul", { class: "chips", "aria-label": name });
-  const error = el("p", { class: "error", role: "alert", id: `${id}-error`, hidden: true });
+  const id = `chips-${(boxes += 1)}`;
+  const list = el("ul.chips", { "aria-label": name });
+  const error = el("p.error", { role: "alert", id: `${id}-error`, hidden: true });
   const input = el("input", {
     id, autocomplete: "off", spellcheck: "false", enterkeyhint: "done", placeholder: "Type and press Enter",
-    "aria-describedby": error.id, onkeydown: keyed, onpaste: pasted, oninput: () => typed(draft()), onchange: take,
+    "aria-describedby": error.id, onkeydown: keyed, oninput: () => typed(draft()), onchange: take,
   });
   const draft = () => input.value.trim();
   const box = el("div", { class: "chip-box", onclick: (event) => event.target === event.currentTarget && input.focus() }, list, input);
-  const element = el("div", { class: "fields" }, el("label", { for: id }, name), hint ? el("p", { class: "hint small" }, hint) : null, box, error);
+  const element = el("div.fields", el("label", { for: id }, name), hint ? el("p.hint.small", hint) : null, box, error);
 
   function draw() {
     list.replaceChildren(
       ...values.map((value, place) =>
-        el("li", {},
-          el("button", { type: "button", title: "Change", onclick: () => change(place) }, value),
-          el("button", { type: "button", class: "remove", "aria-label": `Remove ${value}`, onclick: () => remove(place) }, "×"))),
+        el("li",
+          el("button", { title: "Change", onclick: () => change(place) }, value),
+          el("button", { class: "remove", "aria-label": `Remove ${value}`, onclick: () => remove(place) }, "×"))),
     );
     list.hidden = !values.length;
   }
@@ -55,18 +55,7 @@ export function chips({ name, hint = "", values, changed, typed = () => {} }) {
     if (event.key === "Enter" && !event.isComposing) {
       event.preventDefault();
       take();
-    } else if (event.key === "Backspace" && !input.value && values.length) {
-      event.preventDefault();
-      change(values.length - 1);
     }
-  }
-
-  // A list from elsewhere, one label a line.
-  function pasted(event) {
-    const lines = event.clipboardData.getData("text").split(/\r?\n/).map((line) => line.trim()).filter(Boolean);
-    if (lines.length < 2) return;
-    event.preventDefault();
-    put([...new Set([...values, ...lines])]);
   }
 
   draw();

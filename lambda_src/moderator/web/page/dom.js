@@ -1,13 +1,19 @@
 // Elements, made without markup: texts stay texts.
 
-export const byId = (id) => document.getElementById(id);
+// $.stage is the element with the id stage.
+export const $ = new Proxy({}, { get: (_, id) => document.getElementById(id) });
 
-export function el(name, properties = {}, ...children) {
-  return fill(document.createElement(name), properties, children);
+// el("p.hint.small", { title: "…" }, "a text", another): the properties may be left out.
+export function el(start, ...rest) {
+  const [name, ...classes] = start.split(".");
+  const element = document.createElement(name);
+  element.classList.add(...classes);
+  if (name === "button") element.type = "button";
+  return fill(element, rest);
 }
 
-export function svg(name, properties = {}, ...children) {
-  return fill(document.createElementNS("http://www.w3.org/2000/svg", name), properties, children);
+export function svg(name, ...rest) {
+  return fill(document.createElementNS("http://www.w3.org/2000/svg", name), rest);
 }
 
 // An action's shape; its word stands beside it.
@@ -16,7 +22,7 @@ export function shape(action) {
 }
 
 export function say(id, text) {
-  const place = byId(id);
+  const place = $[id];
   if (place.textContent !== text) place.textContent = text;
   place.hidden = !text;
 }
@@ -32,12 +38,13 @@ export function later(milliseconds, act) {
   };
 }
 
-function fill(element, properties, children) {
-  for (const [name, value] of Object.entries(properties)) {
+function fill(element, [first, ...rest]) {
+  const isPlain = first?.constructor === Object;
+  for (const [name, value] of Object.entries(isPlain ? first : {})) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else if (value === true) element.setAttribute(name, "");
     else if (value !== false && value != null) element.setAttribute(name, value);
   }
-  element.append(...children.filter((child) => child != null));
+  element.append(...(isPlain ? rest : [first, ...rest]).filter((child) => child != null));
   return element;
 }

@@ -1,33 +1,33 @@
 // The policy: each category's score on a track with its thresholds as handles, and the fields behind it.
 
 import { chips } from "./chips.js";
-import { byId, el, say, shape, short } from "./dom.js";
+import { $, el, say, shape, short } from "./dom.js";
 import { found, isJudged, judgeSoon } from "./judging.js";
 import { actionOf, forgetCalibration, rename, same, WORDS } from "./policy.js";
 import { on, state, tell } from "./state.js";
 
 const THRESHOLDS = { review: "Review from", block: "Block from" };
-let rows = {}; // category -> { show, fields }
+let rows = {}; // category -> { showEditor, fields }
 let general = {}; // field -> chips
 
 export function makeEditor() {
-  byId("add").addEventListener("click", add);
+  $.add.addEventListener("click", add);
   on("policy", build);
-  on("selection scores thresholds view policy progress", show);
+  on("selection scores thresholds view policy progress", showEditor);
   on("policy-error", () => sayMistake(null));
   on("policy-mistake", () => sayMistake(state.mistake));
 }
 
 function build() {
   rows = {};
-  byId("categories").replaceChildren(...Object.keys(state.policy.categories).map(row));
-  byId("settings-fields").replaceChildren(...settings());
+  $.categories.replaceChildren(...Object.keys(state.policy.categories).map(row));
+  $.settingsFields.replaceChildren(...settings());
 }
 
-function show() {
+function showEditor() {
   const configured = state.policies.get(state.base);
   const edited = Boolean(configured) && !same(configured, state.policy);
-  byId("edited").hidden = byId("discard").hidden = !edited;
+  $.edited.hidden = $.discard.hidden = !edited;
   say("about", state.policy.description ?? "");
   for (const one of Object.values(rows)) one.show();
 }
@@ -42,10 +42,10 @@ function edited(evidence, names = []) {
 
 function row(name) {
   const category = state.policy.categories[name];
-  const score = el("output", { class: "score" });
-  const mark = el("span", { class: "mark" });
-  const track = el("div", { class: "track" }, el("span", { class: "needle" }));
-  const numbers = el("span", { class: "hint small numbers" });
+  const score = el("output.score");
+  const mark = el("span.mark");
+  const track = el("div.track", el("span.needle"));
+  const numbers = el("span.hint.small.numbers");
   const handles = {};
   const exact = {};
   for (const [kind, words] of Object.entries(THRESHOLDS)) {
@@ -65,19 +65,19 @@ function row(name) {
       name: "Looks alike, and is harmless", values: category.against ?? [], changed: (against) => relabel("against", against),
     }),
   };
-  const error = el("p", { class: "error", role: "alert", hidden: true });
+  const error = el("p.error", { role: "alert", hidden: true });
   const title = el("input", { value: name, autocomplete: "off", onchange: (event) => retitle(event.target.value.trim()) });
-  const details = el("details", {},
-    el("summary", {}, el("span", { class: "unseen" }, name), " Edit"),
-    el("div", { class: "fields" },
-      el("label", { class: "field wide" }, "Category", title),
+  const details = el("details",
+    el("summary", el("span.unseen", name), " Edit"),
+    el("div.fields",
+      el("label.field.wide", "Category", title),
       fields.labels.element,
       fields.against.element,
-      el("div", { class: "bar" },
-        ...Object.entries(THRESHOLDS).map(([kind, words]) => el("label", { class: "field" }, words, exact[kind])),
-        el("button", { type: "button", onclick: remove }, `Remove ${name}`)),
+      el("div.bar",
+        ...Object.entries(THRESHOLDS).map(([kind, words]) => el("label.field", words, exact[kind])),
+        el("button", { onclick: remove }, `Remove ${name}`)),
     ));
-  const element = el("li", { class: "category" }, el("div", { class: "line" }, mark, el("h3", {}, name), numbers, score), track, error, details);
+  const element = el("li.category", el("div.line", mark, el("h3", name), numbers, score), track, error, details);
 
   // Neither handle goes past the other: it takes it along.
   function drag(kind, value) {
@@ -109,7 +109,7 @@ function row(name) {
     forgetCalibration(state.policy, [name]);
     delete state.policy.categories[name];
     tell("policy", "edited");
-    byId("add").focus();
+    $.add.focus();
     judgeSoon();
   }
 
@@ -132,7 +132,7 @@ function row(name) {
       const action = now && actionOf(category, now.score);
       element.dataset.action = action ?? "none";
       element.toggleAttribute("data-stale", Boolean(now) && !isJudged(state.selected));
-      mark.replaceChildren(shape(action ?? "none"), el("span", { class: "unseen" }, action ? `${WORDS[action]}: ` : ""));
+      mark.replaceChildren(shape(action ?? "none"), el("span.unseen", action ? `${WORDS[action]}: ` : ""));
       score.textContent = now ? short(now.score) : "–";
       const said = [review != null && `review ${review}`, block != null && `block ${block}`].filter(Boolean);
       numbers.textContent = said.join(" · ");
@@ -155,7 +155,7 @@ function row(name) {
 function settings() {
   const policy = state.policy;
   const text = (field, words, wide) =>
-    el("label", { class: "field wide" }, words, el(wide ? "textarea" : "input", {
+    el("label.field.wide", words, el(wide ? "textarea" : "input", {
       onchange: (event) => {
         policy[field] = event.target.value;
         tell("thresholds", "edited");
@@ -178,7 +178,7 @@ function settings() {
       judgeSoon();
     },
   }, ...["tiles", "center", "squash", "pad"].map((one) => el("option", { selected: one === (policy.view ?? "tiles") }, one)));
-  return [text("description", "Description", true), general.neutral.element, el("label", { class: "field" }, "View of this policy ", view)];
+  return [text("description", "Description", true), general.neutral.element, el("label.field", "View of this policy ", view)];
 }
 
 function add() {
@@ -192,12 +192,12 @@ function add() {
 function sayMistake(mistake) {
   for (const one of Object.values(rows)) one.say("", "");
   general.neutral?.say("");
-  say("policy-error", "");
+  say("policyError", "");
   if (!mistake) return;
   const { name, field, detail } = mistake;
   if (name) rows[name].say(field, detail);
   else if (field in general) {
-    byId("settings").open = true;
+    $.settings.open = true;
     general[field].say(detail);
-  } else say("policy-error", detail);
+  } else say("policyError", detail);
 }

@@ -1,6 +1,6 @@
 // Frames of the camera or of a video file, every few seconds, judged as they come.
 
-import { byId, el, say } from "./dom.js";
+import { $, el, say } from "./dom.js";
 import { addPicture, queue, removePictures, select } from "./judging.js";
 import { drawn, readPicture } from "./pictures.js";
 import { state } from "./state.js";
@@ -11,11 +11,11 @@ const MOST_WAITING = 4;
 let stop = null; // of what is running
 
 export function makeFilm() {
-  byId("camera").addEventListener("click", () => (stop ? stop() : camera()));
+  $.camera.addEventListener("click", () => (stop ? stop() : camera()));
 }
 
 export async function playFile(file) {
-  const video = show(`Looking at ${file.name}`);
+  const video = showFilm(`Looking at ${file.name}`);
   video.src = URL.createObjectURL(file);
   await run(video, file.name, async (take, every) => {
     await event(video, "loadeddata");
@@ -30,10 +30,10 @@ export async function playFile(file) {
 
 async function camera() {
   const stream = await navigator.mediaDevices?.getUserMedia({ video: { facingMode: "environment" } }).catch(() => null);
-  if (!stream) return say("picture-error", "There is no camera, or this page may not use it.");
-  const video = show("The camera");
+  if (!stream) return say("pictureError", "There is no camera, or this page may not use it.");
+  const video = showFilm("The camera");
   video.srcObject = stream;
-  byId("camera").textContent = "Stop";
+  $.camera.textContent = "Stop";
   await run(video, "camera", async (take, every) => {
     await video.play();
     for (const began = performance.now(); stop; ) {
@@ -50,7 +50,7 @@ async function run(video, name, look) {
     if (stop === mine) stop = null;
   };
   stop = mine;
-  const every = () => Math.max(0.2, byId("every").valueAsNumber || 2);
+  const every = () => Math.max(0.2, $.every.valueAsNumber || 2);
   const take = async (at) => {
     // The service sets the pace.
     while (stop === mine && queue.progress().left >= MOST_WAITING) await pause(50);
@@ -65,23 +65,23 @@ async function run(video, name, look) {
   try {
     await look(take, every);
   } catch {
-    say("picture-error", `${name} cannot be played in this browser.`);
+    say("pictureError", `${name} cannot be played in this browser.`);
   }
   if (stop === mine || !stop) {
     stop = null;
-    byId("film").hidden = true;
-    byId("film").replaceChildren();
-    byId("camera").textContent = "Camera";
+    $.film.hidden = true;
+    $.film.replaceChildren();
+    $.camera.textContent = "Camera";
   }
 }
 
-function show(words) {
+function showFilm(words) {
   const video = el("video", { muted: true, playsinline: true, preload: "auto", "aria-label": words });
   video.muted = true;
-  const every = el("input", { id: "every", type: "number", min: 0.2, step: "any", value: byId("every")?.value ?? 2 });
-  const label = el("label", { class: "field" }, "A frame every ", every, " s");
-  byId("film").replaceChildren(video, el("div", { class: "bar" }, el("b", {}, words), label, el("button", { type: "button", onclick: () => stop?.() }, "Stop")));
-  byId("film").hidden = false;
+  const every = el("input", { id: "every", type: "number", min: 0.2, step: "any", value: $.every?.value ?? 2 });
+  const label = el("label.field", "A frame every ", every, " s");
+  $.film.replaceChildren(video, el("div.bar", el("b", words), label, el("button", { onclick: () => stop?.() }, "Stop")));
+  $.film.hidden = false;
   return video;
 }
 

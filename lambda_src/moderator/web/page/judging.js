@@ -37,7 +37,7 @@ export function removePictures(pictures) {
 // The one that is looked at comes first.
 export function judgeAll() {
   queue.cancel();
-  for (const id of ["policy-error", "view-error"]) say(id, "");
+  for (const id of ["policyError", "viewError"]) say(id, "");
   tell("policy-error");
   for (const picture of [state.selected, ...state.pictures]) {
     if (picture && !queue.has(picture.id)) enqueue(picture);
@@ -107,7 +107,7 @@ export function place(error, picture) {
   } else if (picture && (ofPicture || !error.status || error.status >= 429)) {
     picture.error = error.message;
   } else if (error.message.startsWith("view")) {
-    say("view-error", error.message);
+    say("viewError", error.message);
   } else {
     // One mistake in the policy would be answered once for each picture.
     queue.cancel();

@@ -1,7 +1,7 @@
 // Labels of one's own, and how probable each is; typed ones count before Enter is pressed.
 
 import { chips } from "./chips.js";
-import { byId, el, later, short } from "./dom.js";
+import { $, el, later, short } from "./dom.js";
 import { askAbout, place, queue } from "./judging.js";
 import { on, state, tell, viewNow } from "./state.js";
 
@@ -26,15 +26,15 @@ export function makeLabels() {
       soon();
     },
   });
-  byId("labels").append(box.element);
-  byId("label-set").addEventListener("change", (event) => chooseSet(event.target.value));
-  byId("all").addEventListener("click", () => {
+  $.labels.append(box.element);
+  $.labelSet.addEventListener("change", (event) => chooseSet(event.target.value));
+  $.all.addEventListener("click", () => {
     all = !all;
-    show();
+    showBars();
   });
   const soon = later(300, classify);
   on("labels selection scores view", soon);
-  on("selection labels", show);
+  on("selection labels", showBars);
 }
 
 export function chooseSet(name) {
@@ -43,10 +43,10 @@ export function chooseSet(name) {
   tell("labels", "edited", "link");
 }
 
-// What the boxes show, where the labels came from elsewhere than the keyboard.
+// What the boxes showBars, where the labels came from elsewhere than the keyboard.
 export function showLabels() {
   box.set(state.labels.map(({ text }) => text));
-  byId("label-set").replaceChildren(
+  $.labelSet.replaceChildren(
     ...["", ...state.labelSets.keys()].map((name) => el("option", { value: name, selected: name === state.labelSet }, name || "your own")),
   );
 }
@@ -66,16 +66,16 @@ function classify() {
   const picture = state.selected;
   const labels = wanted();
   box.say("");
-  if (!picture || !labels.length) return show();
+  if (!picture || !labels.length) return showBars();
   if (!picture.error && queue.has(picture.id)) return; // its scores come first, and call again
   const [view, fields] = [viewNow(), { labels: labelsField(labels) }];
   const key = JSON.stringify([view, fields]);
-  if (picture.labelled?.key === key) return show();
+  if (picture.labelled?.key === key) return showBars();
   queue.add("labels", async (signal) => {
     try {
       const asked = await askAbout(picture, "classify", view, fields, signal);
       picture.labelled = { key, ...asked };
-      show();
+      showBars();
     } catch (error) {
       if (signal.aborted) throw error;
       if (/^(labels?|label_set|The label)\b/.test(error.message)) box.say(error.message);
@@ -84,26 +84,26 @@ function classify() {
   }, true);
 }
 
-function show() {
+function showBars() {
   const labelled = state.selected?.labelled;
-  const bars = byId("bars");
+  const bars = $.bars;
   const result = Object.entries(labelled?.answer.result ?? {});
   // A few stay where they are while one types; many are only worth reading from the top.
   if (result.length > MOST_BARS) result.sort((a, b) => b[1] - a[1]);
   const shown = all ? result : result.slice(0, MOST_BARS);
   const old = new Map([...bars.children].map((bar) => [bar.dataset.label, bar]));
   const next = shown.map(([label, share]) => {
-    const bar = old.get(label) ?? el("li", { "data-label": label }, el("span", { class: "name" }, label), el("span", { class: "rail" }, el("span")), el("output"));
+    const bar = old.get(label) ?? el("li", { "data-label": label }, el("span.name", label), el("span.rail", el("span")), el("output"));
     bar.style.setProperty("--share", share);
     bar.querySelector("output").textContent = short(share);
     return bar;
   });
   if (next.length !== bars.children.length || next.some((bar, at) => bar !== bars.children[at])) bars.replaceChildren(...next);
-  byId("all").hidden = result.length <= MOST_BARS;
-  byId("all").textContent = all ? "Show fewer" : `Show all ${result.length}`;
+  $.all.hidden = result.length <= MOST_BARS;
+  $.all.textContent = all ? "Show fewer" : `Show all ${result.length}`;
   const { milliseconds, tiers = [], answer } = labelled ?? {};
   const sums = Object.entries(answer?.categories ?? {}).sort((a, b) => b[1] - a[1]).slice(0, 3);
-  byId("came").textContent = [
+  $.came.textContent = [
     sums.length > 1 && `By category: ${sums.map(([name, share]) => `${name} ${short(share)}`).join(", ")}`,
     milliseconds != null && `${milliseconds.toFixed(1)} ms`,
     tiers.length && `labels: ${tiers.join(", ")}`,

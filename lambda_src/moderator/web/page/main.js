@@ -1,6 +1,6 @@
 // Builds the page, and takes in what is dropped, pasted or chosen.
 
-import { byId, el, say } from "./dom.js";
+import { $, el, say } from "./dom.js";
 import { makeEditor } from "./editor.js";
 import { makeFilm, playFile } from "./film.js";
 import { addPicture, judgeAll } from "./judging.js";
@@ -18,10 +18,10 @@ import { makeWall } from "./wall.js";
 for (const make of [makeStage, makeVerdict, makeEditor, makeLabels, makeWall, makeFilm, makeTake]) make();
 takeInFiles();
 takeInToken();
-byId("policy").addEventListener("change", (event) => openPolicyNamed(event.target.value));
-byId("discard").addEventListener("click", () => openPolicyNamed(state.base));
-byId("new").addEventListener("click", startPolicy);
-byId("examples").addEventListener("click", async () => takeIn(await examples()));
+$.policy.addEventListener("change", (event) => usePolicy(event.target.value));
+$.discard.addEventListener("click", () => usePolicy(state.base));
+$.new.addEventListener("click", startPolicy);
+$.examples.addEventListener("click", async () => takeIn(await examples()));
 addEventListener("hashchange", openLink);
 on("link", showLabels);
 on("policy", showPolicies);
@@ -33,8 +33,8 @@ async function begin() {
     const { model, warnings } = health.answer;
     state.demo = Boolean(warnings);
     say("notice", warnings?.join(" ") ?? "");
-    byId("model").textContent = `Model: ${model.name}, ${model.fingerprint.slice(0, 8)}`;
-    byId("examples").hidden = !state.demo;
+    $.model.textContent = `Model: ${model.name}, ${model.fingerprint.slice(0, 8)}`;
+    $.examples.hidden = !state.demo;
     for (const { name, labels, categories } of sets.answer.label_sets) {
       const groups = Object.entries(categories ?? {}).flatMap(([category, texts]) => texts.map((text) => ({ text, category })));
       state.labelSets.set(name, categories ? groups : labels.map((text) => ({ text })));
@@ -44,7 +44,7 @@ async function begin() {
     if ([401, 403].includes(error.status)) return wantToken(error);
     return say("notice", error.message);
   }
-  byId("token").hidden = true;
+  $.token.hidden = true;
   if (!(await openLink())) openFirst();
 }
 
@@ -53,7 +53,7 @@ function openFirst() {
   const first = (names) => names.find((name) => (name === "demo") === state.demo) ?? names[0] ?? "";
   chooseSet(first([...state.labelSets.keys()]));
   const name = first([...state.policies.keys()]);
-  if (name) openPolicyNamed(name);
+  if (name) usePolicy(name);
   else startPolicy();
 }
 
@@ -69,11 +69,7 @@ async function openLink() {
   return true;
 }
 
-function openPolicyNamed(name) {
-  openPolicyObject(state.policies.get(name), name, name);
-}
-
-function openPolicyObject(policy, base, name) {
+function usePolicy(name, policy = state.policies.get(name), base = name) {
   Object.assign(state, { policy: copyOf(policy), base, name, view: "" });
   tell("policy", "view");
   judgeAll();
@@ -81,35 +77,24 @@ function openPolicyObject(policy, base, name) {
 
 function startPolicy() {
   const neutral = state.demo ? ["a yellow square", "a white star"] : ["an ordinary scene from everyday life", "a person talking to the camera"];
-  openPolicyObject({ description: "", view: "tiles", neutral, categories: {} }, "", "my-policy");
-  byId("add").click();
+  usePolicy("my-policy", { description: "", view: "tiles", neutral, categories: {} }, "");
+  $.add.click();
 }
 
 function showPolicies() {
   const names = [...(state.base ? [] : [""]), ...state.policies.keys()];
-  byId("policy").replaceChildren(...names.map((name) => el("option", { value: name, selected: name === state.base }, name || "your own")));
+  $.policy.replaceChildren(...names.map((name) => el("option", { value: name, selected: name === state.base }, name || "your own")));
 }
 
 async function takeIn(files) {
   for (const file of files) {
     if (file.type.startsWith("video/")) await playFile(file);
-    else if (file.type === "application/json") await takeInPolicy(file);
     else addPicture(await readPicture(file));
   }
 }
 
-async function takeInPolicy(file) {
-  try {
-    const policy = JSON.parse(await file.text());
-    if (typeof policy.categories !== "object") throw new Error("it has no categories");
-    openPolicyObject(policy, "", file.name.replace(/\.json$/, ""));
-  } catch (error) {
-    say("picture-error", `${file.name} is no policy: ${error.message}.`);
-  }
-}
-
 function takeInFiles() {
-  byId("files").addEventListener("change", async (event) => {
+  $.files.addEventListener("change", async (event) => {
     const files = [...event.target.files];
     event.target.value = "";
     await takeIn(files);
@@ -131,14 +116,14 @@ function takeInFiles() {
 }
 
 function takeInToken() {
-  byId("token-open").addEventListener("click", () => {
-    byId("token").hidden = false;
-    byId("token-text").focus();
+  $.tokenOpen.addEventListener("click", () => {
+    $.token.hidden = false;
+    $.tokenText.focus();
   });
-  byId("token").addEventListener("submit", (event) => {
+  $.token.addEventListener("submit", (event) => {
     event.preventDefault();
-    useToken(byId("token-text").value.trim());
-    byId("token").hidden = true;
+    useToken($.tokenText.value.trim());
+    $.token.hidden = true;
     tell("token-used");
     if (state.policies.size) judgeAll();
     else begin();
@@ -147,11 +132,11 @@ function takeInToken() {
 }
 
 function wantToken({ status }) {
-  byId("token").hidden = false;
-  byId("token-why").textContent = hasToken()
+  $.token.hidden = false;
+  $.tokenWhy.textContent = hasToken()
     ? "The service refused this token. It is kept in this tab only."
     : status === 403
       ? "The service wants signed requests (auth: iam), which a browser cannot make. Set auth: token and give a token here, or run `make run` with the stack's model."
       : "The service wants a token. It is kept in this tab only, and sent to this service only.";
-  byId("token-text").focus();
+  $.tokenText.focus();
 }

@@ -8,10 +8,10 @@ const SHORTER = 640;
 const MOST_BYTES = 3_000_000;
 const THUMBNAIL = 240;
 
-let count = 0;
+let read = 0;
 
 export async function readPicture(file, name = file.name || "pasted picture") {
-  const picture = { id: (count += 1), name, file, note: "", url: null, thumbnail: null, views: new Map(), judged: new Map(), error: "" };
+  const picture = { id: (read += 1), name, file, note: "", url: null, thumbnail: null, views: new Map(), judged: new Map(), error: "" };
   const bitmap = await createImageBitmap(file).catch(() => null);
   if (!bitmap) return picture; // of a kind that this browser cannot show, or broken: the service says which
   const { width, height } = bitmap;
@@ -20,8 +20,7 @@ export async function readPicture(file, name = file.name || "pasted picture") {
     picture.file = await drawn(bitmap, scale);
     picture.width = Math.round(width * scale);
     picture.height = Math.round(height * scale);
-    const sizes = scale < 1 ? `${width} × ${height} to ${picture.width} × ${picture.height}` : "fewer bytes";
-    picture.note = `Scaled here from ${sizes} before it was sent.`.replace("from fewer", "to fewer");
+    picture.note = `Scaled here from ${width} × ${height} before it was sent.`;
   } else {
     Object.assign(picture, { width, height });
   }
@@ -55,29 +54,21 @@ async function isAnimated(file) {
 
 // What the demo model knows; in the second a square stands where the centre does not reach.
 export async function examples() {
-  const circle = (c) => (c.ellipse(160, 120, 78, 78, 0, 0, 7), c.fill());
-  const star = (c) => {
-    for (let i = 0; i < 10; i += 1) {
-      const [angle, radius] = [(i * Math.PI) / 5, i % 2 ? 36 : 88];
-      c.lineTo(160 + radius * Math.sin(angle), 125 - radius * Math.cos(angle));
-    }
-    c.fill();
-  };
   const wanted = [
-    ["red circle.png", 320, 240, "#ded6c6", "#d61c24", circle],
-    ["blue square at the edge.png", 640, 240, "#e6e2d3", "#224cd4", (c) => c.fillRect(26, 50, 140, 140)],
-    ["green star.png", 320, 240, "#e4d9e6", "#20983c", star],
+    ["red circle", 320, "#ded6c6", "#d61c24", (c) => c.arc(160, 120, 78, 0, 7)],
+    ["blue square at the edge", 640, "#e6e2d3", "#224cd4", (c) => c.rect(26, 50, 140, 140)],
+    ["green triangle", 320, "#e4d9e6", "#20983c", (c) => [[160, 38], [240, 180], [80, 180]].forEach((point) => c.lineTo(...point))],
   ];
   return Promise.all(
-    wanted.map(async ([name, width, height, ground, colour, draw]) => {
-      const canvas = el("canvas", { width, height });
+    wanted.map(async ([name, width, ground, colour, draw]) => {
+      const canvas = el("canvas", { width, height: 240 });
       const context = canvas.getContext("2d");
       context.fillStyle = ground;
-      context.fillRect(0, 0, width, height);
+      context.fillRect(0, 0, width, 240);
       context.fillStyle = colour;
-      context.beginPath();
       draw(context);
-      return new File([await new Promise((done) => canvas.toBlob(done))], name, { type: "image/png" });
+      context.fill();
+      return new File([await new Promise((done) => canvas.toBlob(done))], `${name}.png`, { type: "image/png" });
     }),
   );
 }

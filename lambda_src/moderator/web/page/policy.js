@@ -15,7 +15,7 @@ export function verdictOf(policy, scores) {
   for (const [name, category] of Object.entries(policy.categories)) {
     const found = scores[name];
     const action = found ? actionOf(category, found.score) : "allow";
-    if (action !== "allow") reasons.push({ name, action, threshold: category[action], ...found });
+    if (action !== "allow") reasons.push({ ...found, name, action, threshold: category[action] });
   }
   reasons.sort((a, b) => ACTIONS.indexOf(b.action) - ACTIONS.indexOf(a.action) || b.score - a.score);
   return { action: reasons[0]?.action ?? "allow", reasons };
@@ -23,8 +23,13 @@ export function verdictOf(policy, scores) {
 
 // The same policy with thresholds at 0: every category then answers with its score and the label that fired most, and
 // any thresholds can be tried on the answer.
+// Thresholds that are wrong stay as they are: the service says what is wrong with them.
 export function openPolicy({ neutral, frames, calibration, categories }) {
-  const open = Object.entries(categories).map(([name, { labels, against }]) => [name, { labels, against, review: 0 }]);
+  const sound = ({ review, block }) => (review ?? block) >= 0 && (review ?? 0) <= (block ?? 1) && (block ?? review) <= 1;
+  const open = Object.entries(categories).map(([name, category]) => {
+    const { labels, against } = category;
+    return [name, sound(category) ? { labels, against, review: 0 } : category];
+  });
   return { neutral, frames, calibration, categories: Object.fromEntries(open) };
 }
 

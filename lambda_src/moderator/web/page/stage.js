@@ -1,6 +1,6 @@
 // The picture that is looked at, and what the view covered of it.
 
-import { byId, el, percent, say, shape, svg } from "./dom.js";
+import { $, el, percent, say, shape, svg } from "./dom.js";
 import { found, isJudged, judgeAll, queue, verdictNow } from "./judging.js";
 import { verdictOf, WORDS } from "./policy.js";
 import { on, state, tell, viewNow } from "./state.js";
@@ -13,61 +13,59 @@ let before = ""; // the view that was looked at last
 
 export function makeStage() {
   for (const [view, word] of Object.entries(VIEWS)) {
-    const radio = el("input", { type: "radio", name: "view", value: view, onchange: () => choose(view) });
-    const mark = el("span", { class: "mark" });
+    const radio = el("input", { type: "radio", name: "view", value: view, onchange: () => chooseView(view) });
+    const mark = el("span.mark");
     radios[view] = { radio, mark };
-    byId("views").append(el("label", {}, radio, el("span", {}, word), mark));
+    $.views.append(el("label", radio, el("span", word), mark));
   }
-  on("selection scores thresholds view policy", show);
+  on("selection scores thresholds view policy", showStage);
   on("selection scores view", draw);
 }
 
-function choose(view) {
+function chooseView(view) {
   before = viewNow();
   state.view = view === (state.policy.view ?? "tiles") ? "" : view;
   tell("view");
   judgeAll();
 }
 
-function show() {
+function showStage() {
   const picture = state.selected;
   for (const [view, { radio, mark }] of Object.entries(radios)) {
     radio.checked = view === viewNow();
     const judged = picture?.judged.get(view);
     const action = judged && verdictOf(state.policy, judged.scores).action;
-    mark.replaceChildren(...(action ? [shape(action), el("span", { class: "unseen" }, `: ${WORDS[action]}`)] : []));
+    mark.replaceChildren(...(action ? [shape(action), el("span.unseen", `: ${WORDS[action]}`)] : []));
   }
   say("caption", picture ? [picture.name, picture.width && `${picture.width} × ${picture.height}`, picture.note].filter(Boolean).join(" · ") : "");
-  say("picture-error", picture?.error ?? "");
+  say("pictureError", picture?.error ?? "");
   say("covers", picture ? [coverage(picture), difference(picture)].filter(Boolean).join(" ") : "");
-  byId("stage").toggleAttribute("data-busy", Boolean(picture && !isJudged(picture) && queue.has(picture.id)));
+  $.stage.toggleAttribute("data-busy", Boolean(picture && !isJudged(picture) && queue.has(picture.id)));
 }
 
 function draw() {
   const picture = state.selected;
-  byId("empty").hidden = Boolean(picture);
-  byId("canvas").hidden = !picture;
-  if (!picture) return byId("canvas").replaceChildren();
-  if (!picture.url) return byId("canvas").replaceChildren(el("p", { class: "empty" }, "This browser cannot show it."));
+  $.empty.hidden = Boolean(picture);
+  $.canvas.hidden = !picture;
+  if (!picture) return $.canvas.replaceChildren();
+  if (!picture.url) return $.canvas.replaceChildren(el("p.empty", "This browser cannot showStage it."));
   const { width, height, url } = picture;
-  if (byId("canvas").dataset.url !== url || !byId("canvas").firstChild) {
-    byId("canvas").dataset.url = url;
-    byId("canvas").replaceChildren(el("img", { src: url, alt: picture.name, width, height }));
+  if ($.canvas.dataset.url !== url || !$.canvas.firstChild) {
+    $.canvas.dataset.url = url;
+    $.canvas.replaceChildren(el("img", { src: url, alt: picture.name, width, height }));
   }
-  byId("canvas").querySelector("svg")?.remove();
+  $.canvas.querySelector("svg")?.remove();
   const seen = picture.views.get(viewNow())?.coverage;
   if (!seen) return;
   const parts = partsOf(seen.kind, seen.parts, width, height, seen.unseen);
   const rect = ([x, y, w, h], properties) => svg("rect", { x, y, width: w, height: h, ...properties });
   const whole = [0, 0, width, height];
   const mask = svg("mask", { id: "covered" }, rect(whole, { fill: "white" }), ...parts.map((part) => rect(part, { fill: "black" })));
-  // Frames that share an edge are drawn a little apart.
-  const inset = ([x, y, w, h], i) => [x, y, w, h].map((at, side) => at + (side < 2 ? 1 : -2) * (i % 2) * 0.012 * Math.min(width, height));
-  byId("canvas").append(
+  $.canvas.append(
     svg("svg", { class: "covers", viewBox: whole.join(" "), preserveAspectRatio: "none", "aria-hidden": "true" },
       mask,
       rect(whole, { class: "dim", mask: "url(#covered)" }),
-      ...parts.map((part, i) => rect(inset(part, i), { class: `frame f${i % 2}` }))),
+      ...parts.map((part, i) => rect(part, { class: `frame f${i % 2}` }))),
   );
 }
 

@@ -1,6 +1,6 @@
 // What can be taken away: the policy as a file, the requests as commands, and a link.
 
-import { byId, el, later, say } from "./dom.js";
+import { $, el, later, say } from "./dom.js";
 import { isValid } from "./judging.js";
 import { labelsField } from "./labels.js";
 import { toFragment } from "./link.js";
@@ -9,19 +9,19 @@ import { hasToken, url } from "./service.js";
 import { on, state, tell, viewNow } from "./state.js";
 
 export function makeTake() {
-  byId("name").addEventListener("input", (event) => {
+  $.name.addEventListener("input", (event) => {
     state.name = event.target.value;
     tell("edited");
   });
-  byId("save").addEventListener("click", save);
-  byId("link").addEventListener("click", async () => {
+  $.save.addEventListener("click", save);
+  $.link.addEventListener("click", async () => {
     await keep();
     copy(location.href, "The link");
   });
   for (const button of document.querySelectorAll("[data-copies]")) {
-    button.addEventListener("click", () => copy(byId(button.dataset.copies).textContent, button.getAttribute("aria-label").slice(5)));
+    button.addEventListener("click", () => copy($[button.dataset.copies].textContent, button.getAttribute("aria-label").slice(5)));
   }
-  on("policy thresholds labels view edited token-used", show);
+  on("policy thresholds labels view edited token-used", showTake);
   on("policy thresholds labels view edited", later(200, keep));
 }
 
@@ -46,19 +46,19 @@ async function copy(text, what) {
   say("took", done ? `${what} is copied.`.replace("the", "The") : "This browser does not let a page copy: select the text and copy it.");
 }
 
-function show() {
-  byId("json").textContent = json();
-  if (document.activeElement !== byId("name")) byId("name").value = state.name;
+function showTake() {
+  $.json.textContent = json();
+  if (document.activeElement !== $.name) $.name.value = state.name;
   const token = hasToken() ? ' -H "Authorization: Bearer $TOKEN"' : "";
   const configured = state.policies.get(state.base);
   const policy = configured && same(configured, state.policy) ? state.base : JSON.stringify(state.policy);
   const view = state.view ? ` -F view=${viewNow()}` : "";
   const start = (path) => `curl -s ${quoted(url(path))}${token} -F image=@picture.jpg`;
-  byId("curl-moderate").textContent = `${start("moderate")} --form-string ${quoted(`policy=${policy}`)}${view}`;
+  $.curlModerate.textContent = `${start("moderate")} --form-string ${quoted(`policy=${policy}`)}${view}`;
   const labels = state.labelSet
     ? `-F ${quoted(`label_set=${state.labelSet}`)}`
     : `--form-string ${quoted(`labels=${JSON.stringify(labelsField(state.labels))}`)}`;
-  byId("curl-classify").textContent = `${start("classify")} ${labels} -F view=${viewNow()}`;
+  $.curlClassify.textContent = `${start("classify")} ${labels} -F view=${viewNow()}`;
 }
 
 const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;

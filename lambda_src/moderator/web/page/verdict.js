@@ -1,18 +1,18 @@
 // The verdict, large, and why.
 
-import { byId, el, shape, short } from "./dom.js";
+import { $, el, shape, short } from "./dom.js";
 import { found, isJudged, queue, verdictNow } from "./judging.js";
 import { WORDS } from "./policy.js";
 import { on, state } from "./state.js";
 
 export function makeVerdict() {
-  on("selection scores thresholds view policy progress", show);
+  on("selection scores thresholds view policy progress", showVerdict);
 }
 
-function show() {
+function showVerdict() {
   const picture = state.selected;
   const verdict = verdictNow(picture);
-  const place = byId("verdict");
+  const place = $.verdict;
   place.dataset.action = verdict?.action ?? "none";
   place.toggleAttribute("data-stale", Boolean(verdict && !isJudged(picture)));
   if (!verdict) return replace(place, heading("none", waits(picture)));
@@ -22,14 +22,14 @@ function show() {
     place,
     heading(verdict.action, WORDS[verdict.action]),
     verdict.reasons.length
-      ? el("ul", { class: "reasons" }, ...verdict.reasons.map(reason))
-      : el("p", {}, "No category reaches its threshold."),
-    el("p", { class: "hint small" }, came.filter(Boolean).join(" · ")),
+      ? el("ul.reasons", ...verdict.reasons.map(reason))
+      : el("p", "No category reaches its threshold."),
+    el("p.hint.small", came.filter(Boolean).join(" · ")),
   );
 }
 
 function heading(action, text) {
-  return el("p", { class: "word" }, shape(action), el("span", {}, text));
+  return el("p.word", shape(action), el("span", text));
 }
 
 function waits(picture) {
@@ -43,13 +43,13 @@ function reason({ name, action, score, threshold, label, seconds }) {
     "li",
     {},
     shape(action),
-    el("span", {}, el("b", {}, name), ` ${short(score)} reaches ${threshold.toFixed(2)}${when}: `, el("q", {}, label)),
+    el("span", el("b", name), ` ${short(score)} reaches ${threshold.toFixed(2)}${when}: `, el("q", label)),
   );
 }
 
 // A screen reader is told of a change, not of every drawing of the same.
 function replace(place, ...children) {
-  const next = el("div", {}, ...children);
+  const next = el("div", ...children);
   if (place.firstElementChild?.isEqualNode(next)) return;
   place.replaceChildren(next);
 }

@@ -1,6 +1,6 @@
 // Many pictures at once, the worst first.
 
-import { byId, el, shape } from "./dom.js";
+import { $, el, shape } from "./dom.js";
 import { found, isJudged, judgeAll, queue, removePictures, select, verdictNow } from "./judging.js";
 import { ACTIONS, WORDS } from "./policy.js";
 import { on, state } from "./state.js";
@@ -11,25 +11,24 @@ let planned = false;
 
 export function makeWall() {
   const choices = ["", "block", "review", "allow"].map((action) =>
-    el("button", { type: "button", class: "filter", "data-action": action, onclick: () => choose({ action }) }));
-  byId("verdicts").append(...choices);
-  byId("category").addEventListener("change", (event) => choose({ category: event.target.value }));
-  byId("clear").addEventListener("click", () => {
+    el("button", { class: "filter", "data-action": action, onclick: () => filterBy({ action }) }));
+  $.verdicts.append(...choices);
+  $.category.addEventListener("change", (event) => filterBy({ category: event.target.value }));
+  $.clear.addEventListener("click", () => {
     queue.cancel();
     removePictures([...state.pictures]);
   });
-  byId("cancel").addEventListener("click", () => (queue.progress().left ? queue.cancel() : judgeAll()));
-  byId("grid").addEventListener("keydown", walk);
+  $.cancel.addEventListener("click", () => (queue.progress().left ? queue.cancel() : judgeAll()));
   on("pictures selection scores thresholds view policy progress", plan);
   on("policy", () => {
     if (!(filter.category in state.policy.categories)) filter.category = "";
-    byId("category").replaceChildren(
+    $.category.replaceChildren(
       ...["", ...Object.keys(state.policy.categories)].map((name) => el("option", { value: name, selected: name === filter.category }, name || "any")),
     );
   });
 }
 
-function choose(change) {
+function filterBy(change) {
   Object.assign(filter, change);
   plan();
 }
@@ -40,14 +39,14 @@ function plan() {
   planned = true;
   setTimeout(() => {
     planned = false;
-    show();
+    showWall();
   }, 60);
 }
 
-function show() {
+function showWall() {
   const { pictures } = state;
-  byId("clear").hidden = !pictures.length;
-  byId("wall").hidden = pictures.length < 2;
+  $.clear.hidden = !pictures.length;
+  $.wall.hidden = pictures.length < 2;
   const judged = pictures.map((picture) => ({ picture, verdict: verdictNow(picture), ...rank(picture) }));
   for (const picture of tiles.keys()) if (!pictures.includes(picture)) tiles.delete(picture);
   judged.sort((a, b) => b.action - a.action || b.score - a.score || a.picture.id - b.picture.id);
@@ -55,8 +54,8 @@ function show() {
     (!filter.action || verdict?.action === filter.action) &&
     (!filter.category || verdict?.reasons.some(({ name }) => name === filter.category)));
   const next = shown.map(({ picture, verdict }) => tile(picture, verdict));
-  arrange(byId("grid"), next);
-  for (const button of byId("verdicts").children) {
+  arrange($.grid, next);
+  for (const button of $.verdicts.children) {
     const { action } = button.dataset;
     const count = action ? judged.filter(({ verdict }) => verdict?.action === action).length : judged.length;
     button.replaceChildren(...(action ? [shape(action)] : []), `${action ? WORDS[action] : "All"} ${count}`);
@@ -79,19 +78,19 @@ function progress(judged) {
   const failed = judged.filter(({ picture }) => picture.error).length;
   const counts = [`${judged.length - left - failed} of ${judged.length} judged`, failed && `${failed} could not be`];
   const text = counts.filter(Boolean).join(", ");
-  if (byId("counts").textContent !== text) byId("counts").textContent = text;
-  byId("progress").hidden = !left;
-  byId("bar").max = judged.length;
-  byId("bar").value = judged.length - left;
-  byId("cancel").textContent = running ? "Cancel" : "Go on";
+  if ($.counts.textContent !== text) $.counts.textContent = text;
+  $.progress.hidden = !left;
+  $.bar.max = judged.length;
+  $.bar.value = judged.length - left;
+  $.cancel.textContent = running ? "Cancel" : "Go on";
 }
 
 function tile(picture, verdict) {
   if (!tiles.has(picture)) {
     const image = picture.thumbnail ? el("img", { src: picture.thumbnail, alt: "", loading: "lazy" }) : el("span", { class: "no-image" }, picture.name);
-    const said = el("span", { class: "said" });
-    const button = el("button", { type: "button", onclick: () => open(picture) }, image, said);
-    tiles.set(picture, { item: el("li", {}, button), button, said, key: null });
+    const said = el("span.said");
+    const button = el("button", { onclick: () => open(picture) }, image, said);
+    tiles.set(picture, { item: el("li", button), button, said, key: null });
   }
   const { item, button, said } = tiles.get(picture);
   const action = picture.error ? "error" : (verdict?.action ?? "none");
@@ -121,15 +120,6 @@ function arrange(grid, items) {
 
 function open(picture) {
   select(picture);
-  const box = byId("stage").getBoundingClientRect();
-  if (box.top < 0 || box.top > innerHeight / 2) byId("stage").scrollIntoView({ block: "start" });
-}
-
-function walk(event) {
-  const step = { ArrowRight: 1, ArrowLeft: -1, Home: -Infinity, End: Infinity }[event.key];
-  if (!step) return;
-  event.preventDefault();
-  const buttons = [...byId("grid").querySelectorAll("button")];
-  const at = buttons.indexOf(document.activeElement) + step;
-  buttons[Math.max(0, Math.min(buttons.length - 1, at))]?.focus();
+  const box = $.stage.getBoundingClientRect();
+  if (box.top < 0 || box.top > innerHeight / 2) $.stage.scrollIntoView({ block: "start" });
 }
