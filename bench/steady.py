@@ -22,7 +22,7 @@ from bench.timing import calls, medians
 from moderator.clip.model import read_model
 from moderator.clip.probabilities import softmax
 from moderator.clip.towers import ImageTower, TextTower
-from moderator.pictures.decode import read_pixels
+from moderator.pictures.decode import read_picture
 from moderator.web.server import event_of
 
 ROUNDS = 12
@@ -34,7 +34,8 @@ def measure(threads: int) -> dict[str, float]:
     auto, fp32 = models.exported("auto"), models.exported("fp32")
     thumbnail, many_labels = pictures.thumbnail(), [f"label number {number}" for number in range(1000)]
     preprocessing = read_model(auto).preprocessing
-    pixels = read_pixels(thumbnail, preprocessing, max_pixels=10**8, name="thumbnail")[np.newaxis]
+    seen = read_picture(thumbnail, preprocessing, max_pixels=10**8, name="thumbnail")
+    pixels = np.stack(seen.frames[0].parts)
     scaled = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))).float() / 255
     normalised = (scaled - scaled.mean()) / scaled.std()
 
@@ -48,7 +49,7 @@ def measure(threads: int) -> dict[str, float]:
         figures = medians(
             {
                 "image_tower_ms": lambda: tower.run(None, {"pixels": pixels}),
-                "decode_ms": lambda: read_pixels(thumbnail, preprocessing, max_pixels=10**8, name="thumbnail"),
+                "decode_ms": lambda: read_picture(thumbnail, preprocessing, max_pixels=10**8, name="thumbnail"),
                 "warm_ms": ours.request([thumbnail], LABELS),
                 "warm_store_ms": with_store.request([thumbnail], LABELS),
                 "new_labels_ms": ours.requests_with_new_labels(thumbnail, calls(ROUNDS)),
@@ -96,7 +97,7 @@ def difference_in_company() -> dict[str, float]:
     model = read_model(models.exported("auto"))
     image_tower, text_tower = ImageTower(model, threads=1), TextTower(model, threads=1)
     pixels = [
-        read_pixels(picture, model.preprocessing, max_pixels=10**8, name="thumbnail")
+        read_picture(picture, model.preprocessing, max_pixels=10**8, name="thumbnail").frames[0].parts[0]
         for picture in pictures.thumbnails(8)
     ]
     alone, together = np.concatenate([image_tower.embed([one]) for one in pixels]), image_tower.embed(pixels)

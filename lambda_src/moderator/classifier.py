@@ -49,6 +49,7 @@ class Seen:
     seconds: tuple[float, ...] = ()  # of each frame, from the start
     numbers: tuple[int, ...] = ()  # of each frame, from 0
     total_frames: int = 1
+    warnings: tuple[str, ...] = ()  # sentences: why frames that should have been looked at were not
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,6 +207,7 @@ class Classifier:
                     seconds=tuple(frame.seconds for frame in picture.frames),
                     numbers=tuple(frame.number for frame in picture.frames),
                     total_frames=picture.total_frames,
+                    warnings=picture.warnings,
                 )
             )
         return seen

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from moderator.errors import BrokenPicture, TooMuch
-from moderator.pictures.batch import read_batch
-from moderator.pictures.decode import Preprocessing, read_pixels
-from moderator.web.payload import Picture
+from moderator.pictures.batch import Picture, read_batch
+from moderator.pictures.decode import read_picture
+from moderator.pictures.preprocessing import Preprocessing
 from support.pictures import as_base64, encoded, noise
 from support.server_process import server_process
 
@@ -29,8 +29,9 @@ def test_the_pixels_are_those_of_each_picture_alone_in_order(threads: int) -> No
     sizes = [(1800, 1300), (70, 90), (1600, 1400), (64, 64), (300, 10), (2000, 1200), (5, 5)]
     files = [encoded(noise(*size, seed=place), "JPEG") for place, size in enumerate(sizes)]
     together = read_batch(named(*files), TO_64, max_pixels=50_000_000, threads=threads)
-    for data, pixels in zip(files, together, strict=True):
-        np.testing.assert_array_equal(pixels, read_pixels(data, TO_64, max_pixels=50_000_000, name="alone"))
+    for data, seen in zip(files, together, strict=True):
+        alone = read_picture(data, TO_64, max_pixels=50_000_000, name="alone")
+        np.testing.assert_array_equal(seen.frames[0].parts, alone.frames[0].parts)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])

@@ -31,7 +31,7 @@ from moderator.clip import towers
 from moderator.clip.model import read_model
 from moderator.clip.probabilities import softmax
 from moderator.clip.tokenizer import Tokenizer
-from moderator.pictures.decode import read_pixels
+from moderator.pictures.decode import read_picture
 
 DEMO_MODEL = Path(__file__).resolve().parent.parent / "demo_model"
 # One for each kind of tower: a transformer, a ResNet, and one whose text tower is not causal.
@@ -126,7 +126,8 @@ def test_decoding_a_large_jpeg_at_a_reduced_scale_changes_no_answer_by_more_than
 
     def answers(photographs: list[bytes]) -> Any:
         pixels = [
-            read_pixels(data, model.preprocessing, max_pixels=50_000_000, name="photograph") for data in photographs
+            read_picture(data, model.preprocessing, max_pixels=50_000_000, name="photograph").frames[0].parts[0]
+            for data in photographs
         ]
         logits = np.asarray(model.logit_scale * images.embed(pixels) @ labels.T, np.float32)
         return softmax(logits), pixels

@@ -11,9 +11,8 @@ from skimage import data as photographs
 
 from model_build.libraries import open_clip
 from moderator.errors import BrokenPicture
-from moderator.pictures.batch import read_batch
-from moderator.pictures.decode import Pixels, Preprocessing
-from moderator.web.payload import Picture
+from moderator.pictures.batch import Picture, read_batch
+from moderator.pictures.preprocessing import Pixels, Preprocessing
 from support.harness import Service, StartService
 from support.pictures import as_base64, drawn, encoded, noise
 
@@ -21,7 +20,8 @@ TO_224 = Preprocessing(height=224, width=224, resize_mode="shortest", interpolat
 
 
 def read(data: bytes, to: Preprocessing = TO_224) -> Pixels:
-    (pixels,) = read_batch([Picture(name="image_data", data=data)], to, max_pixels=50_000_000, threads=1)
+    (seen,) = read_batch([Picture(name="image_data", data=data)], to, max_pixels=50_000_000, threads=1)
+    ((pixels,),) = (frame.parts for frame in seen.frames)
     return pixels
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from moderator.errors import ConfigurationError
 from moderator.json_file import check, read_json
-from moderator.pictures.decode import Preprocessing
+from moderator.pictures.preprocessing import Preprocessing
 
 FORMAT = 1
 FILES = ("image.onnx", "text.onnx", "tokenizer.json")

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from moderator.clip.model import Model
 from moderator.clip.tokenizer import Tokenizer
 from moderator.errors import ConfigurationError
-from moderator.pictures.decode import Pixels
+from moderator.pictures.preprocessing import Pixels
 
 Embeddings = npt.NDArray[np.float32]  # (items, dim), each row of unit length
 

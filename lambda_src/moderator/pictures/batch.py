@@ -6,9 +6,10 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from moderator.pictures.decode import Decoded, Frame, Pixels, Preprocessing, read_pixels, read_unless_large
+from moderator.pictures.decode import Decoded, read_picture, read_unless_large
 from moderator.pictures.frames import FrameSampling
-from moderator.pictures.views import Coverage, View
+from moderator.pictures.preprocessing import Preprocessing
+from moderator.pictures.views import View
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,29 +20,41 @@ class Picture:
     data: bytes
 
 
-def _read_batch(
-    pictures: Sequence[Picture], preprocessing: Preprocessing, *, max_pixels: int, threads: int
-) -> list[Pixels]:
+def read_batch(
+    pictures: Sequence[Picture],
+    preprocessing: Preprocessing,
+    *,
+    view: View = "center",
+    frames: FrameSampling | None = None,
+    max_pixels: int,
+    threads: int,
+) -> list[Decoded]:
     """Decode `pictures` and bring them to the model's size.
 
     Args:
         pictures: at least one.
         preprocessing: the model's input size and how to get there.
+        view: which part of each is looked at.
+        frames: how animated ones are sampled; None takes the first frame.
         max_pixels: width times height that is still decoded.
         threads: CPUs to use; a decoder uses one.
 
     Returns:
-        uint8 pixels (height, width, 3) in RGB of each picture, in order.
+        what was seen of each picture, in order.
 
     Raises:
-        RequestError: the first picture that cannot be read, as `read_pixels` says it.
+        RequestError: the first picture that cannot be read, as `read_picture` says it.
     """
 
-    def read(picture: Picture) -> Pixels:
-        return read_pixels(picture.data, preprocessing, max_pixels=max_pixels, name=picture.name)
+    def read(picture: Picture) -> Decoded:
+        return read_picture(
+            picture.data, preprocessing, view=view, frames=frames, max_pixels=max_pixels, name=picture.name
+        )
 
-    def read_small(picture: Picture) -> Pixels | None:
-        return read_unless_large(picture.data, preprocessing, max_pixels=max_pixels, name=picture.name)
+    def read_small(picture: Picture) -> Decoded | None:
+        return read_unless_large(
+            picture.data, preprocessing, view=view, frames=frames, max_pixels=max_pixels, name=picture.name
+        )
 
     with warnings.catch_warnings():
         # Pillow warns of large pictures and of odd metadata: sizes are checked, oddities do not matter.
@@ -57,25 +70,5 @@ def _read_batch(
         with ThreadPoolExecutor(min(threads, len(pictures))) as pool:
             small = pool.map(read_small, pictures)
             return [
-                read(picture) if pixels is None else pixels for picture, pixels in zip(pictures, small, strict=True)
+                read(picture) if decoded is None else decoded for picture, decoded in zip(pictures, small, strict=True)
             ]
-
-
-def read_batch(
-    pictures: Sequence[Picture],
-    preprocessing: Preprocessing,
-    *,
-    view: View,
-    frames: FrameSampling | None,
-    max_pixels: int,
-    threads: int,
-) -> list[Decoded]:
-    """Read."""
-    return [
-        Decoded(
-            frames=(Frame(parts=(pixels,), number=0, seconds=0.0),),
-            total_frames=1,
-            coverage=Coverage(kind=view, parts=1, unseen=0.0),
-        )
-        for pixels in _read_batch(pictures, preprocessing, max_pixels=max_pixels, threads=threads)
-    ]

@@ -1,13 +1,69 @@
-"""Which frames of an animated picture are looked at."""
+"""Chooses the frames of an animated picture that are looked at, and says how far into it one can look.
+
+A frame of a GIF, an APNG or a WebP is a change to the one before it, so that whatever comes before a chosen frame has
+to be decoded too. That is bounded as still pictures are, by time and memory.
+"""
 
 from __future__ import annotations
 
+import bisect
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from PIL import Image
+
+from moderator.pictures.structure import gif_images
+
+# What decoding a whole animation may take. Seconds a frame, and a pixel of its canvas, were measured on moving
+# photographs, of which no pixel stays the same.
+_SECONDS = 0.6
+_COSTS = {
+    "GIF": (55e-6, 20e-9),
+    "PNG": (60e-6, 45e-9),
+    "WEBP": (35e-6, 25e-9),
+    "AVIF": (110e-6, 20e-9),
+}
+
+# Pillow puts a frame together from up to four copies of the canvas: beyond these pixels the first frame must do.
+_LARGEST_CANVAS = 10_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class FrameSampling:
-    """How an animated picture is sampled."""
+    """How many frames of an animated picture are looked at."""
 
     most: int
-    every: float
+    every: float  # seconds between two of them, at the least
+
+    def chosen(self, starts: Sequence[float]) -> list[tuple[int, float]]:
+        """Choose moments, evenly spread from the first frame's start to the last one's, and what is shown then.
+
+        Args:
+            starts: the second at which each frame begins, at least one.
+
+        Returns:
+            number and second of each frame, in order; a frame that is shown at several of the moments once.
+        """
+        last = starts[-1] - starts[0]
+        steps = self.most - 1 if self.every <= 0 else int(min(self.most - 1, last / self.every))
+        moments = [starts[0] + last * (step / steps) for step in range(steps)] if steps else []
+        moments.append(starts[-1] if steps else starts[0])
+        shown: dict[int, float] = {}
+        for moment in moments:
+            shown.setdefault(bisect.bisect_right(starts, moment) - 1, moment)
+        return list(shown.items())
+
+
+def reachable(image: Image.Image, data: bytes) -> int:
+    """Count the frames that can be looked at, from the first one on: those that decode in time and memory."""
+    cost = _COSTS.get(image.format or "")
+    pixels = image.width * image.height
+    if cost is None or pixels > _LARGEST_CANVAS:
+        return 1
+    frames = max(1, int(_SECONDS / (cost[0] + cost[1] * pixels)))
+    if image.format == "GIF":
+        # Pillow would make the canvas as large as any of its frames asks.
+        for number, (right, bottom) in enumerate(gif_images(data, frames)):
+            if right > image.width or bottom > image.height:
+                return max(1, number)
+    return frames

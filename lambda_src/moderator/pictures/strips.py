@@ -7,10 +7,13 @@ strip: the result is the same to the bit.
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 from PIL import ExifTags, Image
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
+Area = tuple[int, int, int, int]
 
 _PIXELS_AT_ONCE = 1 << 19
 
@@ -32,17 +35,39 @@ class Upright:
     def __init__(self, image: Image.Image) -> None:
         self._image = image
         self._orientation = _orientation(image)
-        self.width, self.height = image.size if self._orientation < 5 else image.size[::-1]
-        self.size = (self.width, self.height)
+        self._area: Area = (0, 0, *(image.size if self._orientation < 5 else image.size[::-1]))
+        self._is_whole = True
         self._white = _white_level(image) if image.mode == "F" else 1.0
 
-    def rgb(self, box: tuple[int, int, int, int]) -> Image.Image:
-        """The part of the upright picture within `box`."""
-        return _to_rgb(self._part(box), self._white)
+    @property
+    def width(self) -> int:
+        """In pixels."""
+        return self._area[2] - self._area[0]
+
+    @property
+    def height(self) -> int:
+        """In pixels."""
+        return self._area[3] - self._area[1]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.width, self.height
+
+    def part(self, area: Area) -> Upright:
+        """What is within `area`, as if it were a picture of its own; nothing is copied."""
+        part = copy.copy(self)
+        part._area = self._placed(area)
+        part._is_whole = part._area == self._area and self._is_whole
+        return part
+
+    def rgb(self, area: Area) -> Image.Image:
+        """The pixels of the upright picture within `area`."""
+        return _to_rgb(self._stored(self._placed(area)), self._white)
 
     def resize(self, size: tuple[int, int], interpolation: Image.Resampling, box: Box | None = None) -> Image.Image:
         """Scale what is in `box`, or all, to `size`; as `Image.resize` does it."""
-        if self._orientation == 1 and _is_rgb(self._image):
+        if self._is_whole and self._orientation == 1 and _is_rgb(self._image):
             return self._image if size == self.size and box is None else self._image.resize(size, interpolation, box)
         left, top, right, bottom = self._needed(size, box) if box else (0, 0, *self.size)
         x0, y0, x1, y1 = box or (0, 0, *self.size)
@@ -55,7 +80,7 @@ class Upright:
             narrow.paste(strip.resize((size[0], lower - upper), interpolation, box=within), (0, upper - top))
         return narrow.resize(size, interpolation, box=(0, y0 - top, size[0], y1 - top))
 
-    def _needed(self, size: tuple[int, int], box: Box) -> tuple[int, int, int, int]:
+    def _needed(self, size: tuple[int, int], box: Box) -> Area:
         """All pixels that have a part in scaling `box`: bicubic looks two pixels of the result's size to each side."""
         x, y = (2 * max(1.0, (box[side + 2] - box[side]) / size[side]) + 1 for side in (0, 1))
         return (
@@ -65,11 +90,16 @@ class Upright:
             min(self.height, int(box[3] + y) + 1),
         )
 
-    def _part(self, box: tuple[int, int, int, int]) -> Image.Image:
-        if self._orientation == 1:
-            return self._image if box == (0, 0, *self.size) else self._image.crop(box)
+    def _placed(self, area: Area) -> Area:
+        left, top = self._area[:2]
+        return area[0] + left, area[1] + top, area[2] + left, area[3] + top
+
+    def _stored(self, area: Area) -> Image.Image:
+        """The pixels within an area of the whole upright picture, turned but not yet converted."""
         width, height = self._image.size
-        left, top, right, bottom = box
+        if self._orientation == 1:
+            return self._image if area == (0, 0, width, height) else self._image.crop(area)
+        left, top, right, bottom = area
         if self._orientation >= 5:
             left, top, right, bottom = top, left, bottom, right
         if self._orientation in (2, 3, 7, 8):

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from moderator import strict_json
 from moderator.errors import InvalidField, MalformedBody, RequestError, TooMuch, UnsupportedBody
 from moderator.pictures.batch import Picture
-from moderator.pictures.decode import looks_like_a_picture
+from moderator.pictures.kinds import looks_like_a_file
 from moderator.question import Limits
 from moderator.web.http_event import Request
 
@@ -71,7 +71,7 @@ def read_body(request: Request, fields: Sequence[str], limits: Limits) -> Sent:
         return _read_form(body, request.headers["content-type"], fields, limits)
     if kind.startswith("image/") or kind == "application/octet-stream":
         return _read_picture(body, request.query, fields)
-    if _is_unlabelled(kind) and looks_like_a_picture(body):
+    if _is_unlabelled(kind) and looks_like_a_file(body):
         return _read_picture(body, request.query, fields)
     _refuse_other_kinds(body, kind, request.headers.get("content-encoding", ""))
     _refuse_query(request, "JSON", "fields of it")

@@ -8,7 +8,7 @@ from typing import Any
 from moderator.clip.model import Model
 from moderator.clip.towers import Embeddings, ImageTower
 from moderator.handler import Towers, load_towers
-from moderator.pictures.decode import Pixels
+from moderator.pictures.preprocessing import Pixels
 
 
 class FailingTower(ImageTower):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from moderator.classifier import Classification
+from moderator.classifier import Classification, Scores
 from moderator.clip.model import Model
 from moderator.moderation import Moderation
 from moderator.question import Question
@@ -38,7 +38,7 @@ def of_classification(question: Question, found: Classification, model: Model) -
             else f"Only the first frame of each of {len(frames)} animated pictures was looked at: "
             "/moderate looks at several."
         )
-    return said + _of_model(model)
+    return said + _of_pictures(found.scores) + _of_model(model)
 
 
 def of_moderation(found: Moderation, model: Model) -> list[str]:
@@ -48,7 +48,7 @@ def of_moderation(found: Moderation, model: Model) -> list[str]:
         said.append(
             "The policy is not calibrated: its scores are not yet probabilities, and its thresholds are guesses."
         )
-    return said + _of_model(model)
+    return said + _of_pictures(found.scores) + _of_model(model)
 
 
 def _is_a_list(label: str, labels: int) -> bool:
@@ -57,6 +57,10 @@ def _is_a_list(label: str, labels: int) -> bool:
         return False
     # "a red car, parked" is one label; the only label of a request, or many short words, hardly is.
     return labels == 1 or (len(parts) > 2 and all(len(words) <= 3 for words in parts))
+
+
+def _of_pictures(scores: Scores) -> list[str]:
+    return [warning for seen in scores.pictures for warning in seen.warnings]
 
 
 def _of_model(model: Model) -> list[str]:
