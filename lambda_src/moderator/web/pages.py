@@ -27,7 +27,8 @@ _SWAGGER = "aws_lambda_powertools.event_handler.openapi.swagger_ui"
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./(?P<name>\w+)\.js";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export ", re.MULTILINE)
 # What only a reader of the files needs. No text of theirs goes over several lines.
-_FOR_READERS = re.compile(r"^(?:[ \t]*//.*\n|[ \t]+|\n)", re.MULTILINE)
+_FOR_READERS = re.compile(r"^(?:[ \t]*//.*\n|[ \t]+|\n)|[ \t]+// .*$", re.MULTILINE)
+_LINES_THAT_GO_ON = re.compile(r"(?<=[,;{(\[])\n|\n(?=[})\]])")
 _SPACE_IN_STYLES = re.compile(r"\s*([{};,])\s*|(?<=:) |;(?=\s*})|/\*.*?\*/\s*")
 
 
@@ -79,7 +80,8 @@ def joined(name: str) -> str:
         for needed in _IMPORT.findall(text):
             if needed not in scripts:
                 take(needed)
-        scripts[name] = _FOR_READERS.sub("", _EXPORT.sub("", _IMPORT.sub("", text)))
+        text = _FOR_READERS.sub("", _EXPORT.sub("", _IMPORT.sub("", text)))
+        scripts[name] = _LINES_THAT_GO_ON.sub("", text)
 
     take(name)
     return "".join(scripts.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 from collections.abc import Iterator, Sequence
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, Request, sync_playwright
+from playwright.sync_api import Browser, FilePayload, LocatorAssertions, Page, Request, expect, sync_playwright
 
 # Nothing of the browser's own goes out; and a camera without a camera.
 _FLAGS = (
@@ -85,3 +86,39 @@ def visiting(browser: Browser, **options: Any) -> Iterator[Visit]:
 def elsewhere(visit: Visit, origin: str) -> Sequence[str]:
     """Return the addresses that were asked outside `origin`."""
     return [one.url for one in visit.requests if not one.url.startswith((f"{origin}/", "data:", f"blob:{origin}/"))]
+
+
+# What a browser does with files from outside, which no test can drag across its window.
+_HAND_OVER = """([kind, files]) => {
+  const transfer = new DataTransfer();
+  for (const [name, type, text] of files) {
+    transfer.items.add(new File([Uint8Array.from(atob(text), (c) => c.charCodeAt(0))], name, { type }));
+  }
+  const where = document.querySelector("#stage");
+  const about = { bubbles: true, cancelable: true };
+  if (kind === "paste") where.dispatchEvent(new ClipboardEvent("paste", { ...about, clipboardData: transfer }));
+  else for (const name of ["dragenter", "dragover", "drop"]) {
+    where.dispatchEvent(new DragEvent(name, { ...about, dataTransfer: transfer }));
+  }
+}"""
+
+
+def png(name: str, data: bytes, mime: str = "image/png") -> FilePayload:
+    """Name a file to be chosen."""
+    return {"name": name, "mimeType": mime, "buffer": data}
+
+
+def choose(page: Page, *files: FilePayload) -> None:
+    """Choose files as in the browser's own dialogue."""
+    page.get_by_label("Choose").set_input_files(list(files))
+
+
+def hand_over(page: Page, kind: str, *files: tuple[str, bytes]) -> None:
+    """`drop` files on the page, or `paste` them."""
+    sent = [[name, "image/png", base64.b64encode(data).decode()] for name, data in files]
+    page.evaluate(_HAND_OVER, [kind, sent])
+
+
+def verdict(page: Page) -> LocatorAssertions:
+    """Expect something of the verdict."""
+    return expect(page.get_by_role("status", name="Verdict"))

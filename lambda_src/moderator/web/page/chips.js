@@ -4,23 +4,23 @@ import { el } from "./dom.js";
 
 let boxes = 0;
 
-export function chips({ name, hint = "", values, changed, typed = () => {} }) {
+export function chips({ name, values, changed, typed = () => {} }) {
   const id = `chips-${(boxes += 1)}`;
   const list = el("ul.chips", { "aria-label": name });
   const error = el("p.error", { role: "alert", id: `${id}-error`, hidden: true });
   const input = el("input", {
-    id, autocomplete: "off", spellcheck: "false", enterkeyhint: "done", placeholder: "Type and press Enter",
+    id, autocomplete: "off", placeholder: "Type and press Enter",
     "aria-describedby": error.id, onkeydown: keyed, oninput: () => typed(draft()), onchange: take,
   });
   const draft = () => input.value.trim();
   const box = el("div", { class: "chip-box", onclick: (event) => event.target === event.currentTarget && input.focus() }, list, input);
-  const element = el("div.fields", el("label", { for: id }, name), hint ? el("p.hint.small", hint) : null, box, error);
+  const element = el("div.fields", el("label", { for: id }, name), box, error);
 
   function draw() {
     list.replaceChildren(
       ...values.map((value, place) =>
         el("li",
-          el("button", { title: "Change", onclick: () => change(place) }, value),
+          el("button", { onclick: () => change(place) }, value),
           el("button", { class: "remove", "aria-label": `Remove ${value}`, onclick: () => remove(place) }, "×"))),
     );
     list.hidden = !values.length;

@@ -27,7 +27,6 @@ export function say(id, text) {
   place.hidden = !text;
 }
 
-export const percent = (share) => `${Math.round(share * 100)} %`;
 export const short = (number) => (number > 0 && number < 0.005 ? "<0.01" : number.toFixed(2));
 
 export function later(milliseconds, act) {

@@ -7,13 +7,13 @@ import { actionOf, forgetCalibration, rename, same, WORDS } from "./policy.js";
 import { on, state, tell } from "./state.js";
 
 const THRESHOLDS = { review: "Review from", block: "Block from" };
-let rows = {}; // category -> { showEditor, fields }
+let rows = {}; // category -> { show, say, open }
 let general = {}; // field -> chips
 
 export function makeEditor() {
   $.add.addEventListener("click", add);
   on("policy", build);
-  on("selection scores thresholds view policy progress", showEditor);
+  on("selection scores thresholds view policy", showEditor);
   on("policy-error", () => sayMistake(null));
   on("policy-mistake", () => sayMistake(state.mistake));
 }
@@ -34,8 +34,7 @@ function showEditor() {
 
 // `evidence`: the labels changed, so that the scores must be asked for again.
 function edited(evidence, names = []) {
-  const forgotten = evidence ? forgetCalibration(state.policy, names) : [];
-  if (forgotten.length) say("took", `The calibration of ${forgotten.join(", ")} was for other labels, and is gone.`);
+  if (evidence && forgetCalibration(state.policy, names)) say("took", "The calibration was for other labels, and is gone.");
   tell("thresholds", "edited");
   judgeSoon();
 }
@@ -59,14 +58,18 @@ function row(name) {
     });
   }
   track.append(handles.review, handles.block);
-  const fields = {
-    labels: chips({ name: "Looks like", values: category.labels, changed: (labels) => relabel("labels", labels) }),
-    against: chips({
-      name: "Looks alike, and is harmless", values: category.against ?? [], changed: (against) => relabel("against", against),
-    }),
-  };
+  const fields = {};
+  for (const [field, words] of [["labels", "Looks like"], ["against", "Looks alike, and is harmless"]]) {
+    fields[field] = chips({
+      name: words, values: category[field] ?? [],
+      changed(labels) {
+        category[field] = labels;
+        edited(true, [name]);
+      },
+    });
+  }
   const error = el("p.error", { role: "alert", hidden: true });
-  const title = el("input", { value: name, autocomplete: "off", onchange: (event) => retitle(event.target.value.trim()) });
+  const title = el("input", { value: name, onchange: (event) => retitle(event.target.value.trim()) });
   const details = el("details",
     el("summary", el("span.unseen", name), " Edit"),
     el("div.fields",
@@ -90,11 +93,6 @@ function row(name) {
     if (value == null) delete category[kind];
     else category[kind] = value;
     edited(false);
-  }
-
-  function relabel(field, labels) {
-    category[field] = labels;
-    edited(true, [name]);
   }
 
   function retitle(to) {
@@ -134,8 +132,7 @@ function row(name) {
       element.toggleAttribute("data-stale", Boolean(now) && !isJudged(state.selected));
       mark.replaceChildren(shape(action ?? "none"), el("span.unseen", action ? `${WORDS[action]}: ` : ""));
       score.textContent = now ? short(now.score) : "–";
-      const said = [review != null && `review ${review}`, block != null && `block ${block}`].filter(Boolean);
-      numbers.textContent = said.join(" · ");
+      numbers.textContent = Object.keys(THRESHOLDS).filter((kind) => category[kind] != null).map((kind) => `${kind} ${category[kind]}`).join(" · ");
       for (const kind of Object.keys(THRESHOLDS)) {
         const value = category[kind];
         handles[kind].hidden = value == null;
@@ -143,9 +140,8 @@ function row(name) {
         handles[kind].setAttribute("aria-valuetext", String(value));
         if (document.activeElement !== exact[kind]) exact[kind].value = value ?? "";
       }
-      for (const [property, value] of [["--from", review ?? block ?? 1], ["--to", block ?? 1], ["--at", now?.score ?? 0]]) {
-        track.style.setProperty(property, value);
-      }
+      const places = { from: review ?? block ?? 1, to: block ?? 1, at: now?.score ?? 0 };
+      for (const name of Object.keys(places)) track.style.setProperty(`--${name}`, places[name]);
       track.toggleAttribute("data-scored", Boolean(now));
     },
   };
@@ -153,32 +149,27 @@ function row(name) {
 }
 
 function settings() {
-  const policy = state.policy;
-  const text = (field, words, wide) =>
-    el("label.field.wide", words, el(wide ? "textarea" : "input", {
-      onchange: (event) => {
-        policy[field] = event.target.value;
-        tell("thresholds", "edited");
-      },
-    }, wide ? (policy[field] ?? "") : null));
-  general = {
-    neutral: chips({
-      name: "Neutral", hint: "What every category is compared with.", values: policy.neutral ?? [],
-      changed(neutral) {
-        policy.neutral = neutral;
-        edited(true, Object.keys(policy.categories));
-      },
-    }),
+  const { policy } = state;
+  const set = (field) => (event) => {
+    policy[field] = event.target.value;
+    state.view = "";
+    edited(false);
+    tell("view");
   };
-  const view = el("select", {
-    onchange: (event) => {
-      policy.view = event.target.value;
-      state.view = "";
-      tell("view", "thresholds", "edited");
-      judgeSoon();
+  const neutral = chips({
+    name: "Neutral: what every category is compared with", values: policy.neutral ?? [],
+    changed(labels) {
+      policy.neutral = labels;
+      edited(true, Object.keys(policy.categories));
     },
-  }, ...["tiles", "center", "squash", "pad"].map((one) => el("option", { selected: one === (policy.view ?? "tiles") }, one)));
-  return [text("description", "Description", true), general.neutral.element, el("label.field", "View of this policy ", view)];
+  });
+  general = { neutral };
+  const views = ["tiles", "center", "squash", "pad"].map((view) => el("option", { selected: view === (policy.view ?? "tiles") }, view));
+  return [
+    el("label.field.wide", "Description", el("textarea", { onchange: set("description") }, policy.description ?? "")),
+    neutral.element,
+    el("label.field", "View", el("select", { onchange: set("view") }, ...views)),
+  ];
 }
 
 function add() {
@@ -195,7 +186,7 @@ function sayMistake(mistake) {
   say("policyError", "");
   if (!mistake) return;
   const { name, field, detail } = mistake;
-  if (name) rows[name].say(field, detail);
+  if (name in rows) rows[name].say(field, detail);
   else if (field in general) {
     $.settings.open = true;
     general[field].say(detail);

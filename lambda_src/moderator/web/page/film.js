@@ -1,8 +1,8 @@
 // Frames of the camera or of a video file, every few seconds, judged as they come.
 
 import { $, el, say } from "./dom.js";
-import { addPicture, queue, removePictures, select } from "./judging.js";
-import { drawn, readPicture } from "./pictures.js";
+import { addPictures, queue, removePictures, select } from "./judging.js";
+import { drawn } from "./pictures.js";
 import { state } from "./state.js";
 
 const MOST_FRAMES = 200;
@@ -53,11 +53,10 @@ async function run(video, name, look) {
   const every = () => Math.max(0.2, $.every.valueAsNumber || 2);
   const take = async (at) => {
     // The service sets the pace.
-    while (stop === mine && queue.progress().left >= MOST_WAITING) await pause(50);
+    while (stop === mine && queue.left() >= MOST_WAITING) await pause(50);
     if (stop !== mine) return;
-    const picture = await readPicture(await drawn(video), `${name}, ${at.toFixed(1)} s`);
+    const [picture] = addPictures([await drawn(video)], `${name}, ${at.toFixed(1)} s`);
     picture.isFrame = true;
-    addPicture(picture);
     select(picture);
     const frames = state.pictures.filter(({ isFrame }) => isFrame);
     if (frames.length > MOST_FRAMES) removePictures(frames.slice(0, frames.length - MOST_FRAMES));

@@ -1,24 +1,31 @@
 // Has pictures judged by the policy as it is now, each once for a view and for the labels that the policy asks about.
 
-import { el, later, say } from "./dom.js";
-import { drawn, forget } from "./pictures.js";
+import { el, later } from "./dom.js";
+import { drawn, forget, newPicture, readPicture } from "./pictures.js";
 import { openPolicy, placeOf, verdictOf } from "./policy.js";
 import { makeQueue } from "./queue.js";
 import { ask } from "./service.js";
-import { state, tell, viewNow } from "./state.js";
+import { on, state, tell, viewNow } from "./state.js";
 
 export const queue = makeQueue(4, () => tell("progress"));
 
 export const found = (picture) => picture?.judged.get(viewNow());
 export const verdictNow = (picture) => found(picture) && verdictOf(state.policy, found(picture).scores);
-const evidenceNow = () => JSON.stringify(openPolicy(state.policy));
-export const isJudged = (picture) => found(picture)?.evidence === evidenceNow();
+export const isJudged = (picture) => found(picture)?.evidence === evidence;
 
-export function addPicture(picture) {
-  state.pictures.push(picture);
-  if (!state.selected) state.selected = picture;
+// What the scores depend on. Before any other listener, all of which ask for it.
+let evidence = "";
+on("policy thresholds", () => {
+  evidence = JSON.stringify(openPolicy(state.policy));
+});
+
+export function addPictures(files, name) {
+  const pictures = files.map((file) => newPicture(file, name));
+  state.pictures.push(...pictures);
+  state.selected ??= pictures[0];
   tell("pictures", "selection");
-  enqueue(picture);
+  for (const picture of pictures) enqueue(picture);
+  return pictures;
 }
 
 export function select(picture) {
@@ -37,7 +44,6 @@ export function removePictures(pictures) {
 // The one that is looked at comes first.
 export function judgeAll() {
   queue.cancel();
-  for (const id of ["policyError", "viewError"]) say(id, "");
   tell("policy-error");
   for (const picture of [state.selected, ...state.pictures]) {
     if (picture && !queue.has(picture.id)) enqueue(picture);
@@ -51,18 +57,24 @@ function enqueue(picture, first) {
 }
 
 async function judge(picture, signal) {
-  const [view, evidence, policy] = [viewNow(), evidenceNow(), openPolicy(state.policy)];
+  await readPicture(picture);
+  signal.throwIfAborted();
+  if (picture === state.selected) tell("selection");
+  const [view, asked] = [viewNow(), evidence];
   try {
-    const { answer, ...came } = await askAbout(picture, "moderate", view, { policy }, signal);
+    const { answer, came } = await askAbout(picture, "moderate", view, { policy: JSON.parse(asked) }, signal);
     const scores = {};
-    for (const { category, ...reason } of answer.reasons) scores[category] = reason;
-    picture.judged.set(view, { evidence, scores, ...came });
+    for (const { category, score, ...reason } of answer.reasons) {
+      // Below 1, until it was rounded for the answer: a threshold of 1 is never reached.
+      scores[category] = { ...reason, score: Math.min(score, 1 - Number.EPSILON) };
+    }
+    picture.judged.set(view, { evidence: asked, scores, came });
     picture.error = "";
   } catch (error) {
     if (signal.aborted) throw error;
     place(error, picture);
   }
-  tell("scores");
+  if (picture === state.selected) tell("scores");
 }
 
 // Asks by the embedding, where an earlier answer gave it: an edited label then costs no picture.
@@ -106,12 +118,10 @@ export function place(error, picture) {
     tell("token");
   } else if (picture && (ofPicture || !error.status || error.status >= 429)) {
     picture.error = error.message;
-  } else if (error.message.startsWith("view")) {
-    say("viewError", error.message);
   } else {
     // One mistake in the policy would be answered once for each picture.
     queue.cancel();
-    state.mistake = { detail: error.message, ...placeOf(error.message, state.policy) };
+    state.mistake = { detail: error.message, ...placeOf(error.message) };
     tell("policy-mistake");
   }
 }

@@ -5,10 +5,9 @@ import { $, el, later, short } from "./dom.js";
 import { askAbout, place, queue } from "./judging.js";
 import { on, state, tell, viewNow } from "./state.js";
 
-const MOST_BARS = 8;
+const FEW = 8;
 let box;
 let draft = "";
-let all = false;
 
 export function makeLabels() {
   box = chips({
@@ -28,10 +27,6 @@ export function makeLabels() {
   });
   $.labels.append(box.element);
   $.labelSet.addEventListener("change", (event) => chooseSet(event.target.value));
-  $.all.addEventListener("click", () => {
-    all = !all;
-    showBars();
-  });
   const soon = later(300, classify);
   on("labels selection scores view", soon);
   on("selection labels", showBars);
@@ -39,7 +34,7 @@ export function makeLabels() {
 
 export function chooseSet(name) {
   state.labelSet = name;
-  state.labels = state.labelSets.get(name) ?? [];
+  state.labels = state.labelSets.get(name) ?? state.labels;
   tell("labels", "edited", "link");
 }
 
@@ -89,23 +84,14 @@ function showBars() {
   const bars = $.bars;
   const result = Object.entries(labelled?.answer.result ?? {});
   // A few stay where they are while one types; many are only worth reading from the top.
-  if (result.length > MOST_BARS) result.sort((a, b) => b[1] - a[1]);
-  const shown = all ? result : result.slice(0, MOST_BARS);
+  if (result.length > FEW) result.sort((a, b) => b[1] - a[1]);
   const old = new Map([...bars.children].map((bar) => [bar.dataset.label, bar]));
-  const next = shown.map(([label, share]) => {
+  const next = result.map(([label, share]) => {
     const bar = old.get(label) ?? el("li", { "data-label": label }, el("span.name", label), el("span.rail", el("span")), el("output"));
     bar.style.setProperty("--share", share);
     bar.querySelector("output").textContent = short(share);
     return bar;
   });
   if (next.length !== bars.children.length || next.some((bar, at) => bar !== bars.children[at])) bars.replaceChildren(...next);
-  $.all.hidden = result.length <= MOST_BARS;
-  $.all.textContent = all ? "Show fewer" : `Show all ${result.length}`;
-  const { milliseconds, tiers = [], answer } = labelled ?? {};
-  const sums = Object.entries(answer?.categories ?? {}).sort((a, b) => b[1] - a[1]).slice(0, 3);
-  $.came.textContent = [
-    sums.length > 1 && `By category: ${sums.map(([name, share]) => `${name} ${short(share)}`).join(", ")}`,
-    milliseconds != null && `${milliseconds.toFixed(1)} ms`,
-    tiers.length && `labels: ${tiers.join(", ")}`,
-  ].filter(Boolean).join(" · ");
+  $.came.textContent = labelled?.came ?? "";
 }

@@ -3,10 +3,10 @@
 import { $, el, say } from "./dom.js";
 import { makeEditor } from "./editor.js";
 import { makeFilm, playFile } from "./film.js";
-import { addPicture, judgeAll } from "./judging.js";
+import { addPictures, judgeAll } from "./judging.js";
 import { chooseSet, makeLabels, showLabels } from "./labels.js";
 import { readFragment } from "./link.js";
-import { examples, readPicture } from "./pictures.js";
+import { examples } from "./pictures.js";
 import { copyOf } from "./policy.js";
 import { ask, hasToken, useToken } from "./service.js";
 import { makeStage } from "./stage.js";
@@ -87,10 +87,9 @@ function showPolicies() {
 }
 
 async function takeIn(files) {
-  for (const file of files) {
-    if (file.type.startsWith("video/")) await playFile(file);
-    else addPicture(await readPicture(file));
-  }
+  const isFilm = (file) => file.type.startsWith("video/");
+  addPictures(files.filter((file) => !isFilm(file)));
+  for (const file of files.filter(isFilm)) await playFile(file);
 }
 
 function takeInFiles() {
@@ -100,16 +99,10 @@ function takeInFiles() {
     await takeIn(files);
   });
   addEventListener("paste", (event) => takeIn([...event.clipboardData.files]));
-  for (const name of ["dragenter", "dragover"]) {
+  for (const name of ["dragover", "dragleave", "drop"]) {
     addEventListener(name, (event) => {
       event.preventDefault();
-      document.body.toggleAttribute("data-dropping", true);
-    });
-  }
-  for (const name of ["dragleave", "drop"]) {
-    addEventListener(name, (event) => {
-      if (name === "drop") event.preventDefault();
-      if (name === "drop" || !event.relatedTarget) document.body.toggleAttribute("data-dropping", false);
+      document.body.toggleAttribute("data-dropping", name === "dragover");
     });
   }
   addEventListener("drop", (event) => takeIn([...event.dataTransfer.files]));
@@ -134,9 +127,9 @@ function takeInToken() {
 function wantToken({ status }) {
   $.token.hidden = false;
   $.tokenWhy.textContent = hasToken()
-    ? "The service refused this token. It is kept in this tab only."
+    ? "The service refused this token."
     : status === 403
-      ? "The service wants signed requests (auth: iam), which a browser cannot make. Set auth: token and give a token here, or run `make run` with the stack's model."
-      : "The service wants a token. It is kept in this tab only, and sent to this service only.";
+      ? "The service wants signed requests (auth: iam), which a browser cannot make. Set auth: token, or `make run` with the stack's model."
+      : "The service wants a token. It is kept in this tab only.";
   $.tokenText.focus();
 }

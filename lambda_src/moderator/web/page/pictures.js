@@ -8,26 +8,32 @@ const SHORTER = 640;
 const MOST_BYTES = 3_000_000;
 const THUMBNAIL = 240;
 
-let read = 0;
+let made = 0;
 
-export async function readPicture(file, name = file.name || "pasted picture") {
-  const picture = { id: (read += 1), name, file, note: "", url: null, thumbnail: null, views: new Map(), judged: new Map(), error: "" };
+export const newPicture = (file, name = file.name || "pasted picture") => ({
+  id: (made += 1), name, file, note: "", views: new Map(), judged: new Map(), error: "",
+});
+
+// Where this browser cannot show it, or nobody can, the file is left as it is: the service says which.
+export async function readPicture(picture) {
+  if (picture.isRead) return;
+  picture.isRead = true;
+  const { file } = picture;
   const bitmap = await createImageBitmap(file).catch(() => null);
-  if (!bitmap) return picture; // of a kind that this browser cannot show, or broken: the service says which
+  if (!bitmap) return;
   const { width, height } = bitmap;
   const scale = Math.min(1, Math.max(LONGER / Math.max(width, height), SHORTER / Math.min(width, height)));
+  Object.assign(picture, { width, height });
   if ((scale < 1 || file.size > MOST_BYTES) && !(await isAnimated(file))) {
     picture.file = await drawn(bitmap, scale);
     picture.width = Math.round(width * scale);
     picture.height = Math.round(height * scale);
     picture.note = `Scaled here from ${width} × ${height} before it was sent.`;
-  } else {
-    Object.assign(picture, { width, height });
   }
   picture.url = URL.createObjectURL(picture.file);
-  picture.thumbnail = URL.createObjectURL(await drawn(bitmap, Math.min(1, THUMBNAIL / Math.min(width, height))));
+  const small = THUMBNAIL / Math.max(width, height);
+  picture.thumbnail = small < 1 ? URL.createObjectURL(await drawn(bitmap, small)) : picture.url;
   bitmap.close();
-  return picture;
 }
 
 export function forget(picture) {

@@ -49,19 +49,12 @@ export function forgetCalibration(policy, names) {
   const forgotten = names.filter((name) => name in scales);
   for (const name of forgotten) delete scales[name];
   if (policy.calibration && !Object.keys(scales).length) delete policy.calibration;
-  return forgotten;
+  return forgotten.length > 0;
 }
 
 // Which category and field a sentence of the service's is about: "policy.categories['hate symbols'].labels[0] is ...".
-export function placeOf(detail, policy) {
-  const names = Object.keys(policy.categories).sort((a, b) => b.length - a.length);
-  for (const name of names) {
-    for (const written of [`.${name}`, `['${name}']`, `["${name}"]`]) {
-      const start = `policy.categories${written}`;
-      if (detail.startsWith(start) && /^[.[ ]/.test(detail.slice(start.length))) {
-        return { name, field: detail.slice(start.length).match(/^\.(\w+)/)?.[1] ?? "name" };
-      }
-    }
-  }
-  return { name: null, field: detail.match(/^policy\.(\w+)/)?.[1] ?? null };
+export function placeOf(detail) {
+  const [, plain, , quoted, field = "name"] = detail.match(/^policy\.categories(?:\.(\w+)|\[(['"])(.*?)\2\])(?:\.(\w+))?/) ?? [];
+  const name = plain ?? quoted;
+  return { name, field: name ? field : detail.match(/^policy\.(\w+)/)?.[1] };
 }

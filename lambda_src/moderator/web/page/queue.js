@@ -3,7 +3,6 @@
 export function makeQueue(most, changed) {
   let waiting = [];
   let running = new Map(); // what it is about -> AbortController
-  let done = 0;
 
   function next() {
     while (running.size < most && waiting.length) {
@@ -17,8 +16,6 @@ export function makeQueue(most, changed) {
         .finally(() => {
           if (running.get(key) !== stop) return; // it was called off
           running.delete(key);
-          done += 1;
-          if (!running.size && !waiting.length) done = 0;
           next();
           changed();
         });
@@ -38,9 +35,8 @@ export function makeQueue(most, changed) {
       waiting = [];
       for (const stop of running.values()) stop.abort();
       running = new Map();
-      done = 0;
       changed();
     },
-    progress: () => ({ done, left: running.size + waiting.length }),
+    left: () => running.size + waiting.length,
   };
 }

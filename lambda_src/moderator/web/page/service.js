@@ -38,10 +38,10 @@ export async function ask(path, { fields, picture, signal } = {}) {
       if (error.name === "AbortError") throw error;
       throw new Refused("The service cannot be reached.", 0);
     });
-    if (response.ok) return { answer: await response.json(), ...told(response.headers) };
+    if (response.ok) return { answer: await response.json(), came: cameAbout(response.headers) };
     // Too much at once, or labels still being embedded: what is done is kept, and asking again goes on from there.
     if ([429, 503].includes(response.status) && tries < MOST_TRIES) {
-      await wait(1000 * (Number(response.headers.get("Retry-After")) || tries), signal);
+      await new Promise((done) => setTimeout(done, 1000 * (response.headers.get("Retry-After") ?? tries)));
       continue;
     }
     const problem = await response.json().catch(() => ({}));
@@ -49,18 +49,10 @@ export async function ask(path, { fields, picture, signal } = {}) {
   }
 }
 
-function told(headers) {
+// How long it took, and from which tier the labels came.
+function cameAbout(headers) {
   const timing = headers.get("Server-Timing")?.match(/total;dur=([\d.]+)/);
-  const tiers = [...(headers.get("X-Label-Cache") ?? "").matchAll(/(\w+)=(\d+)/g)].filter(([, , count]) => count !== "0");
-  return { milliseconds: timing ? Number(timing[1]) : null, tiers: tiers.map(([, tier, count]) => `${count} ${tier}`) };
+  const tiers = [...(headers.get("X-Label-Cache") ?? "").matchAll(/(\w+)=([1-9]\d*)/g)].map(([, tier, count]) => `${count} ${tier}`);
+  return `${Number(timing?.[1] ?? 0).toFixed(1)} ms · labels: ${tiers.join(", ")}`;
 }
 
-function wait(milliseconds, signal) {
-  return new Promise((done, fail) => {
-    const timer = setTimeout(done, milliseconds);
-    signal?.addEventListener("abort", () => {
-      clearTimeout(timer);
-      fail(signal.reason);
-    });
-  });
-}

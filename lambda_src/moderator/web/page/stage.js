@@ -1,7 +1,7 @@
 // The picture that is looked at, and what the view covered of it.
 
-import { $, el, percent, say, shape, svg } from "./dom.js";
-import { found, isJudged, judgeAll, queue, verdictNow } from "./judging.js";
+import { $, el, say, shape, short, svg } from "./dom.js";
+import { found, isJudged, judgeAll, queue } from "./judging.js";
 import { verdictOf, WORDS } from "./policy.js";
 import { on, state, tell, viewNow } from "./state.js";
 
@@ -48,7 +48,7 @@ function draw() {
   $.empty.hidden = Boolean(picture);
   $.canvas.hidden = !picture;
   if (!picture) return $.canvas.replaceChildren();
-  if (!picture.url) return $.canvas.replaceChildren(el("p.empty", "This browser cannot showStage it."));
+  if (!picture.url) return $.canvas.replaceChildren(el("p.empty", "This browser cannot show it."));
   const { width, height, url } = picture;
   if ($.canvas.dataset.url !== url || !$.canvas.firstChild) {
     $.canvas.dataset.url = url;
@@ -86,20 +86,17 @@ function coverage(picture) {
   const { coverage: seen, frames } = picture.views.get(viewNow()) ?? {};
   if (!seen) return "";
   const motion = frames ? `${frames.seen} of ${frames.of} frames were looked at. ` : "";
-  if (seen.unseen >= 0.005) return `${motion}${percent(seen.unseen)} of the picture is not looked at.`;
-  const whole = { squash: "All of it, squashed to a square.", pad: "All of it, padded to a square.", center: "All of it." };
-  return motion + (whole[seen.kind] ?? (seen.parts === 1 ? "One tile covers all of it." : `${seen.parts} tiles cover all of it.`));
+  if (seen.unseen >= 0.005) return `${motion}${Math.round(seen.unseen * 100)} % of the picture is not looked at.`;
+  const how = { squash: ", squashed to a square", pad: ", padded to a square", tiles: ` in ${seen.parts} tile${seen.parts > 1 ? "s" : ""}` };
+  return `${motion}All of it is looked at${how[seen.kind] ?? ""}.`;
 }
 
-// What the other view said, where it said something else.
+// What the view before this one said.
 function difference(picture) {
-  const [other, now] = [before !== viewNow() && picture.judged.get(before), found(picture)];
-  if (!other || !now) return "";
-  const was = verdictOf(state.policy, other.scores).action;
-  const gap = (name) => Math.abs(now.scores[name].score - (other.scores[name]?.score ?? now.scores[name].score));
-  const name = Object.keys(now.scores).sort((a, b) => gap(b) - gap(a))[0];
-  if (!name || gap(name) < 0.005) return `${VIEWS[before]} says the same.`;
-  const scores = `${name} ${other.scores[name].score.toFixed(2)} there, ${now.scores[name].score.toFixed(2)} here`;
-  const same = was === verdictNow(picture).action;
-  return `${VIEWS[before]} says ${WORDS[was].toLowerCase()}${same ? " too" : ""}: ${scores}.`;
+  const [other, now] = [picture.judged.get(before)?.scores, found(picture)?.scores];
+  if (!other || !now || before === viewNow()) return "";
+  const gap = (name) => Math.abs(now[name].score - (other[name]?.score ?? 0));
+  const name = Object.keys(now).sort((a, b) => gap(b) - gap(a))[0];
+  const was = WORDS[verdictOf(state.policy, other).action].toLowerCase();
+  return `${VIEWS[before]} says ${was}: ${name} ${short(other[name]?.score ?? 0)} there, ${short(now[name].score)} here.`;
 }

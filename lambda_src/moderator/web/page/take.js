@@ -16,10 +16,10 @@ export function makeTake() {
   $.save.addEventListener("click", save);
   $.link.addEventListener("click", async () => {
     await keep();
-    copy(location.href, "The link");
+    copy(location.href);
   });
   for (const button of document.querySelectorAll("[data-copies]")) {
-    button.addEventListener("click", () => copy($[button.dataset.copies].textContent, button.getAttribute("aria-label").slice(5)));
+    button.addEventListener("click", () => copy($[button.dataset.copies].textContent));
   }
   on("policy thresholds labels view edited token-used", showTake);
   on("policy thresholds labels view edited", later(200, keep));
@@ -41,9 +41,9 @@ async function save() {
   say("took", `Saved as ${link.download}, which can go into lambda_src/policies/ as it is.`);
 }
 
-async function copy(text, what) {
+async function copy(text) {
   const done = await navigator.clipboard.writeText(text).then(() => true, () => false);
-  say("took", done ? `${what} is copied.`.replace("the", "The") : "This browser does not let a page copy: select the text and copy it.");
+  say("took", done ? "Copied." : "This browser does not let a page copy: select the text.");
 }
 
 function showTake() {

@@ -16,15 +16,13 @@ function showVerdict() {
   place.dataset.action = verdict?.action ?? "none";
   place.toggleAttribute("data-stale", Boolean(verdict && !isJudged(picture)));
   if (!verdict) return replace(place, heading("none", waits(picture)));
-  const { milliseconds, tiers } = found(picture);
-  const came = [milliseconds != null && `${milliseconds.toFixed(1)} ms`, tiers.length && `labels: ${tiers.join(", ")}`];
   replace(
     place,
     heading(verdict.action, WORDS[verdict.action]),
     verdict.reasons.length
       ? el("ul.reasons", ...verdict.reasons.map(reason))
       : el("p", "No category reaches its threshold."),
-    el("p.hint.small", came.filter(Boolean).join(" · ")),
+    el("p.hint.small", found(picture).came),
   );
 }
 

@@ -1,6 +1,6 @@
 // Many pictures at once, the worst first.
 
-import { $, el, shape } from "./dom.js";
+import { $, el, say, shape } from "./dom.js";
 import { found, isJudged, judgeAll, queue, removePictures, select, verdictNow } from "./judging.js";
 import { ACTIONS, WORDS } from "./policy.js";
 import { on, state } from "./state.js";
@@ -18,7 +18,7 @@ export function makeWall() {
     queue.cancel();
     removePictures([...state.pictures]);
   });
-  $.cancel.addEventListener("click", () => (queue.progress().left ? queue.cancel() : judgeAll()));
+  $.cancel.addEventListener("click", () => (queue.left() ? queue.cancel() : judgeAll()));
   on("pictures selection scores thresholds view policy progress", plan);
   on("policy", () => {
     if (!(filter.category in state.policy.categories)) filter.category = "";
@@ -40,21 +40,19 @@ function plan() {
   setTimeout(() => {
     planned = false;
     showWall();
-  }, 60);
+  }, 100);
 }
 
 function showWall() {
   const { pictures } = state;
   $.clear.hidden = !pictures.length;
   $.wall.hidden = pictures.length < 2;
-  const judged = pictures.map((picture) => ({ picture, verdict: verdictNow(picture), ...rank(picture) }));
+  const judged = pictures.map((picture) => ({ picture, ...rank(picture) }));
   for (const picture of tiles.keys()) if (!pictures.includes(picture)) tiles.delete(picture);
   judged.sort((a, b) => b.action - a.action || b.score - a.score || a.picture.id - b.picture.id);
-  const shown = judged.filter(({ verdict }) =>
-    (!filter.action || verdict?.action === filter.action) &&
-    (!filter.category || verdict?.reasons.some(({ name }) => name === filter.category)));
-  const next = shown.map(({ picture, verdict }) => tile(picture, verdict));
-  arrange($.grid, next);
+  const shown = judged.filter(({ verdict, reason }) =>
+    (!filter.action || verdict?.action === filter.action) && (!filter.category || reason));
+  arrange($.grid, shown.map(({ picture, verdict }) => tile(picture, verdict)));
   for (const button of $.verdicts.children) {
     const { action } = button.dataset;
     const count = action ? judged.filter(({ verdict }) => verdict?.action === action).length : judged.length;
@@ -66,33 +64,32 @@ function showWall() {
 
 function rank(picture) {
   const verdict = verdictNow(picture);
-  if (!verdict) return { action: -1, score: 0 };
-  const reason = filter.category ? verdict.reasons.find(({ name }) => name === filter.category) : verdict.reasons[0];
-  const highest = Math.max(0, ...Object.values(found(picture).scores).map(({ score }) => score));
-  return { action: ACTIONS.indexOf(reason?.action ?? verdict.action), score: reason?.score ?? highest };
+  if (!verdict) return { verdict, action: -1, score: 0 };
+  const reason = verdict.reasons.find(({ name }) => !filter.category || name === filter.category);
+  const highest = Math.max(...Object.values(found(picture).scores).map(({ score }) => score));
+  return { verdict, reason, action: ACTIONS.indexOf(reason?.action ?? "allow"), score: reason?.score ?? highest };
 }
 
 function progress(judged) {
   const left = judged.filter(({ picture }) => !picture.error && !isJudged(picture)).length;
-  const running = queue.progress().left > 0;
   const failed = judged.filter(({ picture }) => picture.error).length;
-  const counts = [`${judged.length - left - failed} of ${judged.length} judged`, failed && `${failed} could not be`];
-  const text = counts.filter(Boolean).join(", ");
-  if ($.counts.textContent !== text) $.counts.textContent = text;
+  say("counts", `${judged.length - left - failed} of ${judged.length} judged${failed ? `, ${failed} could not be` : ""}`);
   $.progress.hidden = !left;
   $.bar.max = judged.length;
   $.bar.value = judged.length - left;
-  $.cancel.textContent = running ? "Cancel" : "Go on";
+  $.cancel.textContent = queue.left() ? "Cancel" : "Go on";
 }
 
 function tile(picture, verdict) {
   if (!tiles.has(picture)) {
-    const image = picture.thumbnail ? el("img", { src: picture.thumbnail, alt: "", loading: "lazy" }) : el("span", { class: "no-image" }, picture.name);
     const said = el("span.said");
-    const button = el("button", { onclick: () => open(picture) }, image, said);
+    const button = el("button", { onclick: () => open(picture) }, el("span.no-image", picture.name), said);
     tiles.set(picture, { item: el("li", button), button, said, key: null });
   }
   const { item, button, said } = tiles.get(picture);
+  if (picture.thumbnail && button.firstChild.tagName !== "IMG") {
+    button.firstChild.replaceWith(el("img", { src: picture.thumbnail, alt: "" }));
+  }
   const action = picture.error ? "error" : (verdict?.action ?? "none");
   const reason = verdict?.reasons[0]?.name ?? "";
   const key = `${action} ${reason}`;
@@ -102,11 +99,9 @@ function tile(picture, verdict) {
     const words = picture.error ? "Not judged" : action === "none" ? "Waiting" : WORDS[action];
     said.replaceChildren(shape(action === "error" ? "none" : action), words);
     button.setAttribute("aria-label", `${picture.name}: ${words}${reason && `, ${reason}`}`);
-    button.title = button.getAttribute("aria-label");
   }
   button.toggleAttribute("data-stale", !picture.error && !isJudged(picture));
-  if (state.selected === picture) button.setAttribute("aria-current", "true");
-  else button.removeAttribute("aria-current");
+  button.ariaCurrent = state.selected === picture ? "true" : null;
   return item;
 }
 
