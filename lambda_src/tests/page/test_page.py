@@ -48,7 +48,7 @@ def test_modules_import_only_what_is_exported() -> None:
         for names, source in re.findall(r'^import \{ ([^}]*) \} from "\./(\w+)\.js";$', path.read_text(), re.MULTILINE):
             exported = (FOLDER / f"{source}.js").read_text()
             for name in names.split(", "):
-                assert re.search(rf"^export (async )?(function|const) {re.escape(name)}\b", exported, re.M), (path, name)
+                assert re.search(rf"^export (async )?(function|const) {re.escape(name)}(?!\w)", exported, re.M), (path, name)
 
 
 def test_it_adds_nothing_to_a_cold_start() -> None:
@@ -61,8 +61,7 @@ def test_it_adds_nothing_to_a_cold_start() -> None:
     subprocess.run([sys.executable, "-W", "ignore", "-c", program], cwd=LAMBDA_SRC, check=True, capture_output=True)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 360])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 360)])
 def test_axe_finds_no_fault_and_nothing_is_wider_than_the_screen(
     browser: Browser, service: Service, scheme: Any, width: int
 ) -> None:
@@ -125,7 +124,7 @@ def test_everything_is_done_by_keyboard_alone(visit: Visit) -> None:
     for _ in range(50):
         page.keyboard.press("ArrowLeft")
     verdict(page).to_contain_text("Block")
-    tab_to("New category" if False else "Look for")
+    tab_to("Look for")
     page.keyboard.type("a green triangle")
     page.keyboard.press("Enter")
     expect(page.locator("#bars li").first).to_contain_text("a green triangle")
@@ -185,7 +184,7 @@ def test_a_token_is_asked_for_kept_in_the_tab_and_sent(guarded: Visit) -> None:
     # In the command only by a name, in the link not at all; in this tab's own store, and in no other.
     expect(page.locator("#curlModerate")).to_contain_text('-H "Authorization: Bearer $TOKEN"')
     page.get_by_role("button", name="Copy link").click()
-    expect(page.locator("#took")).to_contain_text("copied")
+    expect(page.locator("#took")).to_have_text("Copied.")
     assert "s3cret" not in page.url + (page.locator("#curlModerate").text_content() or "")
     assert page.evaluate("[sessionStorage.token, localStorage.length, document.cookie]") == ["s3cret", 0, ""]
     page.reload()

@@ -53,7 +53,7 @@ function row(name) {
       oninput: (event) => drag(kind, event.target.valueAsNumber),
     });
     exact[kind] = el("input", {
-      type: "number", min: 0, max: 1, step: "any", placeholder: "never",
+      type: "number", min: 0, max: 1, step: "any",
       onchange: (event) => set(kind, event.target.value === "" ? null : event.target.valueAsNumber),
     });
   }

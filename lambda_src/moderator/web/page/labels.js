@@ -16,7 +16,7 @@ export function makeLabels() {
     changed(texts) {
       const categories = new Map(state.labels.map(({ text, category }) => [text, category]));
       state.labels = texts.map((text) => ({ text, category: categories.get(text) }));
-      state.labelSet = "";
+      state.labelSet = $.labelSet.value = "";
       draft = "";
       tell("labels", "edited");
     },
@@ -38,7 +38,7 @@ export function chooseSet(name) {
   tell("labels", "edited", "link");
 }
 
-// What the boxes showBars, where the labels came from elsewhere than the keyboard.
+// What the boxes show where the labels came from elsewhere than the keyboard.
 export function showLabels() {
   box.set(state.labels.map(({ text }) => text));
   $.labelSet.replaceChildren(

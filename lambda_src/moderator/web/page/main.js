@@ -60,8 +60,8 @@ function openFirst() {
 async function openLink() {
   try {
     if (!(await readFragment(location.hash))) return false;
-  } catch (error) {
-    say("notice", `This link is damaged, or for another service. ${error.message}`);
+  } catch {
+    say("notice", "This link is damaged, or for another service.");
     return false;
   }
   tell("policy", "view", "labels", "link");

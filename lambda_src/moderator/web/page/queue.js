@@ -26,6 +26,8 @@ export function makeQueue(most, changed) {
     // One piece of work for each key; what is wanted first goes to the front.
     add(key, work, first = false) {
       waiting = waiting.filter((one) => one.key !== key);
+      running.get(key)?.abort();
+      running.delete(key);
       waiting[first ? "unshift" : "push"]({ key, work });
       next();
       changed();

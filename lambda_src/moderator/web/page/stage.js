@@ -13,7 +13,7 @@ let before = ""; // the view that was looked at last
 
 export function makeStage() {
   for (const [view, word] of Object.entries(VIEWS)) {
-    const radio = el("input", { type: "radio", name: "view", value: view, onchange: () => chooseView(view) });
+    const radio = el("input", { type: "radio", name: "view", onchange: () => chooseView(view) });
     const mark = el("span.mark");
     radios[view] = { radio, mark };
     $.views.append(el("label", radio, el("span", word), mark));
@@ -35,7 +35,7 @@ function showStage() {
     radio.checked = view === viewNow();
     const judged = picture?.judged.get(view);
     const action = judged && verdictOf(state.policy, judged.scores).action;
-    mark.replaceChildren(...(action ? [shape(action), el("span.unseen", `: ${WORDS[action]}`)] : []));
+    mark.replaceChildren(...(action ? [shape(action), el("span.unseen", WORDS[action])] : []));
   }
   say("caption", picture ? [picture.name, picture.width && `${picture.width} × ${picture.height}`, picture.note].filter(Boolean).join(" · ") : "");
   say("pictureError", picture?.error ?? "");
