@@ -52,6 +52,7 @@ function draw() {
   const { width, height, url } = picture;
   if ($.canvas.dataset.url !== url || !$.canvas.firstChild) {
     $.canvas.dataset.url = url;
+    $.canvas.style.setProperty("--ratio", width / height);
     $.canvas.replaceChildren(el("img", { src: url, alt: picture.name, width, height }));
   }
   $.canvas.querySelector("svg")?.remove();
