@@ -6,10 +6,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
-from support import hostile_pictures, odd_pictures
+from support import animations, hostile_pictures, odd_pictures
+from support.decoder_process import DecoderProcess, decoder_process
 from support.harness import Reply
 from support.hostile_pictures import FORMATS, Corpus
 from support.pictures import drawn, encoded, noise
@@ -117,6 +119,48 @@ def test_pictures_as_large_as_allowed_are_answered(probe: Probe, tally: Tally) -
         reply = probe.answered_or_refused(name, data)
         assert reply.status == 200, f"{name}: {reply.body!r}"
         tally.add("Pictures", "As large as allowed, of every kind", "answered")
+
+
+@pytest.fixture(scope="module")
+def decoder() -> Iterator[DecoderProcess]:
+    with decoder_process() as running:
+        for format in FORMATS:
+            running.read(encoded(noise(300, 300), format), "tiles")
+        yield running
+
+
+def cost(decoder: DecoderProcess, name: str, data: bytes, view: str) -> dict[str, Any]:
+    """What decoding alone takes, in the decoder's own time: the model comes on top of it."""
+    for _ in range(3):
+        answer = decoder.read(data, view)
+        assert answer["bytes"] < BYTES, f"{name}, {view}: {answer['bytes'] / 1e6:.0f} MB more"
+        # Beside others' work everything takes longer: then the centre of the same picture does too, of which half as
+        # much again is what tiles may take, for they overlap.
+        if answer["seconds"] < SECONDS or answer["seconds"] < 1.6 * decoder.read(data, "center")["seconds"]:
+            return answer
+    raise AssertionError(f"{name}, {view}: {answer['seconds']:.2f} s")
+
+
+@pytest.mark.parametrize("view", ["squash", "pad", "tiles"])
+def test_every_view_of_pictures_as_large_as_allowed_costs_no_more(
+    view: str, decoder: DecoderProcess, tally: Tally
+) -> None:
+    for name, data in odd_pictures.large():
+        assert cost(decoder, name, data, view)["frames"] == [1, 1], name
+        tally.add("Pictures", "As large as allowed, in every view", "answered")
+
+
+def test_an_animation_costs_no_more_than_a_still_picture(decoder: DecoderProcess, tally: Tally) -> None:
+    for name, data in animations.hostile():
+        answer = cost(decoder, name, data, "tiles")
+        if "error" in answer:
+            assert answer["error"].startswith("it is "), answer
+            tally.add("Pictures", "Hostile animations", "refused")
+            continue
+        seen, total = answer["frames"]
+        assert 1 <= seen <= 8, name
+        assert total == 1 or seen > 1 or answer["warnings"], name
+        tally.add("Pictures", "Hostile animations", "answered")
 
 
 def test_pictures_larger_than_allowed_are_refused_with_the_number(probe: Probe, tally: Tally) -> None:

@@ -46,7 +46,7 @@ class FrameSampling:
         """
         last = starts[-1] - starts[0]
         steps = self.most - 1 if self.every <= 0 else int(min(self.most - 1, last / self.every))
-        moments = [starts[0] + last * (step / steps) for step in range(steps)] if steps else []
+        moments = [starts[0] + last * step / steps for step in range(steps)] if steps else []
         moments.append(starts[-1] if steps else starts[0])
         shown: dict[int, float] = {}
         for moment in moments:

@@ -10,7 +10,6 @@ from playwright.sync_api import Browser, expect
 from support.browser import Visit, chromium, elsewhere, visiting
 from support.harness import Service
 
-
 # A machine with other work takes its time.
 expect.set_options(timeout=15_000)
 

@@ -48,13 +48,16 @@ def test_modules_import_only_what_is_exported() -> None:
         for names, source in re.findall(r'^import \{ ([^}]*) \} from "\./(\w+)\.js";$', path.read_text(), re.MULTILINE):
             exported = (FOLDER / f"{source}.js").read_text()
             for name in names.split(", "):
-                assert re.search(rf"^export (async )?(function|const) {re.escape(name)}(?!\w)", exported, re.M), (path, name)
+                assert re.search(rf"^export (async )?(function|const) {re.escape(name)}(?!\w)", exported, re.M), (
+                    path,
+                    name,
+                )
 
 
 def test_it_adds_nothing_to_a_cold_start() -> None:
     program = (
         "import sys; from moderator.handler import handler; "
-        "event = {'rawPath': '/classify', 'requestContext': {'http': {'method': 'POST'}}, 'headers': {}, 'body': '{}'}; "
+        "event = {'rawPath': '/classify', 'requestContext': {'http': {'method': 'POST'}}, 'body': '{}'}; "
         "status = handler(event, None)['statusCode']; "
         "sys.exit(f'{status}' if status != 422 or 'moderator.web.pages' in sys.modules else 0)"
     )
@@ -119,11 +122,11 @@ def test_everything_is_done_by_keyboard_alone(visit: Visit) -> None:
     expect(page.get_by_text("3 of 3 judged")).to_be_visible()
     tab_to("green triangle.png: Allow")
     page.keyboard.press("Enter")
-    verdict(page).to_contain_text("Allow")
+    expect(verdict(page)).to_contain_text("Allow")
     tab_to("red circles: block from")
     for _ in range(50):
         page.keyboard.press("ArrowLeft")
-    verdict(page).to_contain_text("Block")
+    expect(verdict(page)).to_contain_text("Block")
     tab_to("Look for")
     page.keyboard.type("a green triangle")
     page.keyboard.press("Enter")
@@ -135,7 +138,7 @@ def test_everything_is_done_by_keyboard_alone(visit: Visit) -> None:
 
 def test_the_verdict_is_told_to_a_screen_reader_and_has_a_shape(visit: Visit) -> None:
     choose(visit.page, png("circle.png", RED_CIRCLE))
-    verdict(visit.page).to_contain_text("Block")
+    expect(verdict(visit.page)).to_contain_text("Block")
     expect(visit.page.get_by_role("status", name="Verdict").locator("use").first).to_have_attribute("href", "#block")
     expect(visit.page.get_by_role("slider", name="red circles: block from")).to_have_attribute("aria-valuetext", "0.5")
 
@@ -180,7 +183,7 @@ def test_a_token_is_asked_for_kept_in_the_tab_and_sent(guarded: Visit) -> None:
     page.keyboard.press("Enter")
     expect(page.locator("#token")).to_be_hidden()
     choose(page, png("circle.png", RED_CIRCLE))
-    verdict(page).to_contain_text("Block")
+    expect(verdict(page)).to_contain_text("Block")
     # In the command only by a name, in the link not at all; in this tab's own store, and in no other.
     expect(page.locator("#curlModerate")).to_contain_text('-H "Authorization: Bearer $TOKEN"')
     page.get_by_role("button", name="Copy link").click()

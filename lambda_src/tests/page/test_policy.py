@@ -37,7 +37,7 @@ def settled(visit: Visit, requests: int) -> None:
 
 def test_dragging_a_threshold_changes_the_verdict_at_once_and_asks_nobody(visit: Visit) -> None:
     choose(visit.page, png("square.png", BLUE_SQUARE))
-    verdict(visit.page).to_contain_text("Review")
+    expect(verdict(visit.page)).to_contain_text("Review")
     settled(visit, 1)
     handle = track(visit.page, "blue squares", "review")
     box = handle.bounding_box()
@@ -45,15 +45,15 @@ def test_dragging_a_threshold_changes_the_verdict_at_once_and_asks_nobody(visit:
     visit.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     visit.page.mouse.down()
     visit.page.mouse.move(box["x"] + box["width"] - 9, box["y"] + box["height"] / 2, steps=4)
-    verdict(visit.page).to_contain_text("Allow")  # while the handle is still held
+    expect(verdict(visit.page)).to_contain_text("Allow")  # while the handle is still held
     visit.page.mouse.up()
     assert handle.input_value() == "1"
     visit.page.mouse.click(box["x"] + 10, box["y"] + 40)  # beside it: nothing moves
-    verdict(visit.page).to_contain_text("Allow")
+    expect(verdict(visit.page)).to_contain_text("Allow")
     settled(visit, 1)
     expect(visit.page.get_by_text("edited", exact=True)).to_be_visible()
     visit.page.get_by_role("button", name="Discard").click()
-    verdict(visit.page).to_contain_text("Review")
+    expect(verdict(visit.page)).to_contain_text("Review")
 
 
 def test_one_handle_takes_the_other_along(visit: Visit) -> None:
@@ -70,7 +70,7 @@ def test_one_handle_takes_the_other_along(visit: Visit) -> None:
 def test_edited_labels_are_judged_by_the_embedding_and_the_file_is_accepted(visit: Visit, tmp_path: Path) -> None:
     page = visit.page
     choose(page, png("square.png", BLUE_SQUARE))
-    verdict(page).to_contain_text("Review")
+    expect(verdict(page)).to_contain_text("Review")
     # 1. A category of one's own, with labels and a threshold.
     page.get_by_role("button", name="Add a category").click()
     page.get_by_label("Category", exact=True).last.fill("what is blue")
@@ -86,9 +86,9 @@ def test_edited_labels_are_judged_by_the_embedding_and_the_file_is_accepted(visi
     added.get_by_role("spinbutton", name="Review from").fill("")
     added.get_by_role("spinbutton", name="Block from").fill("0.25")
     page.keyboard.press("Tab")
-    verdict(page).to_contain_text("Block")
-    verdict(page).to_contain_text("what is blue")
-    verdict(page).to_contain_text("a big blue square")
+    expect(verdict(page)).to_contain_text("Block")
+    expect(verdict(page)).to_contain_text("what is blue")
+    expect(verdict(page)).to_contain_text("a big blue square")
     # 2. A label is taken away, and a whole category.
     category(page, "red circles").get_by_text("Edit").click()
     category(page, "red circles").get_by_role("button", name="Remove a circle in red").click()
@@ -151,7 +151,7 @@ def test_mistakes_are_said_beside_the_field_that_they_name(visit: Visit, tmp_pat
     expect(row.get_by_role("alert").filter(has_text="neither review nor block")).to_be_visible()
     row.get_by_role("spinbutton", name="Block from").fill("0.5")
     page.keyboard.press("Tab")
-    verdict(page).to_contain_text("Block")
+    expect(verdict(page)).to_contain_text("Block")
     expect(row.get_by_role("alert")).to_have_count(0)
     visit.complaints.clear()  # the browser notes each 422
 
@@ -179,11 +179,11 @@ def test_labels_settle_as_one_types_and_their_mistakes_are_said_beside_them(visi
 def test_the_commands_ask_what_the_page_asked(visit: Visit, tmp_path: Path, edit: bool) -> None:
     page = visit.page
     choose(page, png("circle.png", RED_CIRCLE))
-    verdict(page).to_contain_text("Block")
+    expect(verdict(page)).to_contain_text("Block")
     if edit:
         track(page, "red circles", "block").fill("1")
-        verdict(page).to_contain_text("Allow")
-        page.get_by_role("textbox", name="Look for").fill("it's; a \"red\" thing")
+        expect(verdict(page)).to_contain_text("Allow")
+        page.get_by_role("textbox", name="Look for").fill('it\'s; a "red" thing')
         page.keyboard.press("Enter")
     (tmp_path / "picture.jpg").write_bytes(RED_CIRCLE)
 
@@ -194,7 +194,7 @@ def test_the_commands_ask_what_the_page_asked(visit: Visit, tmp_path: Path, edit
 
     assert answer("The verdict's command")["verdict"] == ("allow" if edit else "block")
     result = answer("The labels' command")["result"]
-    assert ("it's; a \"red\" thing" in result) == edit
+    assert ('it\'s; a "red" thing' in result) == edit
     page.get_by_role("button", name="Copy the verdict's command").click()
     expect(page.locator("#took")).to_have_text("Copied.")
     assert page.evaluate("navigator.clipboard.readText()") == page.locator("#curlModerate").inner_text()
@@ -221,7 +221,7 @@ def test_a_link_brings_a_colleague_to_the_same_page_without_the_picture(
         assert track(colleague.page, "red circles", "block").input_value() == "0.87"
         expect(colleague.page.get_by_label("Centre")).to_be_checked()
         expect(colleague.page.get_by_role("button", name="Remove a label of my own")).to_be_visible()
-        verdict(colleague.page).to_contain_text("No picture yet")
+        expect(verdict(colleague.page)).to_contain_text("No picture yet")
         assert colleague.page.locator("#json").text_content() == page.locator("#json").text_content()
         assert not elsewhere(colleague, f"http://127.0.0.1:{service.port}")
 
@@ -241,11 +241,11 @@ def test_switching_the_view_shows_what_each_covers_and_how_they_differ(visit: Vi
     for place, (colour, shape) in enumerate([("blue", "square"), ("green", "star"), ("green", "star")]):
         wide.paste(drawn(colour, shape).resize((240, 240)), (200 * place, 0))
     choose(page, png("wide.png", encoded(wide)))
-    verdict(page).to_contain_text("Review")
+    expect(verdict(page)).to_contain_text("Review")
     expect(page.locator(".covers .frame")).to_have_count(3)
     expect(page.locator("#covers")).to_contain_text("All of it is looked at in 3 tiles.")
     page.locator("#views").get_by_text("Centre").click()
-    verdict(page).to_contain_text("Allow")
+    expect(verdict(page)).to_contain_text("Allow")
     expect(page.locator(".covers .frame")).to_have_count(1)
     expect(page.locator("#covers")).to_contain_text("62 % of the picture is not looked at.")
     expect(page.locator("#covers")).to_contain_text("Tiles says review: blue squares 1.00 there, <0.01 here.")

@@ -38,7 +38,7 @@ def test_sixty_pictures_become_a_wall_with_the_worst_first(visit: Visit) -> None
     page.get_by_role("combobox", name="Category").select_option("blue squares")
     expect(page.locator("#grid button")).to_have_count(words.count("Review"))
     page.locator("#grid button").nth(3).click()
-    verdict(page).to_contain_text("Review")
+    expect(verdict(page)).to_contain_text("Review")
     # A threshold moves all of them, and nobody is asked again.
     asked = len(visit.asked("/moderate"))
     page.get_by_role("slider", name="blue squares: review from").fill("1")

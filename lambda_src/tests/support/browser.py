@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, FilePayload, LocatorAssertions, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, FilePayload, Locator, Page, Request, sync_playwright
 
 # Nothing of the browser's own goes out; and a camera without a camera.
 _FLAGS = (
@@ -75,7 +75,7 @@ def visiting(browser: Browser, **options: Any) -> Iterator[Visit]:
     visit.page.on("console", lambda said: visit.complaints.append(said.text) if said.type in _COMPLAINTS else None)
     visit.page.on("pageerror", lambda error: visit.complaints.append(str(error)))
     visit.page.add_init_script(
-        "addEventListener('securitypolicyviolation', (e) => console.error(`CSP: ${e.violatedDirective} ${e.blockedURI}`))"
+        "addEventListener('securitypolicyviolation', (one) => console.error(`${one.violatedDirective} ${one.sample}`))"
     )
     try:
         yield visit
@@ -119,6 +119,6 @@ def hand_over(page: Page, kind: str, *files: tuple[str, bytes]) -> None:
     page.evaluate(_HAND_OVER, [kind, sent])
 
 
-def verdict(page: Page) -> LocatorAssertions:
-    """Expect something of the verdict."""
-    return expect(page.get_by_role("status", name="Verdict"))
+def verdict(page: Page) -> Locator:
+    """Find the verdict."""
+    return page.get_by_role("status", name="Verdict")
