@@ -43,7 +43,7 @@ quoted = '$(subst ','\'',$(1))'
 RELIABILITY_TESTS := $(addprefix lambda_src/tests/,$(addprefix test_,lambda_runtime.py store_failures.py \
   store_cluster.py hostile_pictures.py hostile_requests.py openapi_fuzzed.py nothing_leaks.py) web/test_server_odd_requests.py)
 
-.PHONY: help run test check moderate calibrate compare bench audit soak reliability model demo-model image-tree supported-models lock format clean
+.PHONY: help run test check moderate calibrate compare bench audit soak reliability screenshots model demo-model image-tree supported-models lock format clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -76,7 +76,7 @@ calibrate: $(VENV)/.tools ## Thresholds from labelled pictures (DATA=, POLICY=, 
 compare: $(VENV)/.tools ## Several exported models on the same labelled pictures (DATA=, POLICY=, MODELS="folder folder")
 	$(BIN)/python -m tools.calibration.compare "$(DATA)" --policy "$(POLICY)" $(if $(OUT),--out "$(OUT)") --models $(MODELS)
 
-test: $(VENV)/.dev redis ## Run every test
+test: $(VENV)/.dev redis chromium ## Run every test
 	$(BIN)/python -m pytest -q
 
 bench: $(VENV)/.dev redis ## Measure everything: docs/benchmark.md for people, build/bench.json for programs
@@ -93,6 +93,9 @@ format: $(VENV)/.dev ## Format the code and mend what lint can mend
 
 audit: $(VENV)/.dev ## Known vulnerabilities of what runs in the Lambda (tools/audit.py: 1 some, 3 nothing was audited)
 	@$(BIN)/python -m tools.audit
+
+screenshots: $(VENV)/.dev chromium ## Take docs/page*.png again: the page at three widths, light and dark
+	POWERTOOLS_METRICS_DISABLED=true PYTHONPATH=lambda_src:lambda_src/tests $(BIN)/python -W ignore -m tools.screenshots
 
 soak: $(VENV)/.dev redis ## Eight clients for a minute while the store fails and returns (SECONDS=); build/soak.json
 	PYTHONPATH=lambda_src:lambda_src/tests $(BIN)/python -m tools.soak --seconds $(SECONDS) --out build/soak.json
@@ -156,3 +159,13 @@ redis:
 	  elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq redis-server; \
 	  elif command -v apt-get >/dev/null && command -v sudo >/dev/null; then sudo apt-get update -qq && sudo apt-get install -y -qq redis-server; \
 	  else echo "Please install redis-server or valkey-server: the tests need one of them."; exit 1; fi; }
+
+# The page is tried in a real browser; nothing is downloaded but Debian's own. With Inter the screenshots look the same everywhere.
+.PHONY: chromium
+chromium:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { \
+	  echo "Installing chromium, in which the page is tried."; \
+	  if command -v brew >/dev/null; then brew install --cask chromium; \
+	  elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq chromium fonts-inter; \
+	  elif command -v apt-get >/dev/null && command -v sudo >/dev/null; then sudo apt-get update -qq && sudo apt-get install -y -qq chromium fonts-inter; \
+	  else echo "Please install chromium: the tests need it."; exit 1; fi; }

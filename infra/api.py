@@ -16,6 +16,7 @@ ROUTES = (
     "POST /moderate",
     "POST /",
     "GET /",
+    "GET /try",
     "GET /health",
     "GET /label-sets",
     "GET /policies",

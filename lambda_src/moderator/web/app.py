@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Any
 
 from moderator.classifier import Classifier, Scores
@@ -114,8 +113,11 @@ class App:
         return _timed(body, found.scores, milliseconds)
 
     def page(self, _: Request, __: float) -> Response:
-        """Answer `GET /`: the way to the page."""
-        return Response(status=HTTPStatus.FOUND, body="", content_type="text/plain", headers={"Location": "docs"})
+        """Answer `GET /` and `GET /try`: the page to look at pictures and to make policies."""
+        # Few instances are ever asked for it: it is read when one is.
+        from moderator.web.pages import page
+
+        return page()
 
     def health(self, _: Request, __: float) -> Response:
         """Answer `GET /health`: the model, and whether the store answers just now."""
@@ -143,9 +145,10 @@ class App:
 
     def docs(self, _: Request, __: float) -> Response:
         """Answer `GET /docs`: the same document to read and to try, with nothing loaded from elsewhere."""
-        from moderator.web.openapi import page
+        from moderator.web.openapi import document
+        from moderator.web.pages import docs
 
-        return Response(body=page(self._limits, demo=self._model.is_demo), content_type="text/html; charset=utf-8")
+        return docs(document(self._limits, demo=self._model.is_demo))
 
     def _deadline(self, context: Any) -> float:
         """Return the moment by which an answer is needed, in seconds of the monotonic clock."""

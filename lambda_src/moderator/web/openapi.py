@@ -1,12 +1,9 @@
-"""The OpenAPI document and its page, made from the table of routes and the models that requests are checked against."""
+"""The OpenAPI document, made from the table of routes and the models that requests are checked against."""
 
 from __future__ import annotations
 
-import json
-from importlib.resources import files
 from typing import Any, get_args
 
-from aws_lambda_powertools.event_handler.openapi.swagger_ui import generate_swagger_html
 from pydantic.json_schema import models_json_schema
 
 from moderator.pictures.views import View
@@ -98,19 +95,6 @@ def document(limits: Limits, *, demo: bool) -> dict[str, Any]:
     }
 
 
-def page(limits: Limits, *, demo: bool) -> str:
-    """Return Swagger UI over `document`, complete in itself."""
-    assets = files("aws_lambda_powertools.event_handler.openapi.swagger_ui")
-    html: str = generate_swagger_html(
-        spec=json.dumps(document(limits, demo=demo)).replace("</", "<\\/"),
-        swagger_js=(assets / "swagger-ui-bundle.min.js").read_text("utf-8"),
-        swagger_css=(assets / "swagger-ui.min.css").read_text("utf-8"),
-        swagger_base_url="",
-        oauth2_config=None,
-    )
-    return html
-
-
 def _add_limits(schemas: dict[str, Any], limits: Limits) -> None:
     """Write the limits of this service, and the fields of which exactly one is needed, into the requests' schemas."""
     one_of = {
@@ -141,8 +125,7 @@ def _operation(route: Route, limits: Limits) -> dict[str, Any]:
     if route.method == "POST":
         return _question(route, limits)
     if route.answer in _PAGES:
-        status = "302" if route.answer == "page" else "200"
-        responses = {status: {"description": route.summary, "content": {"text/html": {}} if status == "200" else {}}}
+        responses = {"200": {"description": route.summary, "content": {"text/html": {}}}}
     else:
         schema = _any_of(_ANSWERS[route.answer]) if route.answer in _ANSWERS else {"type": "object"}
         responses = {"200": {"description": route.summary, "content": {"application/json": {"schema": schema}}}}

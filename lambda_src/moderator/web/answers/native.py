@@ -74,6 +74,7 @@ def policy(described: Policy) -> dict[str, Any]:
             }
             for category in described.categories
         },
+        "policy": described.written,
     }
 
 
