@@ -7,10 +7,14 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export PYTHONPATH := lambda_src
 
-# The service
-PORT      ?= 8080
-MODEL_DIR ?=
-CACHE_URL ?=
+# The service. HOST only from the command line: some systems have a variable of that name, with something else in it.
+HOST         := 127.0.0.1
+PORT         ?= 8080
+CORS_ORIGINS ?= localhost
+MODEL_DIR    ?=
+CACHE_URL    ?=
+# A terminal of one's own may show the clients' words, so that a refusal can say what was wrong.
+LOG_LABELS   ?= true
 # The soak
 SECONDS   ?= 60
 # The export
@@ -18,7 +22,8 @@ MODEL      ?= ViT-B-32-quickgelu
 PRETRAINED ?= openai
 OUT        ?=
 PRECISION  ?= auto
-CALIBRATION ?=
+SAMPLES     ?=
+VERBOSE     ?=
 # Folders of pictures: `make moderate`, `make calibrate`, `make compare`
 DIR        ?=
 DATA       ?=
@@ -32,17 +37,32 @@ MODELS     ?=
 # Of `make image-tree`
 ARGS       ?=
 
-RELIABILITY_TESTS := $(addprefix lambda_src/tests/test_,lambda_runtime.py store_failures.py store_cluster.py \
-  hostile_pictures.py hostile_requests.py openapi_fuzzed.py nothing_leaks.py)
+# A value as one word for the shell, whatever is in it.
+quoted = '$(subst ','\'',$(1))'
 
-.PHONY: help run test check moderate calibrate compare bench audit soak reliability model demo-model image-tree supported-models lock format clean
+RELIABILITY_TESTS := $(addprefix lambda_src/tests/,$(addprefix test_,lambda_runtime.py store_failures.py \
+  store_cluster.py hostile_pictures.py hostile_requests.py openapi_fuzzed.py nothing_leaks.py) web/test_server_odd_requests.py)
+
+.PHONY: help run test check moderate calibrate compare bench audit soak reliability screenshots model demo-model image-tree supported-models lock format clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
-run: $(VENV)/.runtime ## Serve on http://127.0.0.1:8080 (PORT=, MODEL_DIR=, CACHE_URL=redis://...)
-	$(if $(MODEL_DIR),MODEL_DIR=$(MODEL_DIR)) $(if $(CACHE_URL),CACHE_URL=$(CACHE_URL)) \
-	POWERTOOLS_METRICS_DISABLED=true $(BIN)/python -m moderator.web.server --port $(PORT)
+# The demo model with its labels precomputed: a copy, so that what is under version control stays as it is.
+DEMO := build/demo_model
+CONFIGURED := $(wildcard lambda_src/label_sets/*.json lambda_src/policies/*.json)
+
+$(DEMO)/labels.safetensors: $(VENV)/.runtime $(wildcard lambda_src/demo_model/*) $(CONFIGURED)
+	@mkdir -p $(DEMO) && cp -R lambda_src/demo_model/. $(DEMO)
+	@MODEL_DIR=$(DEMO) $(BIN)/python -m moderator.jobs.precompute
+	@touch $@
+
+run: $(VENV)/.runtime $(if $(MODEL_DIR),,$(DEMO)/labels.safetensors) ## Serve on http://127.0.0.1:8080 (HOST=, PORT=, MODEL_DIR=, CACHE_URL=redis://..., CORS_ORIGINS=)
+	@export MODEL_DIR=$(call quoted,$(or $(MODEL_DIR),$(DEMO))); \
+	$(if $(CACHE_URL),export CACHE_URL=$(call quoted,$(CACHE_URL));) \
+	export LOG_LABELS=$(call quoted,$(LOG_LABELS)); \
+	exec $(BIN)/python -m moderator.web.server --host $(call quoted,$(HOST)) --port $(call quoted,$(PORT)) \
+	  --cors-origins $(call quoted,$(CORS_ORIGINS))
 
 moderate: $(VENV)/.tools ## Judge a folder of pictures (DIR=, POLICY=, MODEL_DIR=, OUT=, FAIL_ON=review|block)
 	$(if $(MODEL_DIR),MODEL_DIR="$(MODEL_DIR)") $(BIN)/python -m tools.folder "$(DIR)" --policy "$(POLICY)" \
@@ -56,7 +76,7 @@ calibrate: $(VENV)/.tools ## Thresholds from labelled pictures (DATA=, POLICY=, 
 compare: $(VENV)/.tools ## Several exported models on the same labelled pictures (DATA=, POLICY=, MODELS="folder folder")
 	$(BIN)/python -m tools.calibration.compare "$(DATA)" --policy "$(POLICY)" $(if $(OUT),--out "$(OUT)") --models $(MODELS)
 
-test: $(VENV)/.dev redis ## Run every test
+test: $(VENV)/.dev redis chromium ## Run every test
 	$(BIN)/python -m pytest -q
 
 bench: $(VENV)/.dev redis ## Measure everything: docs/benchmark.md for people, build/bench.json for programs
@@ -71,8 +91,11 @@ format: $(VENV)/.dev ## Format the code and mend what lint can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-audit: $(VENV)/.dev ## Known vulnerabilities of what runs in the Lambda; a notice where the advisories cannot be had
-	$(BIN)/python -m tools.audit
+audit: $(VENV)/.dev ## Known vulnerabilities of what runs in the Lambda (tools/audit.py: 1 some, 3 nothing was audited)
+	@$(BIN)/python -m tools.audit
+
+screenshots: $(VENV)/.dev chromium ## Take docs/page*.png again: the page at three widths, light and dark
+	POWERTOOLS_METRICS_DISABLED=true PYTHONPATH=lambda_src:lambda_src/tests $(BIN)/python -W ignore -m tools.screenshots
 
 soak: $(VENV)/.dev redis ## Eight clients for a minute while the store fails and returns (SECONDS=); build/soak.json
 	PYTHONPATH=lambda_src:lambda_src/tests $(BIN)/python -m tools.soak --seconds $(SECONDS) --out build/soak.json
@@ -82,15 +105,17 @@ reliability: $(VENV)/.dev redis ## Run the reliability tests and write docs/reli
 	RELIABILITY_JSON=build/reliability.json $(BIN)/python -m pytest -q $(RELIABILITY_TESTS)
 	$(BIN)/python -m tools.reliability
 
-model: $(VENV)/.dev ## Export a model (MODEL=, PRETRAINED=tag|path|none, OUT=, PRECISION=auto|fp32|int8, CALIBRATION=DIR)
-	$(BIN)/python -m model_build.export --model $(MODEL) --pretrained $(PRETRAINED) --out $(or $(OUT),models/vit-b-32) --precision $(PRECISION) \
-	  $(if $(CALIBRATION),--calibration $(CALIBRATION))
+model: $(VENV)/.dev ## Export a model (MODEL=, PRETRAINED=tag|path|none, OUT=, PRECISION=auto|fp32|int8, SAMPLES=DIR, VERBOSE=1)
+	@$(BIN)/python -m model_build.export --model $(call quoted,$(MODEL)) --pretrained $(call quoted,$(PRETRAINED)) \
+	  --out $(call quoted,$(or $(OUT),models/vit-b-32)) --precision $(call quoted,$(PRECISION)) \
+	  $(if $(SAMPLES),--samples $(call quoted,$(SAMPLES))) $(if $(VERBOSE),--verbose)
+	@MODEL_DIR=$(call quoted,$(or $(OUT),models/vit-b-32)) $(BIN)/python -m moderator.jobs.precompute
 
 demo-model: $(VENV)/.dev ## Train the demo model again from nothing
 	$(BIN)/python -m model_build.demo --out lambda_src/demo_model
 
 image-tree: $(VENV)/.dev ## Make the image's files without a container engine and check them (ARGS=--native, --model, ...)
-	$(BIN)/python -m infra.image_tree $(ARGS)
+	$(BIN)/python -m tools.image_tree $(ARGS)
 
 supported-models: $(VENV)/.dev ## Write infra/models.json again: the models and weights that a stack may choose
 	$(BIN)/python -m infra.tests.exportable
@@ -102,10 +127,17 @@ lock: $(VENV)/.dev ## Pin the Lambda's requirements again, with hashes
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
+# A virtual environment whose making was interrupted has no pip, and one whose Python was taken away does not start.
+define sound_venv
+@$(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
+@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null || { \
+  echo "$(VENV) has no pip, and Python cannot install it there: install python3-venv, remove $(VENV) and run make again."; exit 1; }
+endef
+
 # What the service needs, and no more: seconds, not minutes.
 $(VENV)/.runtime: lambda_src/requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: set PYTHON=.")'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(sound_venv)
 	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r lambda_src/requirements.txt
 	@touch $@
 
@@ -114,6 +146,7 @@ $(VENV)/.tools: $(VENV)/.runtime tools/requirements.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt requirements.txt lambda_src/model_build/requirements.txt tools/requirements.txt
+	$(sound_venv)
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
 	@touch $@
 
@@ -126,3 +159,13 @@ redis:
 	  elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq redis-server; \
 	  elif command -v apt-get >/dev/null && command -v sudo >/dev/null; then sudo apt-get update -qq && sudo apt-get install -y -qq redis-server; \
 	  else echo "Please install redis-server or valkey-server: the tests need one of them."; exit 1; fi; }
+
+# The page is tried in a real browser; nothing is downloaded but Debian's own. With Inter the screenshots look the same everywhere.
+.PHONY: chromium
+chromium:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { \
+	  echo "Installing chromium, in which the page is tried."; \
+	  if command -v brew >/dev/null; then brew install --cask chromium; \
+	  elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq chromium fonts-inter; \
+	  elif command -v apt-get >/dev/null && command -v sudo >/dev/null; then sudo apt-get update -qq && sudo apt-get install -y -qq chromium fonts-inter; \
+	  else echo "Please install chromium: the tests need it."; exit 1; fi; }

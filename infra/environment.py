@@ -1,6 +1,6 @@
 """The environment that the program gives the runtime: `moderator/settings.py` reads these names and no others.
 
-MODEL_DIR and LABEL_SETS_DIR are not here: where the image keeps its files is said by the Dockerfile.
+MODEL_DIR, LABEL_SETS_DIR and POLICIES_DIR are not here: where the image keeps its files is said by the Dockerfile.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import pulumi
 
 from infra.cache import LabelStore
-from infra.config import StackSettings
+from infra.settings import StackSettings
 
 # The metrics' names and their dimension; observability.py reads them from here.
 METRICS_NAMESPACE = "ClipVideoModerator"
@@ -31,6 +31,10 @@ def environment(settings: StackSettings, store: LabelStore | None) -> dict[str, 
         "MAX_BODY_BYTES": str(settings.max_body_bytes),
         "MAX_LABELS": str(settings.max_labels),
         "MAX_PICTURES": str(settings.max_pictures),
+        "DEFAULT_POLICY": settings.default_policy,
+        "DEFAULT_LABEL_SET": settings.default_label_set,
+        "FLAG_FROM": settings.flag_from,
+        "MAX_SECONDS": str(settings.timeout),
         "THREADS": str(settings.threads),
         "LOG_LABELS": str(settings.log_labels).lower(),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +13,11 @@ from moderator.classifier import Classifier
 from moderator.clip.model import Model, read_model
 from moderator.clip.towers import ImageTower, TextTower
 from moderator.cpus import usable_cpus
+from moderator.errors import ConfigurationError
 from moderator.jobs.warm_up import is_warm_up, warm_up
 from moderator.labels.cache import LabelCache
 from moderator.labels.label_sets import read_label_sets
+from moderator.labels.precomputed import read_precomputed
 from moderator.labels.store import LabelStore
 from moderator.labels.store_client import connector
 from moderator.moderation import Moderator
@@ -23,6 +25,7 @@ from moderator.policy.file import check_calibration, read_policies
 from moderator.question import Limits
 from moderator.settings import Settings, read_settings
 from moderator.telemetry import Telemetry
+from moderator.web.answers.adapter import Known
 from moderator.web.app import App
 from moderator.web.http_event import is_http
 
@@ -62,9 +65,15 @@ def build_handler(settings: Settings, *, load: Callable[[Model, int], Towers] = 
     policies = read_policies(settings.policies_dir, max_labels=settings.max_labels)
     for policy in policies.values():
         check_calibration(policy, name=model.name, pretrained=model.pretrained)
+    _check_defaults(settings, label_sets, policies)
     threads = settings.threads or usable_cpus()
     towers = load(model, threads)
-    labels = LabelCache(towers.text, store, memory_labels=settings.memory_labels)
+    labels = LabelCache(
+        towers.text,
+        store,
+        memory_labels=settings.memory_labels,
+        precomputed=read_precomputed(model, telemetry.log),  # type: ignore[arg-type]  # Powertools' logger has its methods
+    )
     classifier = Classifier(model, towers.image, labels, max_pixels=settings.max_pixels, threads=threads)
     moderator = Moderator(
         classifier, policies, logit_scale=model.logit_scale, candidate_failed=telemetry.candidate_failed
@@ -73,10 +82,18 @@ def build_handler(settings: Settings, *, load: Callable[[Model, int], Towers] = 
         model=model,
         classifier=classifier,
         moderator=moderator,
-        label_sets=label_sets,
-        policies=policies,
         store=store,
-        limits=Limits(labels=settings.max_labels, pictures=settings.max_pictures, body_bytes=settings.max_body_bytes),
+        known=Known(
+            policies=policies,
+            label_sets=label_sets,
+            limits=Limits(
+                labels=settings.max_labels, pictures=settings.max_pictures, body_bytes=settings.max_body_bytes
+            ),
+            default_policy=settings.default_policy,
+            default_label_set=settings.default_label_set,
+            flag_from=settings.flag_from,
+        ),
+        max_seconds=settings.max_seconds,
         telemetry=telemetry,
     )
     # Asked in order: an HTTP request is never taken for anything else, whatever its body holds.
@@ -98,6 +115,17 @@ def build_handler(settings: Settings, *, load: Callable[[Model, int], Towers] = 
         )
 
     return handle
+
+
+def _check_defaults(settings: Settings, label_sets: Collection[str], policies: Collection[str]) -> None:
+    usual = Settings()
+    for variable, name, names in (
+        ("DEFAULT_POLICY", settings.default_policy, policies),
+        ("DEFAULT_LABEL_SET", settings.default_label_set, label_sets),
+    ):
+        # Whoever has a folder of their own, and none of that name, need not say so: a request that needs it is told.
+        if name not in names and name != getattr(usual, variable.lower()):
+            raise ConfigurationError(f"{variable} is {name!r}: it must be one of {', '.join(names) or 'none'}.")
 
 
 def _store(settings: Settings, model: Model, telemetry: Telemetry) -> LabelStore | None:

@@ -60,9 +60,6 @@ def checked(response: dict[str, Any]) -> int:
     status = int(response["statusCode"])
     headers = response.get("headers") or {}
     kinds = response.get("multiValueHeaders") or {}
-    if status == 302:  # from the root to the page
-        assert headers.get("Location") or kinds["Location"]
-        return status
     kind = headers.get("Content-Type") or kinds["Content-Type"][0]
     body = json.loads(response["body"].encode("utf-8"))  # and nothing in it that UTF-8 cannot carry
     if status == 200:

@@ -180,7 +180,7 @@ def test_a_service_signs_in_at_its_start_and_its_first_request_reads(
     proxy.sign_in_delay = 0.3
     with server_process(store.folder, store.environment(proxy.port)) as running:
         reply = running.service.classify(image_data=PICTURE, labels=list(LABELS))
-        assert reply.label_cache == {"memory": 0, "store": 3, "computed": 0}
+        assert reply.label_cache == {"precomputed": 0, "memory": 0, "store": 3, "computed": 0}
         assert "WARNING" not in running.log
 
 
@@ -221,4 +221,4 @@ def test_a_restored_snapshot_signs_in_before_its_first_request(redis_server: Red
         report = api.invoke(
             http_api("POST", "/classify", query=query, body=encoded(drawn()), kind="image/png", encode=True)
         )
-    assert report.body["headers"]["X-Label-Cache"] == "memory=0, store=3, computed=0"
+    assert report.body["headers"]["X-Label-Cache"] == "precomputed=0, memory=0, store=3, computed=0"

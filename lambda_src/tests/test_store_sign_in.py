@@ -42,7 +42,10 @@ def test_the_service_signs_in_as_its_user_and_stores_and_reads_labels(store: Loc
             assert {client["user"] for client in store.clients()} == {USER}
             assert running.service.get("/health").json["store"] == {"state": "up"}
             assert not [value for value in KEYS.values() if value in running.log]
-    assert counts == [{"memory": 0, "store": 0, "computed": 2}, {"memory": 0, "store": 2, "computed": 0}]
+    assert counts == [
+        {"precomputed": 0, "memory": 0, "store": 0, "computed": 2},
+        {"precomputed": 0, "memory": 0, "store": 2, "computed": 0},
+    ]
     assert [store.admin.ttl(key) > 0 for key in store.admin.keys()] == [True, True]  # noqa: SIM118  # a command
 
 
@@ -50,7 +53,7 @@ def test_without_credentials_requests_are_answered_all_the_same(store: LockedSto
     environment = {**store.environment(), **dict.fromkeys(KEYS, "")}
     with server_process(store.folder, environment) as running:
         reply = running.service.classify(image_data=PICTURE, labels=LABELS)
-        assert (reply.status, reply.label_cache) == (200, {"memory": 0, "store": 0, "computed": 2})
+        assert (reply.status, reply.label_cache) == (200, {"precomputed": 0, "memory": 0, "store": 0, "computed": 2})
         assert running.service.get("/health").status == 200
         assert "There are no AWS credentials" in running.log
     assert store.clients() == []
@@ -59,7 +62,7 @@ def test_without_credentials_requests_are_answered_all_the_same(store: LockedSto
 def test_a_store_that_knows_another_user_is_a_miss(store: LockedStore) -> None:
     with server_process(store.folder, {**store.environment(), "CACHE_IAM_USER": "somebody-else"}) as running:
         reply = running.service.classify(image_data=PICTURE, labels=LABELS)
-        assert (reply.status, reply.label_cache) == (200, {"memory": 0, "store": 0, "computed": 2})
+        assert (reply.status, reply.label_cache) == (200, {"precomputed": 0, "memory": 0, "store": 0, "computed": 2})
     assert store.admin.dbsize() == 0
 
 

@@ -59,7 +59,7 @@ def read_inline(content: Any, *, known: Collection[str], max_labels: int) -> Pol
             _check_candidate(checked.candidate, known)
     except PolicyMistake as mistake:
         raise InvalidField(f"{mistake.under('policy')}.") from mistake
-    return _build(None, checked)
+    return _build(None, checked, content)
 
 
 def check_calibration(policy: Policy, *, name: str, pretrained: str) -> None:
@@ -86,7 +86,7 @@ def _read(path: Path, max_labels: int) -> Policy:
     if excess := _excess(content, max_labels):
         raise ConfigurationError(f"{path}: the policy {excess}.")
     try:
-        return _build(path.stem, check_policy(content))
+        return _build(path.stem, check_policy(content), content)
     except PolicyMistake as mistake:
         raise ConfigurationError(f"{path}: {mistake.under()}.") from mistake
 
@@ -122,7 +122,7 @@ def _check_candidate(candidate: str, others: Collection[str]) -> None:
         )
 
 
-def _build(name: str | None, checked: PolicyObject) -> Policy:
+def _build(name: str | None, checked: PolicyObject, written: Mapping[str, Any]) -> Policy:
     labels = sorted(
         {*checked.neutral}.union(*([*category.labels, *category.against] for category in checked.categories.values()))
     )
@@ -161,6 +161,7 @@ def _build(name: str | None, checked: PolicyObject) -> Policy:
             ModelName(name=calibration.model.name, pretrained=calibration.model.pretrained) if calibration else None
         ),
         calibrated=scales.keys() == checked.categories.keys(),
+        written=written,
     )
 
 

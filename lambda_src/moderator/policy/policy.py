@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 View = Literal["center", "squash", "pad", "tiles"]
 Action = Literal["allow", "review", "block"]
@@ -64,3 +65,5 @@ class Policy:
     candidate: str | None
     calibrated_for: ModelName | None
     calibrated: bool  # every category has its own scale and offset
+    # The JSON that it was read from, to be shown and changed. Not part of what the policy is: the order may differ.
+    written: Mapping[str, Any] = field(repr=False, compare=False)

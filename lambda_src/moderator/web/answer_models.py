@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -176,6 +176,9 @@ class PolicyDescription(PolicyName):
     view: View
     candidate: str | None
     categories: dict[str, CategoryDescription]
+    policy: dict[str, Any] = Field(
+        description="The policy as it is written: what a request's `policy` takes, and what a file of policies holds."
+    )
 
 
 class PolicyList(BaseModel):

@@ -5,20 +5,18 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Any
 
 from moderator.classifier import Classifier, Scores
 from moderator.clip.model import Model
-from moderator.errors import MethodNotAllowed, RequestError, RouteNotFound
-from moderator.labels.label_sets import LabelSet
+from moderator.errors import MethodNotAllowed, OutOfTime, RequestError, RouteNotFound
 from moderator.labels.store import LabelStore
 from moderator.moderation import Moderator
-from moderator.policy.policy import Policy
-from moderator.question import Limits
 from moderator.telemetry import Telemetry
 from moderator.web.answers import native
+from moderator.web.answers.adapter import Known
 from moderator.web.answers.caveats import DEMO_MODEL
+from moderator.web.clients import Clients
 from moderator.web.http_event import Request, Response, read_request, write_response
 from moderator.web.payload import read_body
 from moderator.web.requests import RequestReader
@@ -44,36 +42,57 @@ class App:
         model: Model,
         classifier: Classifier,
         moderator: Moderator,
-        label_sets: Mapping[str, LabelSet],
-        policies: Mapping[str, Policy],
         store: LabelStore | None,
-        limits: Limits,
+        known: Known,
+        max_seconds: float,
         telemetry: Telemetry,
     ) -> None:
         self._model = model
         self._classifier = classifier
         self._moderator = moderator
-        self._label_sets = label_sets
-        self._policies = policies
+        self._label_sets = known.label_sets
+        self._policies = known.policies
         self._store = store
-        self._limits = limits
+        self._limits = known.limits
+        self._max_seconds = max_seconds
         self._telemetry = telemetry
-        self._reader = RequestReader(model=model, label_sets=label_sets, policies=policies, limits=limits)
+        self._reader = RequestReader(
+            model=model, label_sets=known.label_sets, policies=known.policies, limits=known.limits
+        )
+        self._clients = Clients(
+            model=model,
+            classifier=classifier,
+            moderator=moderator,
+            known=known,
+            telemetry=telemetry,
+            store_state=self._store_state,
+        )
 
     def answer(self, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
-        """Answer one HTTP event. A bug is raised, so that Lambda counts it as an error and answers 500."""
+        """Answer one HTTP event. A bug is raised, so that Lambda counts it as an error and answers 500.
+
+        Other services' clients get even that answer in their own form: see `clients.py`.
+        """
         request = read_request(event)
         try:
-            response: Response = getattr(self, find(request).answer)(request, _deadline(context))
+            route = find(request)
+            until = self._deadline(context)
+            if route.adapter is not None:
+                return write_response(self._clients.answer(route.adapter, request, until), event)
+            response: Response = getattr(self, route.answer)(request, until)
         except RequestError as error:
             self._telemetry.refused(error)
-            headers = {"Allow": error.allowed} if isinstance(error, MethodNotAllowed) else {}
+            headers = {}
+            if isinstance(error, MethodNotAllowed):
+                headers["Allow"] = error.allowed
+            elif isinstance(error, OutOfTime):
+                headers["Retry-After"] = str(error.retry_after)
             response = Response(
                 status=error.status, body=_to_json(error.problem()), content_type=_PROBLEM_JSON, headers=headers
             )
         return write_response(response, event)
 
-    def classify(self, request: Request, until: float | None) -> Response:
+    def classify(self, request: Request, until: float) -> Response:
         """Answer `POST /classify`."""
         began = time.perf_counter()
         asking = self._reader.classification(read_body(request, _CLASSIFY_FIELDS, self._limits))
@@ -83,7 +102,7 @@ class App:
         self._telemetry.classified(asking.question, found, milliseconds, self._store_state())
         return _timed(body, found.scores, milliseconds)
 
-    def moderate(self, request: Request, until: float | None) -> Response:
+    def moderate(self, request: Request, until: float) -> Response:
         """Answer `POST /moderate`."""
         began = time.perf_counter()
         asking = self._reader.moderation(read_body(request, _MODERATE_FIELDS, self._limits))
@@ -93,11 +112,14 @@ class App:
         self._telemetry.moderated(found, milliseconds, self._store_state())
         return _timed(body, found.scores, milliseconds)
 
-    def page(self, _: Request, __: float | None) -> Response:
-        """Answer `GET /`: the way to the page."""
-        return Response(status=HTTPStatus.FOUND, body="", content_type="text/plain", headers={"Location": "docs"})
+    def page(self, _: Request, __: float) -> Response:
+        """Answer `GET /` and `GET /try`: the page to look at pictures and to make policies."""
+        # Few instances are ever asked for it: it is read when one is.
+        from moderator.web.pages import page
 
-    def health(self, _: Request, __: float | None) -> Response:
+        return page()
+
+    def health(self, _: Request, __: float) -> Response:
         """Answer `GET /health`: the model, and whether the store answers just now."""
         state = "none"
         if self._store is not None:
@@ -106,26 +128,34 @@ class App:
         health: dict[str, Any] = {"status": "ok", "model": native.model_name(self._model), "store": {"state": state}}
         return _ok(health | ({"warnings": [DEMO_MODEL]} if self._model.is_demo else {}))
 
-    def label_sets(self, _: Request, __: float | None) -> Response:
+    def label_sets(self, _: Request, __: float) -> Response:
         """Answer `GET /label-sets`."""
         return _ok({"label_sets": [native.label_set(label_set) for label_set in self._label_sets.values()]})
 
-    def policies(self, _: Request, __: float | None) -> Response:
+    def policies(self, _: Request, __: float) -> Response:
         """Answer `GET /policies`."""
         return _ok({"policies": [native.policy(policy) for policy in self._policies.values()]})
 
-    def openapi(self, _: Request, __: float | None) -> Response:
+    def openapi(self, _: Request, __: float) -> Response:
         """Answer `GET /openapi.json`."""
         # Building the document takes pydantic 10 ms, and few instances are ever asked for it.
         from moderator.web.openapi import document
 
         return _ok(document(self._limits, demo=self._model.is_demo))
 
-    def docs(self, _: Request, __: float | None) -> Response:
+    def docs(self, _: Request, __: float) -> Response:
         """Answer `GET /docs`: the same document to read and to try, with nothing loaded from elsewhere."""
-        from moderator.web.openapi import page
+        from moderator.web.openapi import document
+        from moderator.web.pages import docs
 
-        return Response(body=page(self._limits, demo=self._model.is_demo), content_type="text/html; charset=utf-8")
+        return docs(document(self._limits, demo=self._model.is_demo))
+
+    def _deadline(self, context: Any) -> float:
+        """Return the moment by which an answer is needed, in seconds of the monotonic clock."""
+        seconds = self._max_seconds
+        if hasattr(context, "get_remaining_time_in_millis"):  # in Lambda
+            seconds = min(seconds, context.get_remaining_time_in_millis() / 1000)
+        return time.monotonic() + seconds - _RESERVED_SECONDS
 
     def _store_state(self) -> str | None:
         return None if self._store is None else self._store.state
@@ -138,7 +168,11 @@ def find(request: Request) -> Route:
         RouteNotFound: there is no such path.
         MethodNotAllowed: there is, but not with this method.
     """
-    methods = {route.method: route for route in ROUTES if route.path == request.path}
+    # The first of a method and path: those that ask for a header stand before those that do not.
+    methods: dict[str, Route] = {}
+    for route in ROUTES:
+        if route.path == request.path and (not route.header or route.header in request.headers):
+            methods.setdefault(route.method, route)
     if request.method in methods:
         return methods[request.method]
     if methods:
@@ -146,12 +180,6 @@ def find(request: Request) -> Route:
         raise MethodNotAllowed(f"{request.path} takes {allowed}, not {request.method}.", allowed=allowed)
     paths = ", ".join(dict.fromkeys(route.path for route in ROUTES))
     raise RouteNotFound(f"There is no such route: there are {paths}.")
-
-
-def _deadline(context: Any) -> float | None:
-    """Return the moment by which an answer is needed, in seconds of the monotonic clock; None where nothing says it."""
-    left = getattr(context, "get_remaining_time_in_millis", None)
-    return None if left is None else time.monotonic() + left() / 1000 - _RESERVED_SECONDS
 
 
 def _timed(body: str, scores: Scores, milliseconds: float) -> Response:
@@ -162,7 +190,8 @@ def _timed(body: str, scores: Scores, milliseconds: float) -> Response:
         headers={
             "Server-Timing": f"decode;dur={timing.decode:.2f}, labels;dur={timing.labels:.2f}, "
             f"image;dur={timing.image:.2f}, total;dur={milliseconds:.2f}",
-            "X-Label-Cache": f"memory={labels.memory}, store={labels.store}, computed={labels.computed}",
+            "X-Label-Cache": f"precomputed={labels.precomputed}, memory={labels.memory}, store={labels.store}, "
+            f"computed={labels.computed}",
         },
     )
 

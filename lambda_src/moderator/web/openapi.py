@@ -1,12 +1,9 @@
-"""The OpenAPI document and its page, made from the table of routes and the models that requests are checked against."""
+"""The OpenAPI document, made from the table of routes and the models that requests are checked against."""
 
 from __future__ import annotations
 
-import json
-from importlib.resources import files
 from typing import Any, get_args
 
-from aws_lambda_powertools.event_handler.openapi.swagger_ui import generate_swagger_html
 from pydantic.json_schema import models_json_schema
 
 from moderator.pictures.views import View
@@ -14,6 +11,7 @@ from moderator.policy.form import PolicyObject
 from moderator.question import Limits
 from moderator.web import answer_models as answers
 from moderator.web.answers.caveats import DEMO_MODEL
+from moderator.web.openapi_clients import TAG, operation_of
 from moderator.web.request_models import EXAMPLE_PICTURE, ClassifyRequest, ModerateRequest
 from moderator.web.routes import ROUTES, Route
 
@@ -76,7 +74,9 @@ def document(limits: Limits, *, demo: bool) -> dict[str, Any]:
     _add_limits(schemas, limits)
     paths: dict[str, dict[str, Any]] = {}
     for route in ROUTES:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, limits)
+        # OpenAPI knows one operation a method and path: what a header chooses beside it is told in words.
+        if not route.header:
+            paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, limits)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -88,23 +88,11 @@ def document(limits: Limits, *, demo: bool) -> dict[str, Any]:
         "tags": [
             {"name": "pictures", "description": "Questions about pictures."},
             {"name": "service", "description": "What is configured, and how the service is."},
+            TAG,
         ],
         "paths": paths,
         "components": {"schemas": schemas},
     }
-
-
-def page(limits: Limits, *, demo: bool) -> str:
-    """Return Swagger UI over `document`, complete in itself."""
-    assets = files("aws_lambda_powertools.event_handler.openapi.swagger_ui")
-    html: str = generate_swagger_html(
-        spec=json.dumps(document(limits, demo=demo)).replace("</", "<\\/"),
-        swagger_js=(assets / "swagger-ui-bundle.min.js").read_text("utf-8"),
-        swagger_css=(assets / "swagger-ui.min.css").read_text("utf-8"),
-        swagger_base_url="",
-        oauth2_config=None,
-    )
-    return html
 
 
 def _add_limits(schemas: dict[str, Any], limits: Limits) -> None:
@@ -132,11 +120,12 @@ def _add_limits(schemas: dict[str, Any], limits: Limits) -> None:
 
 
 def _operation(route: Route, limits: Limits) -> dict[str, Any]:
+    if route.adapter is not None:
+        return operation_of(route)
     if route.method == "POST":
         return _question(route, limits)
     if route.answer in _PAGES:
-        status = "302" if route.answer == "page" else "200"
-        responses = {status: {"description": route.summary, "content": {"text/html": {}} if status == "200" else {}}}
+        responses = {"200": {"description": route.summary, "content": {"text/html": {}}}}
     else:
         schema = _any_of(_ANSWERS[route.answer]) if route.answer in _ANSWERS else {"type": "object"}
         responses = {"200": {"description": route.summary, "content": {"application/json": {"schema": schema}}}}

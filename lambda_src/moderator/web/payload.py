@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import base64
 import binascii
-import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from moderator import strict_json
-from moderator.errors import InvalidField, MalformedBody, RequestError, TooMuch, UnsupportedBody
+from moderator.errors import InvalidField, MalformedBody, TooMuch, UnsupportedBody
 from moderator.pictures.batch import Picture
 from moderator.pictures.kinds import looks_like_a_file
 from moderator.question import Limits
+from moderator.web.form_parts import read_parts
 from moderator.web.http_event import Request
 
 _WHITE_SPACE = re.compile(r"\s+")
@@ -144,50 +144,23 @@ def _read_picture(body: bytes, query: Mapping[str, Sequence[str]], names: Sequen
 
 
 def _read_form(body: bytes, content_type: str, names: Sequence[str], limits: Limits) -> Sent:
-    # Imported here: few requests are forms.
-    from multipart import MultipartError, MultipartParser, parse_options_header
-
-    boundary = parse_options_header(content_type)[1].get("boundary", "")
-    if not boundary:
-        raise MalformedBody("The Content-Type multipart/form-data lacks its boundary: let the HTTP client set it.")
     pictures: list[Picture] = []
     texts: dict[str, list[str]] = {}
-    parser = MultipartParser(
-        io.BytesIO(body),
-        boundary,
-        strict=True,
-        part_limit=limits.labels + limits.pictures + len(names),
-        # All in memory, where it is already; nothing is written to a disk.
-        spool_limit=limits.body_bytes + 1,
-        memory_limit=limits.body_bytes + 1,
-    )
     try:
-        for part in parser:
+        for part in read_parts(body, content_type, most=limits.labels + limits.pictures + len(names)):
             if part.name == "image":
                 if len(pictures) == limits.pictures:
                     raise TooMuch(f"image is given more than {limits.pictures} times: no more pictures are read.")
-                pictures.append(Picture(name=f"image[{len(pictures)}]", data=part.raw))
+                pictures.append(Picture(name=f"image[{len(pictures)}]", data=part.data))
             else:
-                texts.setdefault(part.name, []).append(part.raw.decode("utf-8"))
+                texts.setdefault(part.name, []).append(part.data.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise MalformedBody("A part of the form that is not image is not text in UTF-8.") from error
-    except MultipartError as error:
-        raise _form_problem(error, limits) from error
     if not pictures:
         raise InvalidField("image is missing: send the picture as the part image of the form.")
     if len(pictures) == 1:
         pictures = [Picture(name="image", data=pictures[0].data)]
     return Sent(fields=_plain_fields(texts, names, "the form"), pictures=tuple(pictures), place="form")
-
-
-def _form_problem(error: Exception, limits: Limits) -> RequestError:
-    from multipart import ParserLimitReached
-
-    if isinstance(error, ParserLimitReached):
-        return TooMuch(
-            f"The form has too many parts or too large ones ({error}): {limits.body_bytes:,} bytes are read."
-        )
-    return MalformedBody(f"The body is not a form ({error}): send multipart/form-data as RFC 7578 has it.")
 
 
 def _plain_fields(texts: Mapping[str, list[str]], names: Sequence[str], where: str) -> dict[str, Any]:

@@ -74,6 +74,7 @@ def policy(described: Policy) -> dict[str, Any]:
             }
             for category in described.categories
         },
+        "policy": described.written,
     }
 
 
@@ -85,6 +86,11 @@ def model_name(model: Model) -> dict[str, str]:
 def policy_name(policy: Policy) -> dict[str, Any]:
     """Name the policy that judged; one that came with the request has no name."""
     return {"name": policy.name, "version": policy.version, "calibrated": policy.calibrated}
+
+
+def reasons(verdict: Verdict) -> list[dict[str, Any]]:
+    """Say why a picture is not simply allowed."""
+    return [_reason(reason) for reason in verdict.reasons]
 
 
 def six_digits(number: float) -> float:
@@ -103,7 +109,7 @@ def _probabilities(labels: tuple[str, ...], answer: Answer) -> dict[str, Any]:
 def _verdict(verdict: Verdict) -> dict[str, Any]:
     return {
         "verdict": verdict.action,
-        "reasons": [_reason(reason) for reason in verdict.reasons],
+        "reasons": reasons(verdict),
         "categories": {
             name: {"score": six_digits(category.score), "action": category.action}
             for name, category in verdict.categories.items()

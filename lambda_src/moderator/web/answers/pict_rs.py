@@ -1,0 +1,88 @@
+"""pict-rs' form (the picture store of Lemmy): `POST /hooks/pict-rs`, the upload itself as the body.
+
+pict-rs accepts an upload on any 2xx and refuses it on anything else, 30 s without an answer included; it does not read
+the answer's body. So whatever cannot be judged refuses the upload, unless the owner writes `on_error=allow` into the
+URL: then it is accepted, with 202 instead of 200. A mistake in the URL refuses every upload even so, for it would
+otherwise never be noticed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+
+from moderator.clip.model import Model
+from moderator.errors import InvalidField, RequestError
+from moderator.pictures.batch import Picture
+from moderator.policy.policy import Action, Policy
+from moderator.web.answers.adapter import (
+    LEAST_FLAGGED,
+    Adapter,
+    Asked,
+    Known,
+    Outcome,
+    choice,
+    is_flagged,
+    read_body,
+    verdict_of,
+)
+from moderator.web.http_event import Request, Response
+from moderator.web.payload import readable
+
+_FIELDS = ("policy", "refuse", "on_error", "token")
+_ON_ERROR = ("allow", "refuse")
+
+
+class WrongAddress(InvalidField):
+    """The URL in pict-rs' configuration has a mistake."""
+
+
+def read(request: Request, known: Known) -> Asked:
+    """Read an upload; the URL says by which policy it is judged and what refuses it."""
+    try:
+        policy, least = _address(request, known)
+    except InvalidField as error:
+        raise WrongAddress(error.detail) from error
+    picture = Picture(name="The upload", data=read_body(request, known.limits))
+    return Asked(pictures=(picture,), by=policy, details={"least": least})
+
+
+def write(asked: Asked, outcomes: Sequence[Outcome], _: Model) -> Response:
+    """Accept or refuse the upload, with a sentence for whoever looks at the exchange."""
+    (outcome,) = outcomes
+    verdict = verdict_of(outcome)
+    by = f"by the policy {asked.policy.name}, version {asked.policy.version}"
+    if not is_flagged(verdict, asked.details["least"]):
+        return _sentence(HTTPStatus.OK, f"Accepted {by}.")
+    found = ", ".join(f"{one.category} ({one.action})" for one in verdict.reasons)
+    return _sentence(HTTPStatus.NOT_ACCEPTABLE, f"Refused {by}: {found}.")
+
+
+def refuse(request: Request, error: RequestError | None) -> Response:
+    """Refuse what cannot be judged, or accept it where the URL says so."""
+    status, why = (
+        (HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed; its log says why.")
+        if error is None
+        else (error.status, error.detail)
+    )
+    if not isinstance(error, WrongAddress) and request.query.get("on_error") == ["allow"]:
+        return _sentence(HTTPStatus.ACCEPTED, f"Not judged, and accepted because of on_error=allow: {why}")
+    return _sentence(status, f"Not judged, and refused: {why}")
+
+
+ADAPTER = Adapter(read=read, write=write, refuse=refuse, picture_by_picture=False)
+
+
+def _address(request: Request, known: Known) -> tuple[Policy, Action]:
+    unknown = next((name for name in request.query if name not in _FIELDS), None)
+    if unknown is not None:
+        raise InvalidField(f"{readable(unknown)} in the query is not a field: those are {', '.join(_FIELDS)}.")
+    names = request.query.get("policy", ())
+    if len(names) > 1:
+        raise InvalidField("policy is given twice in the query: give one name.")
+    choice(request, "on_error", _ON_ERROR, "refuse")
+    return known.policy(names[0] if names else None), choice(request, "refuse", LEAST_FLAGGED, known.flag_from)
+
+
+def _sentence(status: HTTPStatus, text: str) -> Response:
+    return Response(status=status, body=f"{text}\n", content_type="text/plain; charset=utf-8")

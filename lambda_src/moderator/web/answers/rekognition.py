@@ -1,0 +1,146 @@
+"""Amazon Rekognition's form: `POST /` with X-Amz-Target, as AWS' own SDKs send it.
+
+The policy decides what DetectModerationLabels answers: the categories that it does not allow, each with the label that
+fired most beneath it; MinConfidence leaves out more. DetectLabels answers a label set. What cannot be judged is one of
+Rekognition's errors, which the SDKs raise; they ask again on 500 and on ThrottlingException first. An empty list of
+labels always means that the picture was judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+from moderator.classifier import Answer
+from moderator.clip.model import Model
+from moderator.errors import BrokenPicture, InvalidField, RequestError, TooMuch, UnknownPicture
+from moderator.labels.label_sets import LabelSet
+from moderator.pictures.batch import Picture
+from moderator.web.answers.adapter import (
+    Adapter,
+    Asked,
+    Known,
+    NotConfigured,
+    Outcome,
+    as_json,
+    read_object,
+    verdict_of,
+)
+from moderator.web.answers.rekognition_labels import labels_of, moderation_labels
+from moderator.web.http_event import Request, Response
+from moderator.web.payload import decode_picture, kind_of, readable
+
+TARGET = "x-amz-target"
+_SERVICE = "RekognitionService."
+_POLICY_PREFIX = "policy/"  # the end of a ProjectVersion that names a policy
+_LEAST_OF_LABELS = 55.0  # percent; DetectLabels' own default
+_MOST_LABELS = 1000  # likewise
+
+
+class InvalidS3Object(InvalidField):
+    """The picture is in a bucket, which is not read here."""
+
+
+class UnknownOperation(InvalidField):
+    """Rekognition has, or may have, such an operation; this service has not."""
+
+
+_EXCEPTIONS: tuple[tuple[type[RequestError], str], ...] = (
+    (InvalidS3Object, "InvalidS3ObjectException"),
+    (UnknownOperation, "UnknownOperationException"),
+    (NotConfigured, "ResourceNotFoundException"),
+    (BrokenPicture, "InvalidImageFormatException"),
+    (UnknownPicture, "InvalidImageFormatException"),
+    (TooMuch, "ImageTooLargeException"),
+)
+
+
+def read(request: Request, known: Known) -> Asked:
+    """Read a request of either operation; the end of ProjectVersion may name a policy (`…policy/NAME`)."""
+    operation = request.headers.get(TARGET, "").removeprefix(_SERVICE)
+    body = read_object(request, known.limits)
+    for name in ("HumanLoopConfig", "Settings"):
+        if body.get(name) is not None:
+            raise InvalidField(f"{name} is not read here: leave it out.")
+    if "IMAGE_PROPERTIES" in (body.get("Features") or ()):
+        raise InvalidField("Features holds IMAGE_PROPERTIES, which are not measured here.")
+    pictures = (_picture(body.get("Image")),)
+    least = _number(body, "MinConfidence", 100)
+    details: dict[str, Any] = {"id": _request_id(request)}
+    if operation == "DetectLabels":
+        most = _number(body, "MaxLabels", float("inf"))
+        least = _LEAST_OF_LABELS if least is None else least
+        return Asked(
+            pictures=pictures,
+            by=known.label_set(),
+            details=details | {"least": least, "most": int(most or _MOST_LABELS)},
+        )
+    if operation != "DetectModerationLabels":
+        raise UnknownOperation(
+            f"{readable(operation)} is not an operation here: there are DetectModerationLabels and DetectLabels."
+        )
+    version = body.get("ProjectVersion")
+    if not isinstance(version, str | None):
+        raise InvalidField(f"ProjectVersion is {kind_of(version)}: it must be a string that ends with policy/NAME.")
+    policy = known.policy(None if version is None else version.rpartition(_POLICY_PREFIX)[2] or "?")
+    return Asked(pictures=pictures, by=policy, details=details | {"least": least or 0.0, "version": version})
+
+
+def write(asked: Asked, outcomes: Sequence[Outcome], _: Model) -> Response:
+    """Write the labels of the one picture; the verdict, for which there is no field, is the header X-Verdict."""
+    (outcome,) = outcomes
+    headers = {"x-amzn-RequestId": asked.details["id"]}
+    if isinstance(outcome, Answer) and isinstance(asked.by, LabelSet):
+        labels = [one for one in labels_of(outcome, asked.by) if one["Confidence"] >= asked.details["least"]]
+        labels.sort(key=lambda one: -float(one["Confidence"]))
+        return _json({"Labels": labels[: asked.details["most"]], "LabelModelVersion": asked.by.name}, headers=headers)
+    verdict, policy = verdict_of(outcome), asked.policy
+    labels = [one for one in moderation_labels(verdict, policy) if one["Confidence"] >= asked.details["least"]]
+    answer = {"ModerationLabels": labels, "ModerationModelVersion": policy.version, "ContentTypes": []}
+    if asked.details["version"] is not None:
+        answer["ProjectVersion"] = asked.details["version"]
+    return _json(answer, headers=headers | {"X-Verdict": verdict.action})
+
+
+def refuse(request: Request, error: RequestError | None) -> Response:
+    """Write an error as AWS' JSON protocol has it."""
+    headers = {"x-amzn-RequestId": _request_id(request)}
+    if error is None:
+        content = {"__type": "InternalServerError", "Message": "The service failed; its log says why."}
+        return _json(content, status=HTTPStatus.INTERNAL_SERVER_ERROR, headers=headers)
+    name = next((name for kind, name in _EXCEPTIONS if isinstance(error, kind)), "InvalidParameterException")
+    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        name = "ThrottlingException"
+    return _json({"__type": name, "Message": error.detail}, status=HTTPStatus.BAD_REQUEST, headers=headers)
+
+
+ADAPTER = Adapter(read=read, write=write, refuse=refuse, picture_by_picture=False)
+
+
+def _picture(image: Any) -> Picture:
+    match image:
+        case {"S3Object": dict()}:
+            raise InvalidS3Object("Image.S3Object is in a bucket, which is not read here: send Image.Bytes.")
+        case {"Bytes": str(text)}:
+            return decode_picture(text, "Image.Bytes")
+        case _:
+            raise InvalidField("Image.Bytes is missing: send the picture's bytes.")
+
+
+def _number(body: dict[str, Any], name: str, most: float) -> float | None:
+    value = body.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= most:
+        raise InvalidField(f"{name} must be a number from 0{f' to {most:g}' if most < float('inf') else ''}.")
+    return float(value)
+
+
+def _request_id(request: Request) -> str:
+    return str(request.event.get("requestContext", {}).get("requestId", ""))
+
+
+def _json(content: Any, *, status: int = HTTPStatus.OK, headers: dict[str, str]) -> Response:
+    response = as_json(content, status=status, headers=headers)
+    return Response(status=status, body=response.body, content_type="application/x-amz-json-1.1", headers=headers)

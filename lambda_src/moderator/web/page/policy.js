@@ -1,0 +1,60 @@
+// A policy's arithmetic, as far as it is done here: thresholds make actions of the scores that the service gave.
+
+export const ACTIONS = ["allow", "review", "block"];
+export const WORDS = { allow: "Allow", review: "Review", block: "Block" };
+
+export function actionOf({ review, block }, score) {
+  if (block != null && score >= block) return "block";
+  if (review != null && score >= review) return "review";
+  return "allow";
+}
+
+// The worst action of any category, and why; scores: { category: { score, label, ... } }.
+export function verdictOf(policy, scores) {
+  const reasons = [];
+  for (const [name, category] of Object.entries(policy.categories)) {
+    const found = scores[name];
+    const action = found ? actionOf(category, found.score) : "allow";
+    if (action !== "allow") reasons.push({ ...found, name, action, threshold: category[action] });
+  }
+  reasons.sort((a, b) => ACTIONS.indexOf(b.action) - ACTIONS.indexOf(a.action) || b.score - a.score);
+  return { action: reasons[0]?.action ?? "allow", reasons };
+}
+
+// The same policy with thresholds at 0: every category then answers with its score and the label that fired most, and
+// any thresholds can be tried on the answer.
+// Thresholds that are wrong stay as they are: the service says what is wrong with them.
+export function openPolicy({ neutral, frames, calibration, categories }) {
+  const sound = ({ review, block }) => (review ?? block) >= 0 && (review ?? 0) <= (block ?? 1) && (block ?? review) <= 1;
+  const open = Object.entries(categories).map(([name, category]) => {
+    const { labels, against } = category;
+    return [name, sound(category) ? { labels, against, review: 0 } : category];
+  });
+  return { neutral, frames, calibration, categories: Object.fromEntries(open) };
+}
+
+export const copyOf = (policy) => JSON.parse(JSON.stringify(policy));
+export const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
+
+// The order matters to whoever reads the file.
+export function rename(policy, from, to) {
+  const renamed = (object) => Object.fromEntries(Object.entries(object).map(([name, value]) => [name === from ? to : name, value]));
+  policy.categories = renamed(policy.categories);
+  if (policy.calibration) policy.calibration.categories = renamed(policy.calibration.categories);
+}
+
+// Other labels make other evidence: what was measured for the old ones no longer holds.
+export function forgetCalibration(policy, names) {
+  const scales = policy.calibration?.categories ?? {};
+  const forgotten = names.filter((name) => name in scales);
+  for (const name of forgotten) delete scales[name];
+  if (policy.calibration && !Object.keys(scales).length) delete policy.calibration;
+  return forgotten.length > 0;
+}
+
+// Which category and field a sentence of the service's is about: "policy.categories['hate symbols'].labels[0] is ...".
+export function placeOf(detail) {
+  const [, plain, , quoted, field = "name"] = detail.match(/^policy\.categories(?:\.(\w+)|\[(['"])(.*?)\2\])(?:\.(\w+))?/) ?? [];
+  const name = plain ?? quoted;
+  return { name, field: name ? field : detail.match(/^policy\.(\w+)/)?.[1] };
+}

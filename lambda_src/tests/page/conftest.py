@@ -1,0 +1,31 @@
+"""The page in a real browser, over the real service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from support.browser import Visit, chromium, elsewhere, visiting
+from support.harness import Service
+
+# A machine with other work takes its time.
+expect.set_options(timeout=15_000)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One browser for all tests; each has a context of its own."""
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture
+def visit(browser: Browser, service: Service) -> Iterator[Visit]:
+    """The page at 1280 pixels; afterwards nobody else was asked, and nothing was complained about."""
+    with visiting(browser, viewport={"width": 1280, "height": 900}) as visit:
+        visit.open(f"http://127.0.0.1:{service.port}/")
+        yield visit
+        assert not elsewhere(visit, f"http://127.0.0.1:{service.port}")
+        assert not visit.complaints
