@@ -9,7 +9,6 @@ import numpy.typing as npt
 from scipy.optimize import least_squares
 from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 
 from tools.calibration.evidence import Evidence
@@ -22,6 +21,7 @@ Probabilities = npt.NDArray[np.float64]  # (pictures,)
 # https://scikit-learn.org/stable/modules/calibration.html: with fewer, isotonic regression follows the noise.
 LEAST_FOR_ISOTONIC = 1000
 _FOLDS = 5
+_MOST_STEPS, _RIDGE, _PRECISION = 100, 1e-12, 1e-9
 # A score's own digits: more would only look exact.
 _DIGITS = 6
 
@@ -83,14 +83,34 @@ def _platt(evidence: Evidence, truth: Truth) -> Curve | None:
     positives, negatives = int(truth.sum()), int((~truth).sum())
     target = np.where(truth, (positives + 1) / (positives + 2), 1 / (negatives + 2))
     middle, spread = float(evidence.mean()), float(evidence.std()) or 1.0
-    standard = ((evidence - middle) / spread)[:, np.newaxis]
-    # Each picture counts as both kinds, by its target.
-    model = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1000, solver="newton-cholesky").fit(
-        np.concatenate([standard, standard]),
-        np.repeat([1, 0], len(evidence)),
-        sample_weight=np.concatenate([target, 1 - target]),
-    )
-    slope, intercept = float(model.coef_[0, 0]), float(model.intercept_[0])
+    slope, intercept = _most_likely((evidence - middle) / spread, target)
     if not slope > 0:
         return None
     return Curve(slope / spread, intercept - slope * middle / spread)
+
+
+def _most_likely(x: Evidence, target: Probabilities) -> tuple[float, float]:
+    """Find slope and intercept by Newton's method, with steps halved until they help.
+
+    Lin, Lin and Weng, A note on Platt's probabilistic outputs: https://doi.org/10.1007/s10994-007-5018-6. The targets
+    are no classes, so that a classifier's fit would need every picture twice.
+    """
+    line = np.stack([x, np.ones_like(x)])  # (2, pictures)
+    at = np.array([0.0, logit(target.mean())])
+
+    def loss(parameters: npt.NDArray[np.float64]) -> float:
+        arguments = parameters @ line
+        return float((np.logaddexp(0.0, arguments) - target * arguments).sum())
+
+    best = loss(at)
+    for _ in range(_MOST_STEPS):
+        probabilities = expit(at @ line)
+        gradient = line @ (probabilities - target)
+        hessian = (line * (probabilities * (1 - probabilities))) @ line.T + _RIDGE * np.eye(2)
+        step = np.linalg.solve(hessian, gradient)
+        while (tried := loss(at - step)) > best and np.abs(step).max() > _PRECISION:
+            step /= 2
+        if np.abs(step).max() <= _PRECISION:
+            break
+        at, best = at - step, tried
+    return float(at[0]), float(at[1])

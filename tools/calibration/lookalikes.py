@@ -19,7 +19,7 @@ _LEAST_STEP = 2.0
 # Bits of 128 in which near-duplicates may differ.
 _MOST_BITS = 6
 # Pictures that are compared with all others at once.
-_ROWS = 512
+_ROWS = 64
 
 
 def look_hash(picture: Picture, preprocessing: Preprocessing, *, max_pixels: int) -> bytes:
@@ -44,15 +44,14 @@ def groups(hashes: Sequence[bytes]) -> Groups:
     words = np.frombuffer(b"".join(hashes), np.uint64).reshape(len(hashes), -1)
     different, places = np.unique(words, axis=0, return_inverse=True)
     numbers = np.arange(len(different))
+    columns = np.ascontiguousarray(different.T)
     for start in range(0, len(different), _ROWS):
-        rows = different[start : start + _ROWS]
-        # (rows, pictures): how many bits differ.
-        apart = sum(
-            np.bitwise_count(rows[:, None, word] ^ different[None, :, word]).astype(np.int64)
-            for word in range(different.shape[1])
-        )
-        for near in np.asarray(apart) <= _MOST_BITS:
-            joined = np.unique(numbers[near])
+        # (rows, pictures from the first of the rows on): how many bits differ.
+        apart = np.zeros((len(different[start : start + _ROWS]), len(different) - start), np.uint8)
+        for column in columns:
+            apart += np.bitwise_count(column[start : start + _ROWS, np.newaxis] ^ column[start:])
+        for near in apart <= _MOST_BITS:
+            joined = np.unique(numbers[start:][near])
             if len(joined) > 1:
                 numbers[np.isin(numbers, joined)] = joined[0]
     return numbers[places.reshape(-1)].astype(np.int64)

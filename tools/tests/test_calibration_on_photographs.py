@@ -1,4 +1,4 @@
-"""The whole tool on real embeddings of real photographs: real cosines, a real logit scale, and too few of everything."""
+"""The whole tool on real embeddings of real photographs: real cosines at a real logit scale, too few of all."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_real_numbers_come_out(done: tuple[Done, Path]) -> None:
     categories = done[0].figures["categories"]
     assert set(categories) == {"animals", "toys"}
     for one in categories.values():
-        assert one["metrics"]["after"]["auroc"] > 0.85
+        assert one["metrics"]["after"]["auroc"] > 0.8
         assert one["metrics"]["after"]["brier"] < one["metrics"]["before"]["brier"]
         assert 0 < one["scale"] < 1  # CLIP-like scores are too sure of themselves
         assert not one["review"]["promised"]  # 13 and 10 pictures promise nothing of 0.95

@@ -195,3 +195,15 @@ def test_a_few_wrong_labels_far_out_pull_isotonic_less() -> None:
         assert curve is not None
         errors[method] = np.abs(curve(evidence) - known).mean()
     assert errors["isotonic"] < errors["platt"]
+
+
+@pytest.mark.parametrize("apart", [0.1, 2.0, 30.0])
+def test_the_fit_is_scikit_learns(apart: float) -> None:
+    """Its own Platt's method, which is not public: the same targets, minimised by another algorithm."""
+    from sklearn.calibration import _SigmoidCalibration
+
+    evidence, truth = evidence_and_truth(np.random.default_rng(12), 500, apart=apart)
+    theirs = _SigmoidCalibration().fit(evidence, truth.astype(int))
+    ours = fit(evidence, truth)
+    assert ours is not None
+    assert (ours.scale, ours.offset) == pytest.approx((-theirs.a_, -theirs.b_), rel=2e-3)
