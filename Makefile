@@ -7,10 +7,14 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export PYTHONPATH := lambda_src
 
-# The service
-PORT      ?= 8080
-MODEL_DIR ?=
-CACHE_URL ?=
+# The service. HOST only from the command line: some systems have a variable of that name, with something else in it.
+HOST         := 127.0.0.1
+PORT         ?= 8080
+CORS_ORIGINS ?= localhost
+MODEL_DIR    ?=
+CACHE_URL    ?=
+# A terminal of one's own may show the clients' words, so that a refusal can say what was wrong.
+LOG_LABELS   ?= true
 # The soak
 SECONDS   ?= 60
 # The export
@@ -18,21 +22,28 @@ MODEL      ?= ViT-B-32-quickgelu
 PRETRAINED ?= openai
 OUT        ?= models/vit-b-32
 PRECISION  ?= auto
-CALIBRATION ?=
+SAMPLES     ?=
+VERBOSE     ?=
 # Of `make image-tree`
 ARGS       ?=
 
-RELIABILITY_TESTS := $(addprefix lambda_src/tests/test_,lambda_runtime.py store_failures.py store_cluster.py \
-  hostile_pictures.py hostile_requests.py openapi_fuzzed.py nothing_leaks.py)
+# A value as one word for the shell, whatever is in it.
+quoted = '$(subst ','\'',$(1))'
+
+RELIABILITY_TESTS := $(addprefix lambda_src/tests/,$(addprefix test_,lambda_runtime.py store_failures.py \
+  store_cluster.py hostile_pictures.py hostile_requests.py openapi_fuzzed.py nothing_leaks.py) web/test_server_odd_requests.py)
 
 .PHONY: help run test check bench audit soak reliability model demo-model image-tree supported-models lock format clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
-run: $(VENV)/.runtime ## Serve on http://127.0.0.1:8080 (PORT=, MODEL_DIR=, CACHE_URL=redis://...)
-	$(if $(MODEL_DIR),MODEL_DIR=$(MODEL_DIR)) $(if $(CACHE_URL),CACHE_URL=$(CACHE_URL)) \
-	POWERTOOLS_METRICS_DISABLED=true $(BIN)/python -m moderator.web.server --port $(PORT)
+run: $(VENV)/.runtime ## Serve on http://127.0.0.1:8080 (HOST=, PORT=, MODEL_DIR=, CACHE_URL=redis://..., CORS_ORIGINS=)
+	@$(if $(MODEL_DIR),export MODEL_DIR=$(call quoted,$(MODEL_DIR));) \
+	$(if $(CACHE_URL),export CACHE_URL=$(call quoted,$(CACHE_URL));) \
+	export LOG_LABELS=$(call quoted,$(LOG_LABELS)); \
+	exec $(BIN)/python -m moderator.web.server --host $(call quoted,$(HOST)) --port $(call quoted,$(PORT)) \
+	  --cors-origins $(call quoted,$(CORS_ORIGINS))
 
 test: $(VENV)/.dev redis ## Run every test
 	$(BIN)/python -m pytest -q
@@ -49,8 +60,8 @@ format: $(VENV)/.dev ## Format the code and mend what lint can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-audit: $(VENV)/.dev ## Known vulnerabilities of what runs in the Lambda; a notice where the advisories cannot be had
-	$(BIN)/python -m tools.audit
+audit: $(VENV)/.dev ## Known vulnerabilities of what runs in the Lambda (tools/audit.py: 1 some, 3 nothing was audited)
+	@$(BIN)/python -m tools.audit
 
 soak: $(VENV)/.dev redis ## Eight clients for a minute while the store fails and returns (SECONDS=); build/soak.json
 	PYTHONPATH=lambda_src:lambda_src/tests $(BIN)/python -m tools.soak --seconds $(SECONDS) --out build/soak.json
@@ -60,15 +71,16 @@ reliability: $(VENV)/.dev redis ## Run the reliability tests and write docs/reli
 	RELIABILITY_JSON=build/reliability.json $(BIN)/python -m pytest -q $(RELIABILITY_TESTS)
 	$(BIN)/python -m tools.reliability
 
-model: $(VENV)/.dev ## Export a model (MODEL=, PRETRAINED=tag|path|none, OUT=, PRECISION=auto|fp32|int8, CALIBRATION=DIR)
-	$(BIN)/python -m model_build.export --model $(MODEL) --pretrained $(PRETRAINED) --out $(OUT) --precision $(PRECISION) \
-	  $(if $(CALIBRATION),--calibration $(CALIBRATION))
+model: $(VENV)/.dev ## Export a model (MODEL=, PRETRAINED=tag|path|none, OUT=, PRECISION=auto|fp32|int8, SAMPLES=DIR, VERBOSE=1)
+	@$(BIN)/python -m model_build.export --model $(call quoted,$(MODEL)) --pretrained $(call quoted,$(PRETRAINED)) \
+	  --out $(call quoted,$(OUT)) --precision $(call quoted,$(PRECISION)) \
+	  $(if $(SAMPLES),--samples $(call quoted,$(SAMPLES))) $(if $(VERBOSE),--verbose)
 
 demo-model: $(VENV)/.dev ## Train the demo model again from nothing
 	$(BIN)/python -m model_build.demo --out lambda_src/demo_model
 
 image-tree: $(VENV)/.dev ## Make the image's files without a container engine and check them (ARGS=--native, --model, ...)
-	$(BIN)/python -m infra.image_tree $(ARGS)
+	$(BIN)/python -m tools.image_tree $(ARGS)
 
 supported-models: $(VENV)/.dev ## Write infra/models.json again: the models and weights that a stack may choose
 	$(BIN)/python -m infra.tests.exportable
@@ -80,14 +92,22 @@ lock: $(VENV)/.dev ## Pin the Lambda's requirements again, with hashes
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
+# A virtual environment whose making was interrupted has no pip, and one whose Python was taken away does not start.
+define sound_venv
+@$(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
+@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null || { \
+  echo "$(VENV) has no pip, and Python cannot install it there: install python3-venv, remove $(VENV) and run make again."; exit 1; }
+endef
+
 # What the service needs, and no more: seconds, not minutes.
 $(VENV)/.runtime: lambda_src/requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: set PYTHON=.")'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(sound_venv)
 	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r lambda_src/requirements.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt requirements.txt lambda_src/model_build/requirements.txt
+	$(sound_venv)
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
 	@touch $@
 

@@ -11,11 +11,13 @@ from infra.config import CONTEXT, read_settings
 from infra.environment import environment
 from infra.function import Function, FunctionArgs
 from infra.image import Image, ImageArgs
-from infra.network import Network, NetworkArgs
+from infra.network import Network, NetworkArgs, allow_joining
 from infra.observability import Observability, ObservabilityArgs
 from infra.release import Release, ReleaseArgs
 from infra.role import FunctionRole
+from infra.sign_in import lambda_client
 from infra.tags import tag_everything
+from infra.versions import Versions
 
 NAME = "clip"
 
@@ -25,8 +27,10 @@ region = aws.get_region_output().region
 
 role = FunctionRole(NAME)
 network = store = None
+rights = []
 if settings.cache == "serverless":
-    network = Network(NAME, NetworkArgs(role=role, zone_ids=settings.zone_ids))
+    rights.append(allow_joining(role))
+    network = Network(NAME, NetworkArgs(zone_ids=settings.zone_ids, joining=rights))
     store = LabelStore(
         NAME,
         LabelStoreArgs(
@@ -36,6 +40,7 @@ if settings.cache == "serverless":
             max_ecpu_per_second=settings.cache_max_ecpu_per_second,
         ),
     )
+    rights.append(store.allow_connecting(role))
 
 image = Image(
     NAME,
@@ -56,7 +61,7 @@ function = Function(
         image_uri=image.uri,
         environment=environment(settings, store),
         network=network,
-        store=store,
+        rights=rights,
         memory=settings.memory,
         timeout=settings.timeout,
         reserved_concurrency=settings.reserved_concurrency,
@@ -68,7 +73,9 @@ release = Release(
     NAME,
     ReleaseArgs(
         function=function,
+        versions=Versions(lambda_client, drain_seconds=settings.timeout),
         label_sets=settings.label_sets if store else (),
+        snap_start=settings.snap_start,
         provisioned_concurrency=settings.provisioned_concurrency,
         rewarm_schedule=settings.rewarm_schedule,
     ),

@@ -26,7 +26,7 @@ from moderator.clip.towers import Embeddings, ImageTower
 from moderator.handler import Towers, build_handler, load_towers
 from moderator.pictures.preprocessing import Pixels
 from moderator.settings import Settings
-from moderator.web.server import event_of
+from moderator.web.gateway import event_of
 
 ROUNDS = 200
 MOST_MS = 1.0

@@ -36,7 +36,7 @@ def plain_image_tower() -> Path:
     if not path.is_file():
         import onnx
 
-        from model_build.image_graph import ImageTower
+        from model_build.image_tower import ImageTower
         from model_build.onnx_files import image_graph
         from model_build.source import load
 

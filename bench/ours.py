@@ -10,7 +10,7 @@ from pathlib import Path
 
 from moderator.handler import Handler, build_handler
 from moderator.settings import Settings
-from moderator.web.server import event_of
+from moderator.web.gateway import event_of
 
 LABELS = ("gaming", "sport", "nudity", "violence", "a landscape")
 

@@ -23,7 +23,7 @@ from moderator.clip.model import read_model
 from moderator.clip.probabilities import softmax
 from moderator.clip.towers import ImageTower, TextTower
 from moderator.pictures.decode import read_picture
-from moderator.web.server import event_of
+from moderator.web.gateway import event_of
 
 ROUNDS = 12
 SLOW_ROUNDS = 4

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
-from infra.network import STORE_PORTS, Network
+from infra.network import Network
 from infra.role import FunctionRole
 
-# What the service does and no more: read and write its own keys, and ask where they are. @write holds FLUSHALL and its
-# like, which the last rule takes away again.
-STORE_RIGHTS = "on ~clip:* resetchannels -@all +@read +@write +@connection +cluster|slots +cluster|shards -@dangerous"
+# The commands that are sent and no more: the service's own, and those of a cluster client that signs in.
+STORE_RIGHTS = (
+    "on ~clip:* resetchannels -@all +mget +set +expire +auth +hello +readonly +command +cluster|slots +cluster|shards"
+)
+# The port that writes and reads.
+_PORT = 6379
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelStoreArgs:
     """What the store is made from; `max_gb` and `max_ecpu_per_second` are limits, not a size that is paid for."""
 
-    # At most 40 characters, lower case: the signature is over the cache's name as it is.
+    # At most 36 characters, lower case: the signature is over the cache's name as it is.
     name: str
     network: Network
     max_gb: int
@@ -49,7 +53,8 @@ class LabelStore(pulumi.ComponentResource):
         )
         self._cache = aws.elasticache.ServerlessCache(
             name,
-            name=args.name,
+            # Other zones are another cache, which is made before this one is deleted: the two need different names.
+            name=f"{args.name}-{zone_numbers(args.network.zone_ids)}",
             description="CLIP label embeddings",
             engine="valkey",
             major_engine_version="8",
@@ -65,7 +70,7 @@ class LabelStore(pulumi.ComponentResource):
         )
         self.cache_name = self._cache.name
         self.user_id = self._user.user_id
-        self.endpoint = pulumi.Output.format("{0}:{1}", self._cache.endpoints[0].address, STORE_PORTS[0])
+        self.endpoint = pulumi.Output.format("{0}:{1}", self._cache.endpoints[0].address, _PORT)
         self.url = pulumi.Output.format("rediss://{0}", self.endpoint)
         self.register_outputs({})
 
@@ -73,3 +78,8 @@ class LabelStore(pulumi.ComponentResource):
         """Let `role` sign in to this store as this store's user."""
         statement = {"Action": "elasticache:Connect", "Resource": [self._cache.arn, self._user.arn]}
         return role.allow("connect-to-store", statement, parent=self)
+
+
+def zone_numbers(zone_ids: Sequence[str]) -> str:
+    """Return what tells a region's zones apart: of `euc1-az2` and `euc1-az3`, `23`."""
+    return "".join(sorted(zone_id.rpartition("-az")[2] for zone_id in zone_ids))

@@ -84,7 +84,7 @@ def dashboard_body(of: Watched) -> str:
             [of.runtime(metric) for metric in ("DecodeTime", "ImageTime", "LabelTime", "RequestTime")],
             stat="p50",
         ),
-        _graph("Dollars per 1000 pictures, without what the store costs idle", of, _cost_per_1000_pictures(of)),
+        _table("Dollars per 1000 pictures as billed, without what the store costs idle", of, cost_query(of.memory)),
     ]
     if of.has_store:
         widgets.append(_graph("Store answers, share of the requests that asked", of, [of.runtime("StoreAvailable")]))
@@ -93,21 +93,26 @@ def dashboard_body(of: Watched) -> str:
     return json.dumps({"widgets": widgets})
 
 
-def _cost_per_1000_pictures(of: Watched) -> list[Series]:
-    # Lambda bills GB-seconds and calls, API Gateway its calls; `Duration` is in ms.
-    gb = of.memory / 1024
+def cost_query(memory: int) -> str:
+    """Return the question to the function's log: what Lambda bills, starts included, is said by its REPORT lines alone.
+
+    Each request is billed by Lambda and by API Gateway; the pictures are counted by the runtime's own lines.
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CWL_AnalyzeLogData-discoverable-fields.html
+    """
     dollars = (
-        f"(duration / 1000 * {gb:.6f} * {LAMBDA_PER_GB_SECOND:.10f}"
-        f" + calls * {LAMBDA_PER_REQUEST:.8f} + requests * {API_PER_REQUEST:.8f})"
+        f"(billed / 1000 * {memory / 1024:.6f} * {LAMBDA_PER_GB_SECOND:.10f}"
+        f" + calls * {LAMBDA_PER_REQUEST + API_PER_REQUEST:.8f})"
     )
-    return [
-        # A time without pictures has no point in the graph.
-        [{"expression": f"1000 * {dollars} / pictures", "label": "$ per 1000", "id": "cost"}],
-        of.function("Duration", id="duration", stat="Sum", visible=False),
-        of.function("Invocations", id="calls", stat="Sum", visible=False),
-        of.api("Count", id="requests", stat="Sum", visible=False),
-        of.runtime("Pictures", id="pictures", stat="Sum", visible=False),
-    ]
+    return (
+        'filter @type = "REPORT" or ispresent(Pictures)'
+        " | stats sum(@billedDuration) as billed, count(@billedDuration) as calls, sum(Pictures) as pictures,"
+        f" 1000 * {dollars} / pictures as dollars by bin(1d)"
+    )
+
+
+def _table(title: str, of: Watched, query: str) -> dict[str, object]:
+    source = f"SOURCE '/aws/lambda/{of.function_name}' | {query}"
+    return {"type": "log", "properties": {"title": title, "region": of.region, "query": source, "view": "table"}}
 
 
 def _graph(

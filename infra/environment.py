@@ -1,6 +1,6 @@
 """The environment that the program gives the runtime: `moderator/settings.py` reads these names and no others.
 
-MODEL_DIR and LABEL_SETS_DIR are not here: where the image keeps its files is said by the Dockerfile.
+MODEL_DIR, LABEL_SETS_DIR and POLICIES_DIR are not here: where the image keeps its files is said by the Dockerfile.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import pulumi
 
 from infra.cache import LabelStore
-from infra.config import StackSettings
+from infra.settings import StackSettings
 
 # The metrics' names and their dimension; observability.py reads them from here.
 METRICS_NAMESPACE = "ClipVideoModerator"

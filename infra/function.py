@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
-from infra.cache import LabelStore
 from infra.network import Network
 from infra.role import FunctionRole
 
@@ -22,7 +21,8 @@ class FunctionArgs:
     image_uri: pulumi.Input[str]
     environment: Mapping[str, pulumi.Input[str]]
     network: Network | None
-    store: LabelStore | None
+    # The rights that it needs to start.
+    rights: Sequence[aws.iam.RolePolicy]
     memory: int
     timeout: int
     reserved_concurrency: int
@@ -40,11 +40,7 @@ class Function(pulumi.ComponentResource):
         log_group = aws.cloudwatch.LogGroup(
             name, name=f"/aws/lambda/{args.name}", retention_in_days=args.log_retention_days, opts=child
         )
-        grants = [args.role.allow("write-logs", _write_logs(log_group), parent=self)]
-        if args.network:
-            grants.append(args.network.allow_joining)
-        if args.store:
-            grants.append(args.store.allow_connecting(args.role))
+        write_logs = args.role.allow("write-logs", _write_logs(log_group), parent=self)
 
         function = aws.lambda_.Function(
             name,
@@ -65,7 +61,7 @@ class Function(pulumi.ComponentResource):
             snap_start={"apply_on": "PublishedVersions"} if args.snap_start else None,
             publish=True,
             # The first start already writes logs, joins the network and signs in to the store.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=grants),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[write_logs, *args.rights]),
         )
         self.name = function.name
         self.arn = function.arn

@@ -1,4 +1,4 @@
-"""The function's image: a private ECR repository, and an arm64 build of lambda_src/ tagged by what went into it."""
+"""The image: a private ECR repository, and an arm64 build of lambda_src/, which the function is given by its digest."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ import pulumi_aws as aws
 import pulumi_docker_build as docker_build
 
 from infra.config import ROOT
-from infra.context import context_hash
 
 KEPT_IMAGES = 10
+
+# One tag that moves. A tag of the content could not be pushed twice where tags are immutable: the same content built
+# without the builder's cache has another digest, so that a change could not be taken back from another machine.
+# https://github.com/moby/buildkit/issues/3776
+TAG = "latest"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +41,7 @@ class Image(pulumi.ComponentResource):
 
         repository = aws.ecr.Repository(
             name,
-            image_tag_mutability="IMMUTABLE",
+            image_tag_mutability="MUTABLE",
             image_scanning_configuration={"scan_on_push": True},
             # `destroy` takes the images along: they can be built again.
             force_delete=True,
@@ -55,7 +59,6 @@ class Image(pulumi.ComponentResource):
             "PRECISION": args.precision,
             "TORCH_INDEX": args.torch_index,
         }
-        tag = context_hash(args.context, arguments)
         # Relative to the project, where Pulumi runs: the place of a checkout must not look like a change.
         location = args.context.relative_to(ROOT).as_posix()
         built = docker_build.Image(
@@ -64,7 +67,7 @@ class Image(pulumi.ComponentResource):
             dockerfile={"location": f"{location}/Dockerfile"},
             build_args=arguments,
             platforms=[docker_build.Platform.LINUX_ARM64],
-            tags=[pulumi.Output.format("{0}:{1}", repository.repository_url, tag)],
+            tags=[pulumi.Output.format("{0}:{1}", repository.repository_url, TAG)],
             registries=[
                 {"address": repository.repository_url, "username": token.user_name, "password": token.password}
             ],

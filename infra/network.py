@@ -14,9 +14,8 @@ import pulumi_aws as aws
 
 from infra.role import FunctionRole
 
-# 6379 writes and reads, 6380 reads only.
 # https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/set-up.html
-STORE_PORTS = (6379, 6380)
+STORE_PORTS = {6379: "to write and read", 6380: "to read"}
 
 # Lambda gives its network interfaces back slowly: 20 to 45 minutes after the function is gone.
 _SLOW_DELETE = pulumi.CustomTimeouts(delete="45m")
@@ -38,22 +37,24 @@ _JOIN = {
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkArgs:
-    """What the network is made from; without `zone_ids` it takes the region's first two zones."""
+    """What the network is made from; without `zone_ids` it takes the region's first two zones.
 
-    role: FunctionRole
+    `joining` are the rights of those who join it (`allow_joining`).
+    """
+
     zone_ids: Sequence[str]
+    joining: Sequence[aws.iam.RolePolicy]
 
 
 class Network(pulumi.ComponentResource):
-    """Offers `subnet_ids`, the groups' ids, and `allow_joining`, the right that a function in here must wait for."""
+    """Offers `zone_ids` and `subnet_ids`, in the same order, and the groups' ids."""
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("clip:infra:Network", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        self.allow_joining = args.role.allow("join-network", _JOIN, parent=self)
-        # Made after the right, and so deleted before it: Lambda takes its interfaces away in the role's name, some time
-        # after the function is gone. https://repost.aws/knowledge-center/lambda-eni-find-delete
-        slow = pulumi.ResourceOptions(parent=self, custom_timeouts=_SLOW_DELETE, depends_on=[self.allow_joining])
+        # Made after the rights, and so deleted before them: Lambda takes its interfaces away in the role's name, some
+        # time after the function is gone. https://repost.aws/knowledge-center/lambda-eni-find-delete
+        slow = pulumi.ResourceOptions(parent=self, custom_timeouts=_SLOW_DELETE, depends_on=list(args.joining))
 
         self._vpc = aws.ec2.Vpc(
             name,
@@ -68,21 +69,22 @@ class Network(pulumi.ComponentResource):
             f"{name}-default", vpc_id=self._vpc.id, ingress=[], egress=[], opts=child
         ).id
 
+        self.zone_ids = sorted(args.zone_ids or _first_zones(self))
         self.subnet_ids = [
             aws.ec2.Subnet(
-                f"{name}-private-{number}",
+                f"{name}-private-{zone_id}",
                 vpc_id=self._vpc.id,
-                cidr_block=f"10.0.{number}.0/24",
+                cidr_block=_cidr_block(zone_id),
                 availability_zone_id=zone_id,
                 map_public_ip_on_launch=False,
                 opts=slow,
             ).id
-            for number, zone_id in enumerate(_zone_ids(args.zone_ids, self))
+            for zone_id in self.zone_ids
         ]
 
         self.function_group_id = self._group(f"{name}-function", "The function: may call the label store", slow)
         self.store_group_id = self._group(f"{name}-store", "The label store: may be called by the function", slow)
-        for port in STORE_PORTS:
+        for port, use in STORE_PORTS.items():
             aws.vpc.SecurityGroupEgressRule(
                 f"{name}-to-store-{port}",
                 security_group_id=self.function_group_id,
@@ -90,6 +92,7 @@ class Network(pulumi.ComponentResource):
                 ip_protocol="tcp",
                 from_port=port,
                 to_port=port,
+                description=f"To the label store, {use}",
                 opts=child,
             )
             aws.vpc.SecurityGroupIngressRule(
@@ -99,6 +102,7 @@ class Network(pulumi.ComponentResource):
                 ip_protocol="tcp",
                 from_port=port,
                 to_port=port,
+                description=f"From the function, {use}",
                 opts=child,
             )
         self.register_outputs({})
@@ -109,13 +113,25 @@ class Network(pulumi.ComponentResource):
         return aws.ec2.SecurityGroup(name, vpc_id=self._vpc.id, description=description, opts=opts).id
 
 
-def _zone_ids(chosen: Sequence[str], parent: pulumi.Resource) -> Sequence[pulumi.Input[str]]:
-    if chosen:
-        return list(chosen)
+def allow_joining(role: FunctionRole) -> aws.iam.RolePolicy:
+    """Let the role's function have interfaces in a network; given before the network is made."""
+    return role.allow("join-network", _JOIN, parent=role)
+
+
+def _first_zones(parent: pulumi.Resource) -> list[str]:
+    """Return the ids of the region's first two zones by name.
+
+    Impaired zones count: a zone that fails for an hour must not move the store and the function out of it.
+    """
     # Local zones and zones that the account never asked for can hold neither Lambda nor the store.
-    zones = aws.get_availability_zones_output(
-        state="available",
-        filters=[{"name": "opt-in-status", "values": ["opt-in-not-required"]}],
-        opts=pulumi.InvokeOutputOptions(parent=parent),
+    zones = aws.get_availability_zones(
+        filters=[aws.GetAvailabilityZonesFilterArgs(name="opt-in-status", values=["opt-in-not-required"])],
+        opts=pulumi.InvokeOptions(parent=parent),
     )
-    return [zones.zone_ids[0], zones.zone_ids[1]]
+    by_name = sorted(zip(zones.names, zones.zone_ids, strict=True))
+    return [zone_id for _, zone_id in by_name[:2]]
+
+
+def _cidr_block(zone_id: str) -> str:
+    """Return the zone's own block: subnets of other zones are made before those that they replace are deleted."""
+    return f"10.0.{zone_id.rpartition('-az')[2]}.0/24"

@@ -124,6 +124,13 @@ def _alarms(args: ObservabilityArgs) -> Iterator[_Alarm]:
         dimensions=of_function,
     )
     yield _Alarm(
+        kind="api-5xx",
+        meaning="Requests that the API could not pass on or the function did not answer: see its access log",
+        namespace="AWS/ApiGateway",
+        metric="5xx",
+        dimensions={"ApiId": args.api_id},
+    )
+    yield _Alarm(
         kind="p99",
         meaning=f"One request in a hundred took over {args.p99_ms} ms, for 15 minutes",
         namespace="AWS/ApiGateway",

@@ -9,45 +9,24 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from infra.events import HEALTH_EVENT, warm_event
 from infra.function import Function
 from infra.role import allow, trust
-
-# The smallest event that API Gateway would send: it walks the same way as a request does.
-# https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
-HEALTH_EVENT = {
-    "version": "2.0",
-    "routeKey": "GET /health",
-    "rawPath": "/health",
-    "rawQueryString": "",
-    "headers": {"host": "release", "user-agent": "release"},
-    "requestContext": {
-        "accountId": "000000000000",
-        "apiId": "release",
-        "domainName": "release",
-        "domainPrefix": "release",
-        "http": {
-            "method": "GET",
-            "path": "/health",
-            "protocol": "HTTP/1.1",
-            "sourceIp": "127.0.0.1",
-            "userAgent": "release",
-        },
-        "requestId": "release",
-        "routeKey": "GET /health",
-        "stage": "$default",
-        "time": "01/Jan/2000:00:00:00 +0000",
-        "timeEpoch": 946684800000,
-    },
-    "isBase64Encoded": False,
-}
+from infra.versions import Versions
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReleaseArgs:
-    """What is released: `label_sets` are warmed up one by one, none when there is no store to keep them."""
+    """What is released: `label_sets` are warmed up one by one, none when there is no store to keep them.
+
+    `prefix` begins the names of the checks, which are what a failed deployment shows.
+    """
 
     function: Function
+    versions: Versions
+    prefix: str = ""
     label_sets: Sequence[str]
+    snap_start: bool
     provisioned_concurrency: int
     rewarm_schedule: str
 
@@ -57,25 +36,30 @@ class Release(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ReleaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("clip:infra:Release", name, None, opts)
-        self._function = args.function
+        self._function, self._versions, self._prefix = args.function, args.versions, args.prefix
 
         # 1. A version that cannot start fails the deployment here, and the old one stays live.
-        health = self._invoke("health", HEALTH_EVENT, after=[])
+        ready: pulumi.Output[str] = pulumi.Output.all(args.function.name, args.function.version).apply(
+            lambda known: args.versions.ready(known[0], known[1])
+        )
+        health = self._invoke("health", HEALTH_EVENT, ready)
+        healthy: pulumi.Output[str] = pulumi.Output.all(args.function.name, ready, health.result).apply(
+            lambda known: self._healthy(known[0], known[1], known[2])
+        )
         # 2. After it, so that the warm-ups find an instance that has started.
         warm_ups = {
-            label_set: self._invoke(f"warm-{label_set}", warm_event([label_set]), after=[health])
+            label_set: self._invoke(f"warm-{label_set}", warm_event([label_set]), healthy)
             for label_set in args.label_sets
         }
         self.warmed = {label_set: warm_up.result.apply(json.loads) for label_set, warm_up in warm_ups.items()}
 
-        # 3. Now the version may have the traffic.
+        # 3. Now the version may have the traffic. Snapshots have an alias of their own: the other may have instances
+        # that are kept warm, and as long as it has them, Lambda refuses to move it to a version with a snapshot.
         self.alias = aws.lambda_.Alias(
-            name,
-            name="live",
+            f"{name}-snapshots" if args.snap_start else name,
+            name="live-snapshots" if args.snap_start else "live",
             function_name=args.function.name,
-            function_version=pulumi.Output.all(args.function.version, health.result).apply(
-                lambda answers: _healthy_version(answers[0], answers[1])
-            ),
+            function_version=healthy,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[health, *warm_ups.values()]),
         )
         if args.provisioned_concurrency:
@@ -88,25 +72,45 @@ class Release(pulumi.ComponentResource):
             )
         if args.rewarm_schedule:
             self._rewarm(name, args.rewarm_schedule, warm_event(args.label_sets) if args.label_sets else HEALTH_EVENT)
+
+        # 4. What nobody needs any more goes, before Pulumi deletes the subnets and groups that it may stand in.
+        moved = pulumi.Output.all(args.function.name, self.alias.function_version, self.alias.id)
+        _: pulumi.Output[None] = moved.apply(lambda known: args.versions.prune(known[0], known[1]))
         self.register_outputs({})
 
-    def _invoke(self, name: str, event: object, *, after: Sequence[pulumi.Resource]) -> aws.lambda_.Invocation:
+    def _invoke(self, name: str, event: object, version: pulumi.Output[str]) -> aws.lambda_.Invocation:
         return aws.lambda_.Invocation(
-            name,
+            f"{self._prefix}{name}",
             function_name=self._function.name,
-            qualifier=self._function.version,
+            qualifier=version,
             input=json.dumps(event),
             # A new version is a new call.
-            triggers={"version": self._function.version},
-            opts=pulumi.ResourceOptions(parent=self, depends_on=list(after)),
+            triggers={"version": version},
+            opts=pulumi.ResourceOptions(parent=self),
         )
+
+    async def _healthy(self, function: str, version: str, answer: str) -> str:
+        """Return the version when it is healthy.
+
+        Pulumi keeps the first answer. When that was a bad one, its cause may have been outside of the image and gone by
+        now: so the version is asked again, but not by a preview, which judges nothing.
+        """
+        if pulumi.runtime.is_dry_run():
+            return version
+        if _status(answer) != 200:
+            answer = await self._versions.ask_again(function, version, json.dumps(HEALTH_EVENT)) or answer
+        if _status(answer) != 200:
+            raise pulumi.RunError(
+                f"Version {version} answered GET /health with status {_status(answer)}, so it does not go live."
+            )
+        return version
 
     def _rewarm(self, name: str, schedule: str, event: object) -> None:
         """Call the live version now and then: Lambda puts away what was idle for weeks, and embeddings expire."""
         child = pulumi.ResourceOptions(parent=self)
         role = aws.iam.Role(f"{name}-rewarm", assume_role_policy=trust("scheduler.amazonaws.com"), opts=child)
         statement = {"Action": "lambda:InvokeFunction", "Resource": self.alias.arn}
-        policy = allow(role, "rewarm", statement, child)
+        policy = allow(role, f"{name}-rewarm", statement, child)
         aws.scheduler.Schedule(
             f"{name}-rewarm",
             schedule_expression=schedule,
@@ -116,13 +120,5 @@ class Release(pulumi.ComponentResource):
         )
 
 
-def warm_event(label_sets: Sequence[str]) -> dict[str, object]:
-    """Give the event that puts these label sets' embeddings into the store."""
-    return {"warm": {"label_sets": list(label_sets)}}
-
-
-def _healthy_version(version: str, answer: str) -> str:
-    status = json.loads(answer).get("statusCode")
-    if status != 200:
-        raise pulumi.RunError(f"Version {version} answered GET /health with status {status}, so it does not go live.")
-    return version
+def _status(answer: str) -> object:
+    return json.loads(answer).get("statusCode")

@@ -1,4 +1,4 @@
-"""The function's role: made first and, because every right hangs on it, taken away last.
+"""A function's role: made first and, because every right hangs on it, taken away last.
 
 Each right is given by the component whose thing it is for.
 """
@@ -17,19 +17,20 @@ class FunctionRole(pulumi.ComponentResource):
 
     def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("clip:infra:FunctionRole", name, None, opts)
+        self._name = name
         self._role = aws.iam.Role(
             name, assume_role_policy=trust("lambda.amazonaws.com"), opts=pulumi.ResourceOptions(parent=self)
         )
         self.arn = self._role.arn
         self.register_outputs({})
 
-    def allow(self, name: str, statement: Mapping[str, object], parent: pulumi.Resource) -> aws.iam.RolePolicy:
+    def allow(self, what: str, statement: Mapping[str, object], parent: pulumi.Resource) -> aws.iam.RolePolicy:
         """Let the function do what `statement` says: its Action, on its Resource."""
-        return allow(self._role, name, statement, pulumi.ResourceOptions(parent=parent))
+        return allow(self._role, f"{self._name}-{what}", statement, pulumi.ResourceOptions(parent=parent))
 
 
 def trust(service: str) -> str:
-    """Let the AWS service act in the role's name."""
+    """Return the policy that lets the AWS service act in the role's name."""
     statement = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": service}}
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 

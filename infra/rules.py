@@ -2,52 +2,48 @@
 
 from __future__ import annotations
 
-import difflib
-import json
 import re
-from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
-if TYPE_CHECKING:
-    from infra.config import StackSettings
-
-# Every open_clip model that the export takes, and its weights; `make supported-models` writes it, and a test holds it
-# to the export's own checks. Read from a file, because the program must not need torch.
-SUPPORTED_MODELS: dict[str, list[str]] = json.loads(Path(__file__).with_name("models.json").read_text("utf-8"))
+from infra.models import complaints_of_model
+from infra.settings import StackSettings, key_of
 
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
 _RETENTION_DAYS = (
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
 )  # fmt: skip
 
+# https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
+_SCHEDULE = r"rate\([1-9]\d* (minute|hour|day)s?\)|cron\((\S+ ){5}\S+\)"
+
+# By the name of the field.
 _CHOICES: dict[str, tuple[object, ...]] = {
     "precision": ("auto", "fp32", "int8"),
-    "logLevel": ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
-    "logRetentionDays": _RETENTION_DAYS,
+    "log_level": ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
+    "log_retention_days": _RETENTION_DAYS,
     "cache": ("serverless", "none"),
     "auth": ("iam", "jwt", "none"),
 }
 
 # Least, most, and why there is a most.
-_RANGES: dict[str, tuple[float, float, str]] = {
+_RANGES: dict[str, tuple[int, int, str]] = {
     "memory": (512, 10240, "Lambda's own limits, in MB"),
     "timeout": (1, 29, "API Gateway gives up after 30 seconds"),
-    "provisionedConcurrency": (0, 1000, "0 means none"),
-    "reservedConcurrency": (0, 1000, "0 means none"),
-    "cacheMaxGb": (1, 5000, "ElastiCache Serverless' own limits, in GB"),
-    "cacheMaxEcpuPerSecond": (1000, 15_000_000, "ElastiCache Serverless' own limits"),
-    "cacheTtlDays": (1, 3650, "a store evicts only what has a time to live"),
-    "cacheBudgetMs": (1, 10_000, "a request must not spend its time waiting for the store"),
-    "cacheRetrySeconds": (0.1, 3600, "in seconds"),
-    "memoryLabels": (1, 1_000_000, "1,000,000 embeddings of 512 numbers are 2 GB"),
-    "maxPixels": (1, 500_000_000, "500 million pixels are 1.5 GB in memory"),
-    "maxBodyBytes": (1024, 6_291_456, "Lambda takes 6 MB"),
-    "maxLabels": (1, 10_000, "a request must end in time"),
-    "maxPictures": (1, 64, "a request must end in time"),
-    "throttleRate": (1, 10_000, "API Gateway's own limit for an account, a second"),
-    "throttleBurst": (1, 5_000, "API Gateway's own limit for an account"),
-    "alarmP99Ms": (1, 30_000, "API Gateway gives up after 30 seconds"),
+    "provisioned_concurrency": (0, 1000, "0 means none"),
+    "reserved_concurrency": (0, 1000, "0 means none"),
+    "cache_max_gb": (1, 5000, "ElastiCache Serverless' own limits, in GB"),
+    "cache_max_ecpu_per_second": (1000, 15_000_000, "ElastiCache Serverless' own limits"),
+    "cache_ttl_days": (1, 3650, "a store evicts only what has a time to live"),
+    "cache_budget_ms": (1, 10_000, "a request must not spend its time waiting for the store"),
+    "cache_retry_seconds": (1, 3600, "in seconds"),
+    "memory_labels": (1, 1_000_000, "1,000,000 embeddings of 512 numbers are 2 GB"),
+    "max_pixels": (1, 500_000_000, "500 million pixels are 1.5 GB in memory"),
+    "max_body_bytes": (1024, 6_291_456, "Lambda takes 6 MB"),
+    "max_labels": (1, 10_000, "a request must end in time"),
+    "max_pictures": (1, 64, "a request must end in time"),
+    "throttle_rate": (1, 10_000, "API Gateway's own limit for an account, a second"),
+    "throttle_burst": (1, 5_000, "API Gateway's own limit for an account"),
+    "alarm_p99_ms": (1, 30_000, "API Gateway gives up after 30 seconds"),
 }
 
 
@@ -61,46 +57,36 @@ def first_complaint(settings: StackSettings, label_sets: frozenset[str]) -> str 
 
 def _complaints(settings: StackSettings, label_sets: frozenset[str]) -> Iterator[str]:
     yield from _of_one_value(settings)
-    yield from _of_model(settings)
+    yield from complaints_of_model(settings)
     yield from _of_names(settings, label_sets)
     yield from _of_pairs(settings)
 
 
 def _of_one_value(settings: StackSettings) -> Iterator[str]:
-    for key, choices in _CHOICES.items():
-        value = getattr(settings, _field(key))
+    for field, choices in _CHOICES.items():
+        value = getattr(settings, field)
         if value not in choices:
-            yield f"{key} is {value!r}: it must be one of {', '.join(map(str, choices))}."
-    for key, (least, most, why) in _RANGES.items():
-        value = getattr(settings, _field(key))
+            yield f"{key_of(field)} is {value!r}: it must be one of {', '.join(map(str, choices))}."
+    for field, (least, most, why) in _RANGES.items():
+        value = getattr(settings, field)
         if not least <= value <= most:
-            yield f"{key} is {value}: it must be between {least:,} and {most:,} ({why})."
-
-
-def _of_model(settings: StackSettings) -> Iterator[str]:
-    if settings.model == "demo":
-        return
-    if settings.model not in SUPPORTED_MODELS:
-        close = _close(settings.model, SUPPORTED_MODELS, "is near")
-        yield f"model is {settings.model!r}: it must be demo or a name in infra/models.json{close}."
-    elif settings.pretrained not in SUPPORTED_MODELS[settings.model]:
-        weights = ", ".join(SUPPORTED_MODELS[settings.model])
-        others = [name for name, tags in SUPPORTED_MODELS.items() if settings.pretrained in tags]
-        close = _close(settings.model, others, "has them")
-        yield f"pretrained is {settings.pretrained!r}: with {settings.model} it must be one of {weights}{close}."
-
-
-def _close(name: str, names: Iterable[str], why: str) -> str:
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    return f"; {close[0]} {why}" if close else ""
+            yield f"{key_of(field)} is {value}: it must be between {least:,} and {most:,} ({why})."
 
 
 def _of_names(settings: StackSettings, label_sets: frozenset[str]) -> Iterator[str]:
-    if not re.fullmatch(r"[a-z](?!.*--)[a-z0-9-]{0,38}[a-z0-9]", settings.name):
+    # The store's name has the numbers of its zones behind it, four characters at most.
+    if settings.cache == "serverless" and not re.fullmatch(r"[a-z](?!.*--)[a-z0-9-]{0,34}[a-z0-9]", settings.name):
         yield (
             f"The stack's name makes {settings.name!r}: project and stack must be letters, digits and single hyphens, "
-            "40 characters in all, as ElastiCache allows no other name."
+            "36 characters in all, as ElastiCache allows no other name."
         )
+    elif not re.fullmatch(r"[a-z0-9_-]{1,64}", settings.name):
+        yield (
+            f"The stack's name makes {settings.name!r}: project and stack must be letters, digits, hyphens and "
+            "underscores, 64 characters in all, as Lambda allows no other name."
+        )
+    if not re.fullmatch(r"[\w.-]+(:\d+)?(/[\w.-]+)*(:[\w.-]+)?(@sha256:[0-9a-f]{64})?", settings.base_image):
+        yield f"baseImage is {settings.base_image!r}: it must be an image like public.ecr.aws/lambda/python:3.13."
     for name in settings.label_sets:
         if name not in label_sets:
             known = ", ".join(sorted(label_sets)) or "none yet"
@@ -109,7 +95,11 @@ def _of_names(settings: StackSettings, label_sets: frozenset[str]) -> Iterator[s
         yield f"labelSets is {list(settings.label_sets)}: it must name each label set once."
     if settings.zone_ids and not (2 <= len(set(settings.zone_ids)) == len(settings.zone_ids) <= 3):
         yield f"zoneIds is {list(settings.zone_ids)}: it must be two or three different zones, or empty."
-    if settings.rewarm_schedule and not re.fullmatch(r"(rate|cron)\([^()]+\)", settings.rewarm_schedule):
+    for zone_id in settings.zone_ids:
+        # A name, such as eu-central-1a, is another zone in each account.
+        if not re.fullmatch(r"[a-z]+\d+-az\d", zone_id):
+            yield f"zoneIds has {zone_id!r}: it must be a zone's id like euc1-az1, not its name."
+    if settings.rewarm_schedule and not re.fullmatch(_SCHEDULE, settings.rewarm_schedule):
         yield f"rewarmSchedule is {settings.rewarm_schedule!r}: it must be like rate(7 days) or cron(0 6 * * ? *)."
     for origin in settings.cors_origins:
         if not re.fullmatch(r"\*|https?://[^/*\s]+", origin):
@@ -147,7 +137,3 @@ def _of_pairs(settings: StackSettings) -> Iterator[str]:
             f"domainName is {settings.domain_name!r} and certificateArn is {settings.certificate_arn!r}: "
             "they go together, so both must be set or neither."
         )
-
-
-def _field(key: str) -> str:
-    return re.sub(r"[A-Z]", lambda match: f"_{match[0].lower()}", key)

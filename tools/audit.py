@@ -1,7 +1,7 @@
 """Asks for known vulnerabilities of the packages that run in the Lambda: `make audit`.
 
-Where the advisories cannot be had - no network, or an index without them - it says so and is no failure. pip-audit
-itself cannot be relied on for that: packages that it could not look up count as sound to it.
+Where the advisories cannot be had - no network, or an index without them - it says so and ends with a status of its
+own, 3. pip-audit itself cannot be relied on for that: packages that it could not look up count as sound to it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 REQUIREMENTS = Path("lambda_src/requirements.txt")
+NOTHING_AUDITED = 3
 # PyPI's own advisories, and OSV's where PyPI does not answer.
 SERVICES = ("pypi", "osv")
 
@@ -56,7 +57,11 @@ def ask(service: str) -> dict[str, Any] | None:
 
 
 def main(ask: Callable[[str], dict[str, Any] | None] = ask) -> int:
-    """Print what is known; return 1 where a package is vulnerable."""
+    """Print what is known.
+
+    Returns:
+        1 where a package is vulnerable, 3 where nothing could be learned about any, otherwise 0.
+    """
     findings = Findings()
     for service in SERVICES:
         report = ask(service)
@@ -68,10 +73,11 @@ def main(ask: Callable[[str], dict[str, Any] | None] = ask) -> int:
         print(f"VULNERABLE  {line}")
     missing = sorted(findings.asked - findings.looked_up)
     if not findings.looked_up:
-        print("NOTICE: the advisories cannot be had from here; nothing was audited.")
-    elif missing:
+        print("NOTHING WAS AUDITED: the advisories cannot be had from here (PyPI's and OSV's were asked for).")
+        return NOTHING_AUDITED
+    if missing:
         print(f"NOTICE: nothing could be learned about {', '.join(missing)}.")
-    if findings.looked_up and not findings.vulnerable:
+    if not findings.vulnerable:
         print(f"No vulnerability is known in {len(findings.looked_up)} packages.")
     return 1 if findings.vulnerable else 0
 

@@ -33,6 +33,8 @@ PARTS = {
     "of memory more, and each refusal is a problem document that names the cause.",
     "Requests": "Property tests and special bodies; then examples made from the service's own OpenAPI document, whose "
     "answers are checked against it.",
+    "Server": "Raw bytes to the local server in a process of its own; after each of them it still answers, and its log "
+    "has a line and no traceback.",
     "Leaks": "What can be found in the log, in the store and in the answers.",
 }
 

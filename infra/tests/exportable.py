@@ -6,9 +6,13 @@ Run as `python -m infra.tests.exportable`; it writes `infra/models.json`.
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from unittest.mock import patch
 
+import torch
+
+from infra.models import SupportedModel
 from model_build import source
 from model_build.libraries import open_clip
 
@@ -22,14 +26,27 @@ class _NotRefusedError(Exception):
 _CONFIGS = Path(open_clip.__file__).parent / "model_configs"
 
 
-def exportable() -> dict[str, list[str]]:
-    """Give the weights, "none" first, that the export takes for each model that it takes; downloads nothing."""
+def exportable() -> dict[str, tuple[str, ...]]:
+    """Return the weights, "none" first, that the export takes for each model that it takes; downloads nothing."""
     models = {
-        name: [tag for tag in ("none", *open_clip.list_pretrained_tags_by_model(name)) if _takes(name, tag)]
+        name: tuple(tag for tag in ("none", *open_clip.list_pretrained_tags_by_model(name)) if _takes(name, tag))
         for name in open_clip.list_models()
         if (_CONFIGS / f"{name}.json").is_file()  # other tests add models of their own
     }
     return {name: tags for name, tags in models.items() if tags}
+
+
+def described(name: str, tags: tuple[str, ...]) -> SupportedModel:
+    """Return the model with the size of its towers, which takes a second or more."""
+    with torch.device("meta"):  # sizes alone
+        model = open_clip.create_model(name, load_weights=False, device="meta")
+    image = sum(parameter.numel() for parameter in model.visual.parameters())
+    both = sum(parameter.numel() for parameter in model.parameters())
+    return SupportedModel(weights=tags, image_mb=_megabytes(image), text_mb=_megabytes(both - image))
+
+
+def _megabytes(parameters: int) -> int:
+    return -(-parameters * 4 // 1_000_000)
 
 
 def _takes(name: str, pretrained: str) -> bool:
@@ -44,5 +61,7 @@ def _takes(name: str, pretrained: str) -> bool:
 
 
 if __name__ == "__main__":
-    lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(tags)}" for name, tags in exportable().items())
+    lines = ",\n".join(
+        f"  {json.dumps(name)}: {json.dumps(asdict(described(name, tags)))}" for name, tags in exportable().items()
+    )
     MODELS_FILE.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import runpy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import patch
 
 import pulumi
 import yaml
@@ -17,10 +19,13 @@ from pulumi.runtime.settings import SETTINGS, set_root_resource
 from pulumi.runtime.stack import Stack, run_pulumi_func
 
 from infra.config import ROOT
+from infra.tests.lambda_api import LambdaApi
 
 PROJECT = "clip-video-moderator"
 ACCOUNT = "111122223333"
 REGION = "eu-central-1"
+# Of nobody.
+KEYS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "wJalr/EXAMPLE+KEY", "AWS_DEFAULT_REGION": REGION}
 
 Inputs = dict[str, Any]
 
@@ -49,6 +54,10 @@ class Recorded:
 
     resources: list[Resource] = field(default_factory=list)
     exports: dict[str, Any] = field(default_factory=dict)
+    # The provider's functions that were called, with what they were given.
+    calls: dict[str, Inputs] = field(default_factory=dict)
+    # What was asked of Lambda past Pulumi, in order.
+    asked: list[str] = field(default_factory=list)
 
     def all(self, type_: str) -> list[Resource]:
         return [resource for resource in self.resources if resource.type == type_]
@@ -70,10 +79,11 @@ class Recorded:
 class _Cloud(Mocks):
     """Answers as AWS would, as far as the program looks at the answer."""
 
-    def __init__(self, health: str) -> None:
-        self._health = health
+    def __init__(self, health: str, calls: dict[str, Inputs]) -> None:
+        self._health, self._calls = health, calls
 
     def call(self, args: MockCallArgs) -> dict[str, Any]:  # type: ignore[override]  # MockMonitor takes it alone too
+        self._calls[args.token] = dict(args.args)
         match args.token:
             case "aws:index/getRegion:getRegion":
                 return {"region": REGION, "id": REGION}
@@ -86,10 +96,12 @@ class _Cloud(Mocks):
     def new_resource(self, args: MockResourceArgs) -> tuple[str, dict[str, Any]]:
         service, kind = args.typ.split(":")[1].split("/")[0], args.typ.split(":")[-1]
         arn = f"arn:aws:{service}:{REGION}:{ACCOUNT}:{kind}/{args.name}"
-        return f"{args.name}-id", {"arn": arn, "name": f"{args.name}-name", **args.inputs, **self._answer(args)}
+        return _id_of(kind, args.name), {"arn": arn, "name": f"{args.name}-name", **args.inputs, **self._answer(args)}
 
     def _answer(self, args: MockResourceArgs) -> dict[str, Any]:
         match args.typ.split(":")[-1]:
+            case "Role":
+                return {"arn": f"arn:aws:iam::{ACCOUNT}:role/{args.name}"}
             case "Repository":
                 return {"repositoryUrl": f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/clip", "registryId": ACCOUNT}
             case "Image":
@@ -112,6 +124,11 @@ class _Cloud(Mocks):
                 domain = {**args.inputs["domainNameConfiguration"], "targetDomainName": "target.amazonaws.com"}
                 return {"domainNameConfiguration": domain}
         return {}
+
+
+def _id_of(kind: str, name: str) -> str:
+    prefix = {"Subnet": "subnet", "SecurityGroup": "sg", "DefaultSecurityGroup": "sg"}.get(kind)
+    return f"{prefix}-{name.replace('-', '')}" if prefix else f"{name}-id"
 
 
 class _Monitor(MockMonitor):
@@ -177,23 +194,55 @@ def defaults() -> dict[str, object]:
 
 
 def run_program(
-    settings: Mapping[str, object] | None = None, *, stack: str = "dev", health: str = '{"statusCode": 200}'
+    settings: Mapping[str, object] | None = None,
+    *,
+    stack: str = "dev",
+    health: str = '{"statusCode": 200}',
+    api: LambdaApi | None = None,
+    made: list[str] | None = None,
 ) -> Recorded:
-    """Run `__main__.py` as the engine would, with Pulumi.yaml's defaults and `settings` over them."""
-    recorded = Recorded()
-    values = {**defaults(), **(settings or {})}
+    """Run `__main__.py` as the engine would, with Pulumi.yaml's defaults and `settings` over them.
+
+    `made` is given the resources' keys also when the program fails.
+    """
+    return run(
+        _main,
+        {**defaults(), **(settings or {})},
+        stack=stack,
+        health=health,
+        api=api,
+        made=made,
+    )
+
+
+def _main() -> None:
+    runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
+
+
+def run(
+    program: Callable[[], None],
+    settings: Mapping[str, object] | None = None,
+    *,
+    stack: str = "dev",
+    health: str = '{"statusCode": 200}',
+    api: LambdaApi | None = None,
+    made: list[str] | None = None,
+) -> Recorded:
+    """Run a program as the engine would, with these settings and no other."""
+    api = api or LambdaApi()
+    recorded = Recorded(asked=api.asked)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     SETTINGS.outputs.clear()
     set_root_resource(None)  # type: ignore[arg-type]  # each run has a stack of its own
-    mocks = _Cloud(health)
+    mocks = _Cloud(health, recorded.calls)
     set_mocks(mocks, project=PROJECT, stack=stack, preview=False, monitor=_Monitor(mocks, recorded))
     pulumi.runtime.set_all_config(
-        {f"{PROJECT}:{key}": value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
+        {
+            f"{PROJECT}:{key}": value if isinstance(value, str) else json.dumps(value)
+            for key, value in (settings or {}).items()
+        }
     )
-
-    def program() -> None:
-        runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
 
     async def whole() -> None:
         await run_pulumi_func(program)
@@ -203,7 +252,10 @@ def run_program(
             recorded.exports[name] = await pulumi.Output.from_input(value).future()
 
     try:
-        loop.run_until_complete(whole())
+        with api.serving(), patch.dict(os.environ, {"AWS_ENDPOINT_URL_LAMBDA": api.url, **KEYS}):
+            loop.run_until_complete(whole())
     finally:
         _end(loop)
+        if made is not None:
+            made += [resource.key for resource in recorded.resources]
     return recorded

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import redis
 from redis.exceptions import NoPermissionError
 
-from infra.cache import STORE_RIGHTS
+from infra.cache import STORE_RIGHTS, zone_numbers
 from infra.tests.program import Recorded
+from moderator.labels.store import LabelStore
+from moderator.labels.store_client import connector
+from moderator.settings import Settings
 from support.harness import RedisServer, free_port
 
 
 def test_the_store_is_a_serverless_valkey_in_the_private_network(defaults: Recorded) -> None:
     cache = defaults.inputs("aws:elasticache/serverlessCache:ServerlessCache")
     assert (cache["engine"], cache["majorEngineVersion"]) == ("valkey", "8")
-    assert cache["subnetIds"] == ["clip-private-0-id", "clip-private-1-id"]
+    assert cache["subnetIds"] == ["subnet-clipprivateeuc1az2", "subnet-clipprivateeuc1az3"]
     assert cache["userGroupId"] == defaults.inputs("aws:elasticache/userGroup:UserGroup")["userGroupId"]
 
 
@@ -59,22 +64,68 @@ def test_every_embedding_has_a_time_to_live(run: Callable[[str], Recorded]) -> N
     assert int(variables["CACHE_TTL_SECONDS"]) == 30 * 24 * 3600
 
 
-def test_the_stores_user_can_do_what_the_service_does_through_a_cluster_client(user: Any) -> None:
-    """A real server with this user's rights: the service's commands pass."""
-    keys = ["clip:{f}:1", "clip:{f}:2"]
-    pipeline = user.pipeline()
-    for key in keys:
-        pipeline.set(key, b"embedding", ex=60)
-    pipeline.execute()
-    assert user.mget(keys) == [b"embedding", b"embedding"]
-    assert user.expire(keys[0], 90)
-    assert user.getex(keys[1], ex=90) == b"embedding"
-    assert user.ping()
+def test_the_store_in_other_zones_has_another_name(run: Callable[[str], Recorded]) -> None:
+    """It is made before the one that it replaces is deleted, and a name exists once."""
+    names = {
+        run(configuration).inputs("aws:elasticache/serverlessCache:ServerlessCache")["name"]
+        for configuration in ("defaults", "everything")
+    }
+    assert names == {"clip-video-moderator-dev-23", "clip-video-moderator-dev-123"}
+    assert zone_numbers(["use1-az6", "use1-az2"]) == zone_numbers(["use1-az2", "use1-az6"]) == "26"
+
+
+def test_the_stores_user_may_send_the_services_commands_and_no_other(server: RedisServer) -> None:
+    """The service's own store over its cluster client, on a real server with this user's rights."""
+    with redis.Redis(port=server.port) as administrator:
+        administrator.config_resetstat()
+        settings = Settings(cache_url=server.url.replace("//", "//store:any@"), cache_cluster=True)
+        embedding = np.full(4, 0.5, np.float32)
+        store = LabelStore(
+            connector(settings, {}),
+            fingerprint="f",
+            embedding_size=4,
+            ttl_seconds=60,
+            budget_seconds=5,
+            retry_seconds=5,
+            log=logging.getLogger("store"),
+        )
+        store.write_or_raise({"a label": embedding}, 5)
+        assert store.read_and_renew(["a label"], 5).keys() == {"a label"}
+        allowance = store.allowance()
+        assert store.read(["a label"], allowance).keys() == {"a label"}
+        assert store.ping(allowance)
+        sent = {name.removeprefix("cmdstat_") for name in administrator.info("commandstats")}
+        assert not administrator.acl_log(), "a command was refused"
+    allowed = {right.removeprefix("+") for right in STORE_RIGHTS.split() if right.startswith("+")}
+    # One of the two says where a cluster's keys are, and the client chooses; replicas are read in a larger cluster.
+    assert allowed - sent <= {"auth", "cluster|shards", "readonly"}
+    assert sent - allowed <= {"info", "config|resetstat", "acl|log"}, "those of this test's own"
 
 
 @pytest.mark.parametrize(
     "command",
-    ["FLUSHALL", "FLUSHDB", "KEYS *", "CONFIG GET *", "ACL LIST", "SHUTDOWN", "GET other", "SET other 1", "EVAL 1 0"],
+    [
+        "FLUSHALL",
+        "FLUSHDB",
+        "KEYS *",
+        "CONFIG GET *",
+        "ACL LIST",
+        "SHUTDOWN",
+        "MGET other",
+        "SET other 1",
+        "EVAL 1 0",
+        "SCAN 0",
+        "RANDOMKEY",
+        "FUNCTION LIST",
+        "DBSIZE",
+        "GET clip:{f}:1",
+        "DEL clip:{f}:1",
+        "CLIENT LIST",
+        "CLUSTER INFO",
+        "PUBLISH a b",
+        "PING",
+        "COPY clip:{f}:1 clip:{f}:2",
+    ],
 )
 def test_the_stores_user_can_do_nothing_else(user: Any, command: str) -> None:
     node = user.get_default_node()
@@ -83,11 +134,8 @@ def test_the_stores_user_can_do_nothing_else(user: Any, command: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A cluster of one real server, as a user with the rights that the program gives the function.
-
-    `Any`, because redis-py's cluster client has no types.
-    """
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A cluster of one real server, with a user that has the rights that the program gives the function."""
     rights = ["--user", "store", *STORE_RIGHTS.split(), "nopass"]
     as_cluster = ["--cluster-enabled", "yes", "--cluster-port", str(free_port())]
     server = RedisServer(tmp_path_factory.mktemp("store"), free_port(), [*as_cluster, *rights])
@@ -96,11 +144,17 @@ def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         with redis.Redis(port=server.port) as administrator:
             administrator.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
             _wait_until(lambda: administrator.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
-        client = redis.RedisCluster(host="127.0.0.1", port=server.port, username="store", password="any")
-        yield client
-        client.close()
+        yield server
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="module")
+def user(server: RedisServer) -> Iterator[Any]:
+    """A client of that user's; `Any`, because redis-py's cluster client has no types."""
+    client = redis.RedisCluster(host="127.0.0.1", port=server.port, username="store", password="any")
+    yield client
+    client.close()
 
 
 def _wait_until(is_ready: Callable[[], bool]) -> None:

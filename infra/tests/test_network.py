@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from infra.tests.program import Recorded
+from infra.tests.conftest import EVERYTHING
+from infra.tests.program import Inputs, Recorded, run_program
 
 
 def test_no_address_is_public(every: Recorded) -> None:
@@ -49,11 +50,11 @@ def test_the_function_may_call_the_store_on_its_two_ports_and_nothing_else_is_al
 
     out = allowed("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule")
     into = allowed("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule")
-    assert out == {("clip-function-id", "clip-store-id", "tcp", port, port) for port in (6379, 6380)}
-    assert into == {("clip-store-id", "clip-function-id", "tcp", port, port) for port in (6379, 6380)}
-    assert defaults.inputs("aws:lambda/function:Function")["vpcConfig"]["securityGroupIds"] == ["clip-function-id"]
+    assert out == {("sg-clipfunction", "sg-clipstore", "tcp", port, port) for port in (6379, 6380)}
+    assert into == {("sg-clipstore", "sg-clipfunction", "tcp", port, port) for port in (6379, 6380)}
+    assert defaults.inputs("aws:lambda/function:Function")["vpcConfig"]["securityGroupIds"] == ["sg-clipfunction"]
     cache = defaults.inputs("aws:elasticache/serverlessCache:ServerlessCache")
-    assert cache["securityGroupIds"] == ["clip-store-id"]
+    assert cache["securityGroupIds"] == ["sg-clipstore"]
 
 
 def test_groups_have_no_rules_of_their_own_beside_the_rules_that_are_resources(defaults: Recorded) -> None:
@@ -76,7 +77,7 @@ def test_subnets_lie_in_different_zones_two_or_more(run: Callable[[str], Recorde
         assert [subnet.inputs["availabilityZoneId"] for subnet in subnets] == expected
         assert len({subnet.inputs["cidrBlock"] for subnet in subnets}) == len(expected)
         used = run(configuration).inputs("aws:lambda/function:Function")["vpcConfig"]["subnetIds"]
-        assert used == [f"{subnet.name}-id" for subnet in subnets]
+        assert used == [f"subnet-{subnet.name.replace('-', '')}" for subnet in subnets]
 
 
 def test_destroying_waits_for_lambdas_network_interfaces(defaults: Recorded) -> None:
@@ -85,14 +86,14 @@ def test_destroying_waits_for_lambdas_network_interfaces(defaults: Recorded) -> 
     assert {resource.delete_timeout for resource in slow} == {"45m"}
     function = defaults.inputs("aws:lambda/function:Function")
     assert function["replaceSecurityGroupsOnDestroy"] is True
-    assert function["replacementSecurityGroupIds"] == ["clip-default-id"], "the group that lets nothing through"
+    assert function["replacementSecurityGroupIds"] == ["sg-clipdefault"], "the group that lets nothing through"
 
 
 def test_the_right_to_take_interfaces_away_outlives_the_places_where_they_are(defaults: Recorded) -> None:
     """Lambda deletes them in the role's name, and what is made first is deleted last."""
     slow = [*defaults.all("aws:ec2/subnet:Subnet"), *defaults.all("aws:ec2/securityGroup:SecurityGroup")]
-    assert all("aws:iam/rolePolicy:RolePolicy::join-network" in resource.waits_for for resource in slow)
-    assert "aws:iam/role:Role::clip" in defaults.one("aws:iam/rolePolicy:RolePolicy", "join-network").waits_for
+    assert all("aws:iam/rolePolicy:RolePolicy::clip-join-network" in resource.waits_for for resource in slow)
+    assert "aws:iam/role:Role::clip" in defaults.one("aws:iam/rolePolicy:RolePolicy", "clip-join-network").waits_for
 
 
 def test_without_a_cache_there_is_no_network_at_all(run: Callable[[str], Recorded]) -> None:
@@ -100,3 +101,49 @@ def test_without_a_cache_there_is_no_network_at_all(run: Callable[[str], Recorde
     assert not [r.key for r in stack.resources if r.type.startswith(("aws:ec2/", "aws:vpc/", "aws:elasticache/"))]
     assert "vpcConfig" not in stack.inputs("aws:lambda/function:Function")
     assert "replaceSecurityGroupsOnDestroy" not in stack.inputs("aws:lambda/function:Function")
+
+
+def test_a_subnets_block_is_its_zones_own(run: Callable[[str], Recorded]) -> None:
+    """Pulumi makes the subnet in another zone first: with the same block AWS would refuse it."""
+    for configuration in ("defaults", "everything"):
+        blocks = {
+            subnet.inputs["availabilityZoneId"]: (subnet.name, subnet.inputs["cidrBlock"])
+            for subnet in run(configuration).all("aws:ec2/subnet:Subnet")
+        }
+        for zone_id, (name, block) in blocks.items():
+            assert (name, block) == (f"clip-private-{zone_id}", f"10.0.{zone_id[-1]}.0/24")
+
+
+def test_the_same_zones_in_another_order_are_the_same_stack(run: Callable[[str], Recorded]) -> None:
+    other = run_program({**EVERYTHING, "zoneIds": ["euc1-az3", "euc1-az1", "euc1-az2"]})
+    assert as_asked(other) == as_asked(run("everything"))
+    named = run_program({"zoneIds": ["euc1-az3", "euc1-az2"]})
+    assert as_asked(named) == as_asked(run("defaults")), "those that are taken by default"
+
+
+def as_asked(recorded: Recorded) -> dict[str, Inputs]:
+    return {resource.key: resource.inputs for resource in recorded.resources}
+
+
+def test_an_impaired_zone_does_not_move_the_default_choice(defaults: Recorded) -> None:
+    """A filter by state would leave it out."""
+    assert defaults.calls["aws:index/getAvailabilityZones:getAvailabilityZones"] == {
+        "filters": [{"name": "opt-in-status", "values": ["opt-in-not-required"]}]
+    }
+
+
+def test_every_rule_says_what_it_is_for(defaults: Recorded) -> None:
+    rules = [
+        rule
+        for kind in (
+            "securityGroupIngressRule:SecurityGroupIngressRule",
+            "securityGroupEgressRule:SecurityGroupEgressRule",
+        )
+        for rule in defaults.all(f"aws:vpc/{kind}")
+    ]
+    assert {rule.inputs["description"] for rule in rules} == {
+        "To the label store, to write and read",
+        "To the label store, to read",
+        "From the function, to write and read",
+        "From the function, to read",
+    }

@@ -24,16 +24,17 @@ def widgets(recorded: Recorded) -> dict[str, Inputs]:
 
 def metrics(recorded: Recorded) -> set[tuple[str, str]]:
     """Every (namespace, metric) that the dashboard shows."""
-    series = [one for widget in widgets(recorded).values() for one in widget["metrics"]]
+    series = [one for widget in widgets(recorded).values() for one in widget.get("metrics", [])]
     return {(one[0], one[1]) for one in series if isinstance(one[0], str)}
 
 
-def test_there_is_an_alarm_for_errors_throttles_latency_and_the_store(
+def test_there_is_an_alarm_for_errors_throttles_the_api_latency_and_the_store(
     every: Recorded, run: Callable[[str], Recorded]
 ) -> None:
     expected = {
         "clip-errors": ("AWS/Lambda", "Errors", "GreaterThanThreshold", 0),
         "clip-throttles": ("AWS/Lambda", "Throttles", "GreaterThanThreshold", 0),
+        "clip-api-5xx": ("AWS/ApiGateway", "5xx", "GreaterThanThreshold", 0),
         "clip-p99": ("AWS/ApiGateway", "Latency", "GreaterThanThreshold", 3000),
         "clip-store-down": ("ClipVideoModerator", "StoreAvailable", "LessThanThreshold", 0.5),
     }
@@ -51,6 +52,7 @@ def test_each_alarm_watches_this_stack(defaults: Recorded) -> None:
     assert dimensions == {
         "clip-errors": {"FunctionName": "clip-video-moderator-dev"},
         "clip-throttles": {"FunctionName": "clip-video-moderator-dev"},
+        "clip-api-5xx": {"ApiId": "clip-id"},
         "clip-p99": {"ApiId": "clip-id"},
         "clip-store-down": {"service": "clip-video-moderator-dev"},
     }
@@ -118,15 +120,19 @@ def test_widgets_lie_side_by_side_and_not_on_each_other() -> None:
     assert len(set(boxes)) == len(boxes)
 
 
-def test_the_cost_of_1000_pictures_is_the_price_lists(defaults: Recorded) -> None:
-    """The expression, worked out for a day of 20,000 requests with 40,000 pictures of 60 ms each."""
+def test_the_cost_of_1000_pictures_is_the_price_lists_and_what_is_billed(defaults: Recorded) -> None:
+    """The query's arithmetic, worked out for a day of 20,000 requests with 40,000 pictures, 120 ms billed for each."""
     (title,) = [title for title in widgets(defaults) if "per 1000 pictures" in title]
-    expression, *inputs = [one[-1] if len(one) > 1 else one[0] for one in widgets(defaults)[title]["metrics"]]
-    assert [one["id"] for one in inputs] == ["duration", "calls", "requests", "pictures"]
-    assert all(one["stat"] == "Sum" and one["visible"] is False for one in inputs)
-    numbers = {"duration": 40_000 * 60.0, "calls": 20_000, "requests": 20_000, "pictures": 40_000}
-    # What CloudWatch would compute: plain arithmetic over the four names.
-    cost = eval(expression["expression"], {"__builtins__": {}}, numbers)  # noqa: S307  # our own expression, read above
+    source, selected, stats = widgets(defaults)[title]["query"].split(" | ")
+    assert source == "SOURCE '/aws/lambda/clip-video-moderator-dev'"
+    assert selected == 'filter @type = "REPORT" or ispresent(Pictures)'
+    sums, _, rest = stats.partition(" as pictures, ")
+    assert sums == "stats sum(@billedDuration) as billed, count(@billedDuration) as calls, sum(Pictures)"
+    dollars, _, per_day = rest.partition(" as dollars ")
+    assert per_day == "by bin(1d)"
+    numbers = {"billed": 20_000 * 120.0, "calls": 20_000, "pictures": 40_000}
+    # What CloudWatch would compute: plain arithmetic over the three names.
+    cost = eval(dollars, {"__builtins__": {}}, numbers)  # noqa: S307  # our own expression, read above
     gigabyte_seconds = 2_400 * 1769 / 1024
     by_hand = gigabyte_seconds * 0.0000133334 + 20_000 * (0.20 + 1.00) / 1e6
     assert cost == pytest.approx(1000 * by_hand / 40_000, rel=1e-5)

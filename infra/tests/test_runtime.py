@@ -12,7 +12,7 @@ from typing import Any
 from infra.config import CONTEXT
 from infra.dashboard import RUNTIME_METRICS
 from infra.environment import METRICS_NAMESPACE
-from infra.release import HEALTH_EVENT
+from infra.events import HEALTH_EVENT
 from infra.tests.program import Recorded
 
 # Answers go to stderr: stdout is the log, which metrics are part of.

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import fields
 from importlib import import_module
@@ -14,8 +18,9 @@ import pytest
 import yaml
 
 from infra.api import ROUTES, curl
-from infra.config import ROOT, StackSettings, camel
+from infra.config import ROOT
 from infra.dashboard import API_PER_REQUEST, LAMBDA_PER_GB_SECOND, LAMBDA_PER_REQUEST
+from infra.settings import StackSettings, key_of
 from infra.tests.program import Recorded, defaults, run_program
 
 TAGS = {"Project": "clip-video-moderator", "Stack": "dev", "ManagedBy": "pulumi"}
@@ -121,15 +126,38 @@ def test_two_stacks_of_one_account_share_no_name(run: Callable[[str], Recorded])
 def test_a_plain_up_needs_no_setting() -> None:
     """Each setting has a type, a default and a description, and a list says what it is a list of."""
     config = yaml.safe_load((ROOT / "Pulumi.yaml").read_text(encoding="utf-8"))["config"]
-    kinds = {"string": str, "integer": int, "number": (int, float), "boolean": bool, "array": list}
+    kinds = {"string": str, "integer": int, "boolean": bool, "array": list}
     for key, setting in config.items():
-        assert isinstance(setting["default"], kinds[setting["type"]]), key  # type: ignore[arg-type]
+        assert isinstance(setting["default"], kinds[setting["type"]]), key
         assert setting["description"].endswith("."), key
         assert (setting.get("items") == {"type": "string"}) == (setting["type"] == "array"), key
 
 
 def test_every_setting_of_the_project_is_read_and_every_one_read_is_described() -> None:
-    assert set(defaults()) == {camel(field.name) for field in fields(StackSettings) if field.name != "name"}
+    assert set(defaults()) == {key_of(field.name) for field in fields(StackSettings) if field.name != "name"}
+
+
+@pytest.mark.parametrize("configuration", ["SnapStart", "everything"])
+def test_deploying_twice_asks_for_the_same(run: Callable[[str], Recorded], configuration: str) -> None:
+    """Later, from another process: no input depends on the time, on chance, or on what ran before."""
+    program = (
+        "import json, sys, time\n"
+        "from infra.tests.conftest import run_configuration\n"
+        "now = time.time\n"
+        "time.time = lambda: now() + 1e8\n"
+        f"recorded = run_configuration({configuration!r})\n"
+        "json.dump({one.key: one.inputs for one in recorded.resources}, sys.stdout, sort_keys=True)\n"
+    )
+    later = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'lambda_src'}", "PYTHONHASHSEED": "7"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    first = {resource.key: resource.inputs for resource in run(configuration).resources}
+    assert json.loads(later.stdout) == json.loads(json.dumps(first))
 
 
 @pytest.mark.parametrize("stack", ["dev", "prod", "team-a-2"])

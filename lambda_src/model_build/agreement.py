@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from PIL import Image
@@ -18,6 +17,7 @@ from model_build.demo_pictures import BACKGROUNDS, COLOURS, SHAPES, draw
 from model_build.libraries import open_clip, transforms
 from model_build.manifest import IMAGE, TEXT, TOKENIZER
 from model_build.source import ExportError, Source
+from moderator.clip.session import cpu_session
 from moderator.clip.tokenizer import Tokenizer
 
 # Photographs and scans that scikit-image's wheel carries, in colour and grey, landscape, portrait and square.
@@ -77,8 +77,8 @@ class Limits:
 LIMITS = {
     "fp32": Limits(cosine=0.99999, probability_difference=1e-4),
     # What precision.py holds each tower to; a probability follows from both, and is recorded.
-    "auto": Limits(cosine=0.98, probability_difference=1.0),
-    "int8": Limits(cosine=0.98, probability_difference=1.0),
+    "auto": Limits(cosine=0.99, probability_difference=1.0),
+    "int8": Limits(cosine=0.99, probability_difference=1.0),
 }
 
 
@@ -168,12 +168,12 @@ def _open_clip_embeddings(source: Source, pictures: Sequence[Image.Image], label
 def _written_embeddings(
     source: Source, folder: Path, pictures: Sequence[Image.Image], label_template: str
 ) -> _Embeddings:
-    image = onnxruntime.InferenceSession(folder / IMAGE, providers=["CPUExecutionProvider"])
+    image = cpu_session(folder / IMAGE)
     embeddings = [
         image.run(None, {"pixels": np.stack([resized_pixels(source, picture) for picture in batch])})[0]
         for batch in _batches(pictures)
     ]
-    text = onnxruntime.InferenceSession(folder / TEXT, providers=["CPUExecutionProvider"])
+    text = cpu_session(folder / TEXT)
     ids = Tokenizer(folder / TOKENIZER, source.context_length, label_template).encode(LABELS)
     length = text.get_inputs()[0].shape[1]
     if not isinstance(length, int):  # named, so of any length

@@ -23,7 +23,7 @@ from torch.nn import functional
 from model_build.demo_captions import BOTH, COLOUR_ONLY, SHAPE_ONLY, combinations, labels, spell
 from model_build.demo_pictures import BACKGROUNDS, COLOURS, SHAPES, draw
 from model_build.libraries import open_clip, transforms
-from model_build.text_graph import TextTower
+from model_build.text_tower import TextTower
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,12 +8,13 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from model_build.agreement import LIMITS, as_json, measure, refuse_disagreement
-from model_build.image_graph import image_tower
+from model_build.image_tower import image_tower
 from model_build.libraries import open_clip
 from model_build.manifest import (
     FORMAT,
@@ -26,8 +27,10 @@ from model_build.manifest import (
 from model_build.onnx_files import Towers, image_graph, save, text_graph
 from model_build.optimise import optimised
 from model_build.precision_choice import choose_precision, forms_of, refuse_choice, table
+from model_build.precision_choice import summary as summary_of_choices
+from model_build.samples import refuse_folder
 from model_build.source import ExportError, Source, add_config, load
-from model_build.text_graph import TextTower
+from model_build.text_tower import TextTower
 from model_build.tokenizer_file import tokenizer_json
 from moderator.clip.tokenizer import END, START
 
@@ -38,7 +41,9 @@ def export(
     *,
     precision: str = "fp32",
     label_template: str = "{}",
-    calibration: Path | None = None,
+    samples: Path | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+    verbose: bool = False,
 ) -> dict[str, Any]:
     """Write the model folder `out` and return its manifest.
 
@@ -47,7 +52,9 @@ def export(
         out: the folder; it need not exist.
         precision: one of `LIMITS`.
         label_template: wraps every label; `{}` is where it goes.
-        calibration: a folder of pictures to measure the precision on, instead of those that are at hand.
+        samples: a folder of pictures to measure the precision on, instead of those that are at hand.
+        tell: is told what is being done.
+        verbose: whether it is told each layer's form and errors too.
 
     Raises:
         ExportError: the precision or the template cannot be used, or the written model disagrees with open_clip; `out`
@@ -56,6 +63,7 @@ def export(
     refuse_options(precision, label_template)
     with replaced_folder(out) as folder:
         # 1. The tokenizer.
+        tell("Writing the tokenizer and both towers in float32")
         tokenizer = tokenizer_json(open_clip.SimpleTokenizer(context_length=source.context_length))
         (folder / TOKENIZER).write_text(tokenizer, encoding="utf-8")
 
@@ -66,15 +74,18 @@ def export(
             text=optimised(text_graph(source, text_tower)),
         )
         save(towers, folder)
+        tell("Comparing them with open_clip")
         agreement = measure(source, folder, label_template)
         refuse_disagreement(agreement, LIMITS["fp32"])
 
         # 3. The towers as fast as they may be, compared with the same.
         choices = None
         if precision != "fp32":
-            choices = choose_precision(source, towers, folder, label_template, calibration)
+            tell("Measuring each matrix product in 8 bits; this is the longest step")
+            choices = choose_precision(source, towers, folder, label_template, samples)
             refuse_choice(choices, precision)
-            print(table(choices), flush=True)
+            tell(table(choices) if verbose else f"{summary_of_choices(choices)}\n        (VERBOSE=1 shows every layer)")
+            tell("Writing the towers as chosen, and comparing them with open_clip again")
             save(Towers(image=optimised(choices.image.model), text=optimised(choices.text.model)), folder)
             agreement = measure(source, folder, label_template)
             refuse_disagreement(agreement, LIMITS[precision])
@@ -104,6 +115,7 @@ def export(
             "agreement": as_json(agreement),
         }
         if choices is not None:
+            manifest["smoothing"] = {tower: smoothing.exponent for tower, smoothing in choices.smoothing.items()}
             manifest["layers"] = {"image": choices.image.as_json(), "text": choices.text.as_json()}
         write_manifest(manifest, folder)
     return manifest
@@ -126,18 +138,28 @@ def refuse_options(precision: str, label_template: str) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Export as the command line says; return the exit status."""
     options = _parse(arguments)
+    began = time.monotonic()
+
+    def tell(doing: str) -> None:
+        print(f"[{time.monotonic() - began:4.0f} s] {doing}", flush=True)
+
     # open_clip warns that weights are random, which is what `none` asks for.
     logging.getLogger().setLevel(logging.ERROR)
     try:
         refuse_options(options.precision, options.label_template)
+        if options.samples is not None:
+            refuse_folder(options.samples)
         name = add_config(options.config) if options.config else options.model
+        tell(f"Loading {name} ({options.pretrained})")
         source = load(name, options.pretrained)
         manifest = export(
             source,
             options.out,
             precision=options.precision,
             label_template=options.label_template,
-            calibration=options.calibration,
+            samples=options.samples,
+            tell=tell,
+            verbose=options.verbose,
         )
     except ExportError as error:
         print(f"model_build.export: {error}", file=sys.stderr)
@@ -167,7 +189,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--pretrained", required=True, help="a tag of open_clip's, a checkpoint's path, or \"none\"")
     parser.add_argument("--out", type=Path, required=True, help="the folder to write")
     parser.add_argument("--precision", default="auto", help="auto (default), fp32 or int8")
-    parser.add_argument("--calibration", type=Path, help="a folder of pictures to measure the precision on")
+    parser.add_argument("--samples", type=Path, help="a folder of pictures to measure the precision on")
+    parser.add_argument("--verbose", action="store_true", help="show every layer's form and errors")
     parser.add_argument("--label-template", default="{}", help='wraps every label, such as "a photo of {}"')
     return parser.parse_args(arguments)
 

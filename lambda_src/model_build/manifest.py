@@ -14,6 +14,8 @@ from typing import Any
 from model_build.source import ExportError, Source
 
 FORMAT = 1
+# Raised when the export writes graphs that compute in another order: an embedding's last bits then change.
+_ROUNDING = 2
 IMAGE, TEXT, TOKENIZER, MANIFEST = "image.onnx", "text.onnx", "tokenizer.json", "manifest.json"
 
 
@@ -22,6 +24,7 @@ def fingerprint(source: Source, *, precision: str, forms: Sequence[str], tokeniz
     digest = hashlib.sha256()
     facts = {
         "format": FORMAT,
+        "rounding": _ROUNDING,
         "name": source.name,
         "preprocessing": source.model.visual.preprocess_cfg,
         "precision": precision,

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from model_build.manifest import IMAGE, TEXT
 from model_build.source import Source
-from model_build.text_graph import TextTower
+from model_build.text_tower import TextTower
 
 # The newest that both the exporter writes and every ONNX Runtime since 1.14 reads.
 _OPSET = 18

@@ -1,7 +1,7 @@
 """Chooses each matrix product's precision by measurement, so that a tower is as fast as its own weights allow.
 
 Eight bits run several times faster than float32, but trained towers have channels that are far larger than the
-others, and a tensor's one scale then leaves the others no digits. Which layers suffer differs from model to model, so
+others, and a row's one scale then leaves the others no digits. Which layers suffer differs from model to model, so
 nothing is assumed: each product's error is measured in each form, each takes the fastest form that stays under one
 limit for all of them, and that limit is the largest which keeps the tower within `BOUNDS`.
 """
@@ -13,53 +13,16 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 from onnx import ModelProto, helper
 
-from model_build.calibration import LabelSets, top_1_losses
-from model_build.products import Form, Product, find_products, possible_forms, rewritten
+from model_build.fidelity import BOUNDS, Embeddings, Feed, Fidelity, Judge
+from model_build.forms import Form, possible_forms, rewritten
+from model_build.products import Product, find_products
+from moderator.clip.session import cpu_session
 
-Embeddings = NDArray[np.float32]  # (items, dim), unit length
-Feed = Mapping[str, NDArray[Any]]
 Allowed = Mapping[str, Sequence[Form]]  # of each product, the fastest first and `fp32` last
 Errors = Mapping[str, Mapping[Form, float]]  # of each product in each form but `fp32`
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fidelity:
-    """How closely a tower follows itself in float32."""
-
-    mean_cosine: float
-    worst_cosine: float
-    # How often the most probable label is the same one, or one that in float32 is within TIE of it.
-    top_1_agreement: float
-    # How often it is the very same.
-    top_1_identical: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bounds:
-    """The least that a tower has to reach."""
-
-    mean_cosine: float = 0.995
-    worst_cosine: float = 0.98
-    top_1_agreement: float = 0.99
-
-    def hold(self, fidelity: Fidelity) -> bool:
-        """Whether a tower may be used."""
-        return (
-            fidelity.mean_cosine >= self.mean_cosine
-            and fidelity.worst_cosine >= self.worst_cosine
-            and fidelity.top_1_agreement >= self.top_1_agreement
-        )
-
-
-BOUNDS = Bounds()
-
-# Probabilities this close are a tie, and which label wins it says nothing of the precision. A model with random weights
-# finds hardly anything but ties: without this rule it would be out of bounds at a mean cosine of 0.9999.
-TIE = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,16 +43,13 @@ class Choice:
     model: ModelProto
     layers: Sequence[Layer]
     fidelity: Fidelity
-    # What the tower would lose were every product in its fastest form, and were every one in int8.
-    fastest: Fidelity
-    naive_int8: Fidelity
+    fastest: Fidelity  # what the tower would lose were every product in its fastest form
 
     def as_json(self) -> dict[str, Any]:
         """The manifest's form."""
         return {
             "fidelity": asdict(self.fidelity),
             "all_in_the_fastest_form": asdict(self.fastest),
-            "naive_int8": asdict(self.naive_int8),
             "layers": [
                 {
                     "layer": layer.name,
@@ -100,33 +60,6 @@ class Choice:
                 for layer in self.layers
             ],
         }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Judge:
-    """What a tower is judged by: what to embed, and the other tower's embeddings to compare with."""
-
-    feeds: Sequence[Feed]
-    others: Embeddings  # of the other tower, in float32
-    logit_scale: float
-    label_sets: LabelSets
-    embeds_pictures: bool
-
-    def fidelity(self, reference: Embeddings, candidate: Embeddings) -> Fidelity:
-        """Compare a tower's embeddings with those of its float32 form."""
-        cosines = (reference.astype(np.float64) * candidate).sum(axis=1)
-        if not np.isfinite(cosines).all():
-            return Fidelity(mean_cosine=0.0, worst_cosine=0.0, top_1_agreement=0.0, top_1_identical=0.0)
-        exact, approximate = reference @ self.others.T, candidate @ self.others.T
-        if not self.embeds_pictures:
-            exact, approximate = exact.T, approximate.T
-        losses = top_1_losses(exact, approximate, self.label_sets, self.logit_scale)
-        return Fidelity(
-            mean_cosine=float(cosines.mean()),
-            worst_cosine=float(cosines.min()),
-            top_1_agreement=float((losses <= TIE).mean()),
-            top_1_identical=float((losses == 0).mean()),
-        )
 
 
 def choose(model: ModelProto, judge: Judge, *, forms: Sequence[Form]) -> Choice:
@@ -151,7 +84,6 @@ def choose(model: ModelProto, judge: Judge, *, forms: Sequence[Form]) -> Choice:
             measured[key] = (candidate, judge.fidelity(reference, embed(candidate, judge.feeds)))
         return measured[key]
 
-    naive_int8 = measure(dict.fromkeys(allowed, "int8"))[1]
     fastest = measure(_within(float("inf"), allowed, errors))[1]
     chosen = _within(
         _largest_limit(errors, lambda limit: BOUNDS.hold(measure(_within(limit, allowed, errors))[1])), allowed, errors
@@ -167,12 +99,12 @@ def choose(model: ModelProto, judge: Judge, *, forms: Sequence[Form]) -> Choice:
         )
         for product in products
     ]
-    return Choice(model=candidate, layers=layers, fidelity=fidelity, fastest=fastest, naive_int8=naive_int8)
+    return Choice(model=candidate, layers=layers, fidelity=fidelity, fastest=fastest)
 
 
 def embed(model: ModelProto, feeds: Sequence[Feed]) -> Embeddings:
     """Run a tower over all feeds: (items, dim)."""
-    session = onnxruntime.InferenceSession(model.SerializeToString(), _quiet(), providers=["CPUExecutionProvider"])
+    session = cpu_session(model.SerializeToString())
     return np.concatenate([session.run(["embeddings"], dict(feed))[0] for feed in feeds])
 
 
@@ -206,7 +138,7 @@ def _layer_errors(
     probe.CopyFrom(model)
     del probe.graph.output[:]
     probe.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in [*inputs, *outputs])
-    session = onnxruntime.InferenceSession(probe.SerializeToString(), _quiet(), providers=["CPUExecutionProvider"])
+    session = cpu_session(probe.SerializeToString())
     errors: dict[str, dict[Form, float]] = {}
     for feed in feeds:
         values = dict(zip([*inputs, *outputs], session.run([*inputs, *outputs], dict(feed)), strict=True))
@@ -234,7 +166,7 @@ def _run_alone(
     )
     alone = helper.make_model(graph, opset_imports=list(model.opset_import), ir_version=model.ir_version)
     written = rewritten(alone, {product.node: form})
-    session = onnxruntime.InferenceSession(written.SerializeToString(), _quiet(), providers=["CPUExecutionProvider"])
+    session = cpu_session(written.SerializeToString())
     result: NDArray[np.float32] = session.run(None, {product.input: activations})[0]
     return result
 
@@ -243,9 +175,3 @@ def _relative_error(exact: NDArray[np.float32], approximate: NDArray[np.float32]
     length = float(np.linalg.norm(exact.astype(np.float64)))
     error = float(np.linalg.norm(exact.astype(np.float64) - approximate))
     return error / length if length else error
-
-
-def _quiet() -> Any:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    return options

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from model_build import calibration as calibrate
+from model_build import samples
+from model_build.fidelity import BOUNDS, Feed, Judge
+from model_build.forms import Form
 from model_build.manifest import TOKENIZER
 from model_build.onnx_files import Towers
-from model_build.precision import BOUNDS, Choice, Feed, Judge, choose, embed
-from model_build.products import Form
+from model_build.precision import Choice, choose, embed
+from model_build.smoothing import Smoothing, best_smoothing
 from model_build.source import ExportError, Source
 from moderator.clip.tokenizer import Tokenizer
 
-# A tensor's one scale depends on all that is computed together. A picture is nearly always computed alone; a label is
-# computed with whichever others were new, and then kept for everybody: its embedding must be its own. In blocks it is.
-_IMAGE_FORMS: Sequence[Form] = ("int8", "block128", "block32", "fp32")
-_TEXT_FORMS: Sequence[Form] = ("block128", "block32", "fp32")
+_FORMS: Sequence[Form] = ("row", "block256", "block128", "fp32")
 
 _LABELS_AT_ONCE = 32
+# Batches. Channels are large on every picture; more would change no exponent.
+_SMOOTHED_BY = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,11 +32,10 @@ class Choices:
 
     image: Choice
     text: Choice
+    smoothing: Mapping[str, Smoothing]  # of `image` and `text`
 
 
-def choose_precision(
-    source: Source, towers: Towers, folder: Path, label_template: str, pictures: Path | None
-) -> Choices:
+def choose_precision(source: Source, towers: Towers, folder: Path, label_template: str, own: Path | None) -> Choices:
     """Choose the forms of both towers.
 
     Args:
@@ -42,27 +43,32 @@ def choose_precision(
         towers: both in float32.
         folder: the model folder so far; its tokenizer is used.
         label_template: wraps every label.
-        pictures: a folder of pictures to measure on, instead of those that are at hand.
+        own: a folder of pictures to measure on, instead of those that are at hand.
     """
-    labels = calibrate.labels()
-    sets = calibrate.label_sets(len(labels))
+    labels = samples.labels()
+    sets = samples.label_sets(len(labels))
     scale = float(source.model.logit_scale.exp())
-    image_feeds: list[Feed] = [{"pixels": batch} for batch in calibrate.picture_batches(source, pictures)]
+    image_feeds: list[Feed] = [{"pixels": batch} for batch in samples.picture_batches(source, own)]
     tokenizer = Tokenizer(folder / TOKENIZER, source.context_length, label_template)
     text_feeds = _text_feeds(tokenizer.encode(labels), towers)
     pictures_embedded, labels_embedded = embed(towers.image, image_feeds), embed(towers.text, text_feeds)
+    smoothing = {
+        "image": best_smoothing(towers.image, image_feeds[:_SMOOTHED_BY]),
+        "text": best_smoothing(towers.text, text_feeds[:_SMOOTHED_BY]),
+    }
     return Choices(
+        smoothing=smoothing,
         image=choose(
-            towers.image,
+            smoothing["image"].model,
             Judge(feeds=image_feeds, others=labels_embedded, logit_scale=scale, label_sets=sets, embeds_pictures=True),
-            forms=_IMAGE_FORMS,
+            forms=_FORMS,
         ),
         text=choose(
-            towers.text,
+            smoothing["text"].model,
             Judge(
                 feeds=text_feeds, others=pictures_embedded, logit_scale=scale, label_sets=sets, embeds_pictures=False
             ),
-            forms=_TEXT_FORMS,
+            forms=_FORMS,
         ),
     )
 
@@ -84,10 +90,24 @@ def refuse_choice(choices: Choices, precision: str) -> None:
 
 
 def forms_of(choices: Choices | None) -> list[str]:
-    """Each layer's form, in order; a model's fingerprint changes with them."""
+    """Each layer's form, in order, and the smoothing before it; a model's fingerprint changes with them."""
     if choices is None:
         return []
-    return [layer.form for choice in (choices.image, choices.text) for layer in choice.layers]
+    exponents = [f"smoothed by {smoothing.exponent}" for smoothing in choices.smoothing.values()]
+    return [*exponents, *(layer.form for choice in (choices.image, choices.text) for layer in choice.layers)]
+
+
+def summary(choices: Choices) -> str:
+    """Return what was chosen, a line a tower."""
+    lines = []
+    for tower, choice in (("image", choices.image), ("text", choices.text)):
+        forms = Counter(layer.form for layer in choice.layers)
+        counted = ", ".join(f"{count} in {form}" for form, count in forms.most_common())
+        lines.append(
+            f"{tower} tower: {len(choice.layers)} products, {counted}; mean cosine "
+            f"{choice.fidelity.mean_cosine:.5f}, top-1 agreement {choice.fidelity.top_1_agreement:.2%}"
+        )
+    return "\n        ".join(lines)
 
 
 def table(choices: Choices) -> str:
@@ -101,7 +121,6 @@ def table(choices: Choices) -> str:
         for name, fidelity in (
             ("as chosen", choice.fidelity),
             ("all in the fastest form", choice.fastest),
-            ("int8 everywhere", choice.naive_int8),
         ):
             lines.append(
                 f"  {name:23} mean cosine {fidelity.mean_cosine:.5f}, worst {fidelity.worst_cosine:.5f}, "

@@ -39,7 +39,8 @@ class ResidualBlocks(nn.Module):
         for block in self.blocks[:-1]:
             normalised = block.ln_1(hidden)
             query, key, value = _projected(block.attn, normalised).chunk(3, dim=-1)
-            hidden = hidden + block.ls_1(_attended(block.attn, query, key, value, causal=causal))
+            attended = _attention(block.attn, query, key, value, causal=causal)
+            hidden = hidden + block.ls_1(block.attn.out_proj(attended))
             hidden = hidden + block.ls_2(block.mlp(block.ln_2(hidden)))
         return self._last(self.blocks[-1], hidden, position, causal=causal)
 
@@ -49,8 +50,13 @@ class ResidualBlocks(nn.Module):
         weight, bias = block.attn.in_proj_weight, block.attn.in_proj_bias
         query = functional.linear(_at(normalised, position), weight[:width], bias[:width])
         key, value = functional.linear(normalised, weight[width:], bias[width:]).chunk(2, dim=-1)
-        visible = _visible(position, hidden.shape[1]) if causal and isinstance(position, Tensor) else None
-        pooled = _at(hidden, position) + block.ls_1(_attended(block.attn, query, key, value, bias=visible))
+        if causal:
+            # The operator's causal form sums over what a position sees, and only that: padding cannot change even a
+            # rounding. It wants a query for every position; those that are not read have the same one.
+            attended = _at(_attention(block.attn, query.expand_as(key), key, value, causal=True), position)
+        else:
+            attended = _attention(block.attn, query, key, value, causal=False)
+        pooled = _at(hidden, position) + block.ls_1(block.attn.out_proj(attended))
         pooled = pooled + block.ls_2(block.mlp(block.ln_2(pooled)))
         result: Tensor = pooled[:, 0]
         return result
@@ -73,25 +79,20 @@ def _projected(attention: Any, normalised: Tensor) -> Tensor:
     return functional.linear(normalised, attention.in_proj_weight, attention.in_proj_bias)
 
 
-def _attended(
-    attention: Any, query: Tensor, key: Tensor, value: Tensor, *, causal: bool = False, bias: Tensor | None = None
-) -> Tensor:
-    """ONNX Runtime's own operator for `softmax(query key^T / sqrt(size) + bias) value`, over all heads.
+def _attention(attention: Any, query: Tensor, key: Tensor, value: Tensor, *, causal: bool) -> Tensor:
+    """ONNX Runtime's own operator for `softmax(query key^T / sqrt(size)) value`, over all heads.
 
     https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.MultiHeadAttention
     """
-    inputs = [query, key, value] if bias is None else [query, key, value, None, None, bias]
-    attributes = {"num_heads": attention.num_heads} | ({"unidirectional": 1} if causal else {})
-    attended = torch.onnx.ops.symbolic(
+    attended: Tensor = torch.onnx.ops.symbolic(
         "com.microsoft::MultiHeadAttention",
-        inputs,
-        attrs=attributes,
+        [query, key, value],
+        attrs={"num_heads": attention.num_heads} | ({"unidirectional": 1} if causal else {}),
         dtype=query.dtype,
         shape=query.shape,
         version=1,
     )
-    result: Tensor = attention.out_proj(attended)
-    return result
+    return attended
 
 
 def _at(hidden: Tensor, position: Tensor | int) -> Tensor:
@@ -100,12 +101,3 @@ def _at(hidden: Tensor, position: Tensor | int) -> Tensor:
         return hidden[:, position : position + 1]
     index = position[:, None, None].expand(-1, 1, hidden.shape[-1])
     return hidden.gather(1, index)
-
-
-def _visible(position: Tensor, length: int) -> Tensor:
-    """What the attention at `position` adds to its logits: nothing up to itself, minus infinity after.
-
-    float32 (sequences, 1, 1, length).
-    """
-    later = torch.arange(length)[None, :] > position[:, None]
-    return torch.where(later, torch.finfo(torch.float32).min, 0.0)[:, None, None, :]

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from model_build.libraries import open_clip
+from model_build.weights import WeightsUnreachable, fetch
 
 # The weights of `--pretrained none`: any number does, as long as it stays.
 _SEED = 0
@@ -80,6 +81,11 @@ def load(name: str, pretrained: str) -> Source:
         _refuse_other_activation(name, tag, config)
     preprocessing = preprocessing_of(name, [tag] if tag else tags)
     _refuse_preprocessing(name, preprocessing)
+    if tag is not None:
+        try:
+            fetch(name, tag)
+        except WeightsUnreachable as error:
+            raise ExportError(str(error)) from error
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_SEED)

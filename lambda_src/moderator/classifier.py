@@ -157,7 +157,7 @@ class Classifier:
         read = time.perf_counter()
 
         # 2. Labels become embeddings, which nearly always are at hand.
-        known = self._labels.embed(labels)
+        known = self._labels.embed(labels, until)
         labelled = time.perf_counter()
 
         # 3. Pixels become embeddings: the one thing that is new in every request.
@@ -177,13 +177,14 @@ class Classifier:
             ),
         )
 
-    def compare(self, seen: Sequence[Seen], labels: Sequence[str]) -> list[Cosines]:
+    def compare(self, seen: Sequence[Seen], labels: Sequence[str], *, until: float | None = None) -> list[Cosines]:
         """Compare pictures that were seen already with other labels: (frames, labels) of each.
 
         Raises:
             InvalidField: a label cannot be used.
+            OutOfTime: there are too many new labels for the time that is left.
         """
-        matrix = self._labels.embed(labels).matrix
+        matrix = self._labels.embed(labels, until).matrix
         return [self._compare(one.embeddings, matrix).cosines for one in seen]
 
     def _see(self, decoded: Sequence[Decoded], labels: Embeddings) -> list[Seen]:

@@ -10,8 +10,9 @@
         ├── TooMuch            413
         ├── UnknownPicture     415
         ├── UnsupportedBody    415
-        └── InvalidField       422
-            └── BrokenPicture  422
+        ├── InvalidField       422
+        │   └── BrokenPicture  422
+        └── OutOfTime          503: not the caller's mistake, but one that the caller can mend
 
 Anything else that is raised while a request is answered is a bug, and is never turned into one of these.
 """
@@ -108,3 +109,17 @@ class BrokenPicture(InvalidField):
     """The picture is of a known kind but truncated or damaged."""
 
     title = "The picture is damaged"
+
+
+class OutOfTime(RequestError):
+    """More labels are new than can be embedded in the time that is left; those that are done are kept."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    title = "Not all labels are embedded yet"
+
+    def __init__(self, *, done: int, labels: int, retry_after: int) -> None:
+        super().__init__(
+            f"{done:,} of the {labels:,} labels are embedded and kept; no time is left for the others. "
+            "Send the same request again: it goes on from there."
+        )
+        self.retry_after = retry_after  # seconds

@@ -17,7 +17,8 @@ from moderator.errors import ConfigurationError
 from moderator.jobs.warm_up import is_warm_up, warm_up
 from moderator.labels.cache import LabelCache
 from moderator.labels.label_sets import read_label_sets
-from moderator.labels.store import Store
+from moderator.labels.precomputed import read_precomputed
+from moderator.labels.store import LabelStore
 from moderator.labels.store_client import connector
 from moderator.moderation import Moderator
 from moderator.policy.file import check_calibration, read_policies
@@ -27,6 +28,10 @@ from moderator.telemetry import Telemetry
 from moderator.web.answers.adapter import Known
 from moderator.web.app import App
 from moderator.web.http_event import is_http
+
+# What the start waits for the store at most: as long as a first request that misses would take to load the text tower.
+_SIGN_IN_SECONDS = 1.0
+_SNAPSHOT = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start"
 
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
@@ -55,15 +60,20 @@ def build_handler(settings: Settings, *, load: Callable[[Model, int], Towers] = 
 
     telemetry = Telemetry(log_labels=settings.log_labels)
     model = read_model(settings.model_dir)
+    store = _store(settings, model, telemetry)
     label_sets = read_label_sets(settings.label_sets_dir, max_labels=settings.max_labels)
     policies = read_policies(settings.policies_dir, max_labels=settings.max_labels)
     for policy in policies.values():
         check_calibration(policy, name=model.name, pretrained=model.pretrained)
     _check_defaults(settings, label_sets, policies)
-    store = _store(settings, model, telemetry)
     threads = settings.threads or usable_cpus()
     towers = load(model, threads)
-    labels = LabelCache(towers.text, store, memory_labels=settings.memory_labels)
+    labels = LabelCache(
+        towers.text,
+        store,
+        memory_labels=settings.memory_labels,
+        precomputed=read_precomputed(model, telemetry.log),  # type: ignore[arg-type]  # Powertools' logger has its methods
+    )
     classifier = Classifier(model, towers.image, labels, max_pixels=settings.max_pixels, threads=threads)
     moderator = Moderator(
         classifier, policies, logit_scale=model.logit_scale, candidate_failed=telemetry.candidate_failed
@@ -83,6 +93,7 @@ def build_handler(settings: Settings, *, load: Callable[[Model, int], Towers] = 
             default_label_set=settings.default_label_set,
             flag_from=settings.flag_from,
         ),
+        max_seconds=settings.max_seconds,
         telemetry=telemetry,
     )
     # Asked in order: an HTTP request is never taken for anything else, whatever its body holds.
@@ -90,6 +101,9 @@ def build_handler(settings: Settings, *, load: Callable[[Model, int], Towers] = 
         (is_http, app.answer),
         (is_warm_up, lambda event, _: warm_up(event, labels, label_sets, policies)),
     )
+
+    if store is not None:
+        _sign_in(store)
 
     def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
         for is_kind, answer in kinds:
@@ -114,10 +128,10 @@ def _check_defaults(settings: Settings, label_sets: Collection[str], policies: C
             raise ConfigurationError(f"{variable} is {name!r}: it must be one of {', '.join(names) or 'none'}.")
 
 
-def _store(settings: Settings, model: Model, telemetry: Telemetry) -> Store | None:
+def _store(settings: Settings, model: Model, telemetry: Telemetry) -> LabelStore | None:
     if not settings.cache_url:
         return None
-    return Store(
+    store = LabelStore(
         connector(settings, os.environ),
         fingerprint=model.fingerprint,
         embedding_size=model.embedding_size,
@@ -126,6 +140,20 @@ def _store(settings: Settings, model: Model, telemetry: Telemetry) -> Store | No
         retry_seconds=settings.cache_retry_seconds,
         log=telemetry.log,  # type: ignore[arg-type]  # Powertools' logger has Logger's methods
     )
+    if not _SNAPSHOT:
+        store.open()  # while the model is loaded
+    return store
+
+
+def _sign_in(store: LabelStore) -> None:
+    """Connect before the first request. No connection outlives a snapshot: after one, as soon as it is restored."""
+    if _SNAPSHOT:
+        # Part of Lambda's runtime. https://docs.aws.amazon.com/lambda/latest/dg/snapstart-runtime-hooks-python.html
+        from snapshot_restore_py import register_after_restore  # type: ignore[import-untyped]  # ships no types
+
+        register_after_restore(store.open, _SIGN_IN_SECONDS)
+    else:
+        store.open(_SIGN_IN_SECONDS)
 
 
 handler = build_handler(read_settings(os.environ))

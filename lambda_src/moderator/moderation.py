@@ -79,7 +79,7 @@ class Moderator:
             for verdict, picture in zip(judged, question.pictures, strict=True)
         )
         return Moderation(
-            policy=policy, verdicts=verdicts, scores=scores, comparison=self._compare(policy, judged, scores)
+            policy=policy, verdicts=verdicts, scores=scores, comparison=self._compare(policy, judged, scores, until)
         )
 
     def _judge(self, policy: Policy, seen: Seen, cosines: Cosines) -> Verdict:
@@ -91,13 +91,15 @@ class Moderator:
             ]
         return judge(policy, cosines[:, np.newaxis], self._logit_scale, moments)
 
-    def _compare(self, policy: Policy, judged: tuple[Verdict, ...], scores: Scores) -> Comparison | None:
+    def _compare(
+        self, policy: Policy, judged: tuple[Verdict, ...], scores: Scores, until: float | None
+    ) -> Comparison | None:
         candidate = self._policies.get(policy.candidate) if policy.candidate else None
         if candidate is None:
             return None
         try:
             # From the same embeddings, and so with the live policy's view and frames.
-            cosines = self._classifier.compare(scores.pictures, candidate.labels)
+            cosines = self._classifier.compare(scores.pictures, candidate.labels, until=until)
             other = tuple(self._judge(candidate, seen, one) for seen, one in zip(scores.pictures, cosines, strict=True))
         except Exception as error:  # noqa: BLE001 - whatever a candidate does wrong, the live policy's answer stands
             self._candidate_failed(candidate, error)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from moderator.errors import ConfigurationError
 
@@ -49,6 +50,9 @@ class Settings:
     max_body_bytes: int = 10_000_000
     max_labels: int = 1000
     max_pictures: int = 16
+
+    # The most that a request may take: API Gateway answers 503 itself after 30 s, and Lambda ends the function before.
+    max_seconds: float = 29.0
 
     # By what other services' clients are answered where they do not say, and the mildest action that is a yes where
     # their form knows only yes and no: review or block.
@@ -123,7 +127,17 @@ def _check(settings: Settings) -> None:
     if settings.cache_url and not settings.cache_url.startswith(("redis://", "rediss://")):
         # The URL may hold a password, so it is not repeated.
         raise ConfigurationError("CACHE_URL must start with redis:// or rediss://.")
+    if settings.cache_url and not _names_a_port(settings.cache_url):
+        raise ConfigurationError("CACHE_URL's port must be a whole number from 1 to 65535.")
     if bool(settings.cache_iam_user) != bool(settings.cache_iam_name):
         raise ConfigurationError("CACHE_IAM_USER and CACHE_IAM_NAME go together: set both or neither.")
     if settings.cache_iam_user and not settings.cache_url.startswith("rediss://"):
         raise ConfigurationError("CACHE_IAM_USER needs CACHE_URL to start with rediss://: ElastiCache asks for TLS.")
+
+
+def _names_a_port(url: str) -> bool:
+    """Whether the URL's port, where it has one, can be a port."""
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+from aws_lambda_powertools.metrics.functions import is_metrics_disabled
 
 from moderator.classifier import Classification, Scores
 from moderator.errors import RequestError
@@ -32,7 +33,8 @@ class Telemetry:
         self._service = os.environ.get("POWERTOOLS_SERVICE_NAME") or SERVICE
         self._namespace = os.environ.get("POWERTOOLS_METRICS_NAMESPACE") or NAMESPACE
         self.log = Logger(service=self._service)
-        self._metrics = Metrics(namespace=self._namespace, service=self._service)
+        # Powertools gathers what it must not print, and prints it nevertheless when it has a hundred.
+        self._metrics = None if is_metrics_disabled() else Metrics(namespace=self._namespace, service=self._service)
         self._log_labels = log_labels
         self._cold = True
 
@@ -80,8 +82,9 @@ class Telemetry:
 
     def failed(self) -> None:
         """Record a bug that is being handled, with its traceback; Lambda does not see it, so it is counted here."""
-        self._metrics.add_metric(name="Failed", unit=MetricUnit.Count, value=1)
-        self._metrics.flush_metrics()
+        if self._metrics is not None:
+            self._metrics.add_metric(name="Failed", unit=MetricUnit.Count, value=1)
+            self._metrics.flush_metrics()
         self.log.exception("A request failed; this is a bug.")
 
     def _compared(self, comparison: Comparison) -> None:
@@ -111,16 +114,17 @@ class Telemetry:
 
     def _count(self, scores: Scores, milliseconds: float, store_state: str | None) -> dict[str, object]:
         timing, labels = scores.timing, scores.labels
-        asked = labels.memory + labels.store + labels.computed
+        asked = labels.precomputed + labels.memory + labels.store + labels.computed
         counts = {
             "Requests": 1,
             "Pictures": len(scores.pictures),
             "ColdStart": int(self._cold),
+            "LabelsPrecomputed": labels.precomputed,
             "LabelsFromMemory": labels.memory,
             "LabelsFromStore": labels.store,
             "LabelsComputed": labels.computed,
         }
-        if store_state is not None and labels.memory < asked:
+        if store_state is not None and labels.precomputed + labels.memory < asked:
             counts["StoreAvailable"] = int(store_state == "up")
         times = {
             "RequestTime": milliseconds,
@@ -128,17 +132,18 @@ class Telemetry:
             "LabelTime": timing.labels,
             "ImageTime": timing.image,
         }
-        for name, count in counts.items():
-            self._metrics.add_metric(name=name, unit=MetricUnit.Count, value=count)
-        for name, time in times.items():
-            self._metrics.add_metric(name=name, unit=MetricUnit.Milliseconds, value=time)
-        self._metrics.flush_metrics()
+        if self._metrics is not None:
+            for name, count in counts.items():
+                self._metrics.add_metric(name=name, unit=MetricUnit.Count, value=count)
+            for name, time in times.items():
+                self._metrics.add_metric(name=name, unit=MetricUnit.Milliseconds, value=time)
+            self._metrics.flush_metrics()
         self._cold = False
         return {"labels": asked, "ms": round(milliseconds, 1), **counts}
 
     def _count_by(self, dimensions: Mapping[str, str], counts: Mapping[str, int]) -> None:
         """Count under dimensions of their own, beside the service's name."""
-        if not counts:
+        if not counts or self._metrics is None:
             return
         # A set of its own: the dimensions of the shared one stay as they are.
         metrics = EphemeralMetrics(namespace=self._namespace, service=self._service)

@@ -23,8 +23,8 @@ def report(*packages: dict[str, Any]) -> dict[str, Any]:
     [
         (report(SOUND), None, 0, "No vulnerability is known in 1 packages"),
         (report(SOUND, HURT), None, 1, "pillow 1.0: PYSEC-1, mended in 1.1"),
-        (None, None, 0, "nothing was audited"),
-        (report(SKIPPED), None, 0, "nothing was audited"),
+        (None, None, 3, "NOTHING WAS AUDITED"),
+        (report(SKIPPED), None, 3, "NOTHING WAS AUDITED"),
         (report(SKIPPED, SOUND), None, 0, "nothing could be learned about pillow"),
         (report(SKIPPED, SOUND), report(HURT, SOUND), 1, "PYSEC-1"),
         (None, report(SOUND), 0, "No vulnerability is known in 1 packages"),
@@ -36,7 +36,7 @@ def test_what_the_advisories_say_decides(
     assert main({"pypi": pypi, "osv": osv}.get) == status
     printed = capsys.readouterr().out
     assert words in printed
-    assert ("No vulnerability is known" in printed) == (status == 0 and "nothing was" not in words)
+    assert ("No vulnerability is known" in printed) == (status == 0)
 
 
 def test_every_package_of_the_lambda_is_pinned_with_hashes() -> None:

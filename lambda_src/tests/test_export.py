@@ -22,7 +22,7 @@ from skimage import data as photographs_of_skimage
 from model_build import export as export_module
 from model_build.agreement import LIMITS, Agreement, refuse_disagreement
 from model_build.export import export, main
-from model_build.image_graph import ImageTower
+from model_build.image_tower import ImageTower
 from model_build.libraries import open_clip
 from model_build.manifest import replaced_folder
 from model_build.onnx_files import halve_token_table

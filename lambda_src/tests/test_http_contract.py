@@ -54,7 +54,7 @@ class TestAnswers:
         times = dict(part.split(";dur=") for part in reply.headers["server-timing"].split(", "))
         assert list(times) == ["decode", "labels", "image", "total"]
         assert float(times["total"]) >= float(times["image"]) > 0
-        assert reply.label_cache == {"memory": 0, "store": 0, "computed": 3}
+        assert reply.label_cache == {"precomputed": 0, "memory": 0, "store": 0, "computed": 3}
 
     def test_labels_with_categories_answer_the_sums_too(self, service: Service) -> None:
         labels = {"a red circle": "round", "a red square": "angular", "a blue circle": "round"}

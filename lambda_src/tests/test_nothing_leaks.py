@@ -51,6 +51,7 @@ def test_the_log_holds_labels_only_where_they_are_asked_for_and_pictures_never(
     log_labels: str, store: str, redis_server: RedisServer, tmp_path: Path, tally: Tally
 ) -> None:
     environment: Mapping[str, str] = {"CACHE_URL": redis_server.url, "LOG_LABELS": log_labels, "MEMORY_LABELS": "1"}
+    environment = {**environment, "POWERTOOLS_LOG_LEVEL": "INFO"}  # as in the Lambda
     if store == "down":
         redis_server.stop()
     with server_process(tmp_path, environment) as server:

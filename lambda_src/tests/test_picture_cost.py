@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,13 @@ def profiled(data: bytes, profile: bytes) -> bytes:
         content = b"ICC_PROFILE\0" + bytes((number, len(pieces))) + piece
         segments += b"\xff\xe2" + struct.pack(">H", 2 + len(content)) + content
     return data[:2] + segments + data[2:]
+
+
+def test_a_png_with_one_profile_is_read_and_with_many_is_refused() -> None:
+    profile = chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(1 << 20)))
+    read(png(8, 8, profile))
+    with pytest.raises(TooMuch, match="blocks of metadata"):
+        read(png(8, 8, *[profile] * 16))
 
 
 SCAN = b"\xff\xda\0\x0c\3\1\0\2\x11\3\x11\0\x3f\0"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from moderator.settings import Settings
 from support.harness import Service, StartService
 from support.redis_cluster import Cluster, redis_cluster
 from support.tally import Tally
@@ -21,9 +22,10 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
         yield running
 
 
-def witness_of(cluster: Cluster, start_service: StartService, service: Service, **settings: float) -> Witness:
+def witness_of(cluster: Cluster, start_service: StartService, service: Service) -> Witness:
+    """With the default budget: the cloud's."""
     clustered = start_service(
-        cache_url=cluster.url, cache_cluster=True, memory_labels=1, cache_retry_seconds=RETRY_SECONDS, **settings
+        cache_url=cluster.url, cache_cluster=True, memory_labels=1, cache_retry_seconds=RETRY_SECONDS
     )
     return Witness(clustered, service)
 
@@ -31,7 +33,7 @@ def witness_of(cluster: Cluster, start_service: StartService, service: Service, 
 def test_all_labels_are_read_and_written_at_the_one_master_of_their_slot(
     cluster: Cluster, start_service: StartService, service: Service, tally: Tally
 ) -> None:
-    witness = witness_of(cluster, start_service, service, cache_budget_ms=2000)
+    witness = witness_of(cluster, start_service, service)
     witness.ask(DURING)
     assert witness.ask(DURING).label_cache["store"] >= 2
     assert len({cluster.slot(key) for key in cluster.all_keys()}) == 1
@@ -41,7 +43,7 @@ def test_all_labels_are_read_and_written_at_the_one_master_of_their_slot(
 def test_a_slot_moves_while_requests_run(
     cluster: Cluster, start_service: StartService, service: Service, tally: Tally
 ) -> None:
-    witness = witness_of(cluster, start_service, service, cache_budget_ms=2000)
+    witness = witness_of(cluster, start_service, service)
     witness.ask(DURING)
     slot = cluster.slot(cluster.all_keys()[0])
     source = cluster.owner(slot)
@@ -66,8 +68,8 @@ def test_a_slot_moves_while_requests_run(
 def test_a_master_dies_and_comes_back(
     whose: str, cluster: Cluster, start_service: StartService, service: Service, tally: Tally
 ) -> None:
-    budget = 1000
-    witness = witness_of(cluster, start_service, service, cache_budget_ms=budget)
+    budget = Settings().cache_budget_ms
+    witness = witness_of(cluster, start_service, service)
     witness.ask(DURING)
     place = cluster.owner(cluster.slot(cluster.all_keys()[0])) if whose == "the slot's own" else 0
     cluster.servers[place].stop()

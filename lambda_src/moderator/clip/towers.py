@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from moderator.clip.model import Model
+from moderator.clip.session import cpu_session
 from moderator.clip.tokenizer import Tokenizer
 from moderator.errors import ConfigurationError
 from moderator.pictures.preprocessing import Pixels
@@ -41,6 +43,14 @@ class ImageTower:
         return embeddings  # type: ignore[no-any-return]  # ONNX Runtime ships no types
 
 
+@dataclass(frozen=True, kw_only=True)
+class TextBatch:
+    """Labels that go through the text tower at once."""
+
+    places: Sequence[int]  # of its labels among all that were asked for
+    tokens: npt.NDArray[np.int64]  # (labels, length), zero after each label's end
+
+
 class TextTower:
     """Embeds labels. Its session and its tokenizer are loaded when they are first needed, and often never are."""
 
@@ -56,10 +66,21 @@ class TextTower:
         return self._session is not None
 
     def embed(self, labels: Sequence[str]) -> Embeddings:
-        """Embed labels, the longest first so that labels of like length share a batch and little is padded.
+        """Embed labels.
 
         Returns:
             float32 (labels, dim), unit length, in the order given.
+
+        Raises:
+            InvalidField: a label cannot be tokenised or is longer than the model's context.
+        """
+        embeddings = np.empty((len(labels), self._model.embedding_size), np.float32)
+        for batch in self.batches(labels):
+            embeddings[batch.places] = self.embed_batch(batch)
+        return embeddings
+
+    def batches(self, labels: Sequence[str]) -> list[TextBatch]:
+        """Cut labels into batches, the longest first so that labels of like length share one and little is padded.
 
         Raises:
             InvalidField: a label cannot be tokenised or is longer than the model's context.
@@ -71,35 +92,30 @@ class TextTower:
                 label_template=self._model.label_template,
             )
         tokens = self._tokenizer.encode(labels)
-        # Only after every label is known to be valid is it worth loading the session.
-        if self._session is None:
-            self._session = _session(self._model.folder / "text.onnx", self._threads)
-
-        embeddings = np.empty((len(labels), self._model.embedding_size), np.float32)
+        batches = []
         order = sorted(range(len(labels)), key=lambda index: len(tokens[index]), reverse=True)
         while order:
             # A causal tower never looks past a label's end token, so the longest label's length is enough.
             length = len(tokens[order[0]]) if self._model.causal_text else self._model.context_length
             count = max(1, _TOKENS_AT_ONCE // length)
             chosen, order = order[:count], order[count:]
-            batch = np.zeros((len(chosen), length), np.int64)
+            padded = np.zeros((len(chosen), length), np.int64)
             for row, index in enumerate(chosen):
-                batch[row, : len(tokens[index])] = tokens[index]
-            (embeddings[chosen],) = self._session.run(["embeddings"], {"tokens": batch})
-        return embeddings
+                padded[row, : len(tokens[index])] = tokens[index]
+            batches.append(TextBatch(places=chosen, tokens=padded))
+        return batches
+
+    def embed_batch(self, batch: TextBatch) -> Embeddings:
+        """Embed the labels of one batch: float32 (labels, dim), unit length."""
+        # Only after every label is known to be valid is it worth loading the session.
+        if self._session is None:
+            self._session = _session(self._model.folder / "text.onnx", self._threads)
+        (embeddings,) = self._session.run(["embeddings"], {"tokens": batch.tokens})
+        return embeddings  # type: ignore[no-any-return]  # ONNX Runtime ships no types
 
 
 def _session(path: Path, threads: int) -> Any:
-    # Imported here, so that a process which only needs one tower's types does not pay for it.
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    # Idle threads that go on spinning would take the CPU from what runs next: the other tower, and the process itself.
-    options.add_session_config_entry("session.force_spinning_stop", "1")
-    options.log_severity_level = 3
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return cpu_session(path, threads=threads)
     except Exception as error:
         raise ConfigurationError(f"{path} cannot be loaded ({error}): export the model again.") from error

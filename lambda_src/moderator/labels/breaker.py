@@ -22,10 +22,10 @@ class Breaker:
         """Whether an attempt may be made now."""
         return self._retry_at is None or self._clock() >= self._retry_at
 
-    def failed(self) -> bool:
-        """Record a failed attempt; true where it is the first after a success."""
+    def failed(self, *, retry_at_once: bool = False) -> bool:
+        """Record a failed attempt, maybe one too short to judge by; true where it is the first after a success."""
         first = self._retry_at is None
-        self._retry_at = self._clock() + self._retry_seconds
+        self._retry_at = self._clock() + (0.0 if retry_at_once else self._retry_seconds)
         return first
 
     def succeeded(self) -> bool:

@@ -1,7 +1,7 @@
-"""The shared store of label embeddings: many labels in one read or one write; an outage is a miss.
+"""The label store, shared by all instances: many labels in one read or one write; an outage is a miss.
 
 The store only ever saves time. Whatever it does - refuse, hang, lie, run full - the request path sees fewer hits and
-waits no longer than its allowance. How to reach it is left to `store_client.py`.
+waits no longer than its allowance. How it is reached is left to `connection.py`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait
 from logging import Logger
 from typing import Literal, TypeVar
 
@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from moderator.labels.breaker import Breaker
-from moderator.labels.store_client import Commands, unreachable
+from moderator.labels.connection import Connection, NotYet
+from moderator.labels.store_client import Client, Commands, unreachable
 
 Embedding = npt.NDArray[np.float32]  # (dim,), unit length
 Result = TypeVar("Result")
@@ -33,12 +34,16 @@ class Allowance:
         self.seconds = seconds
 
 
-class Store:
-    """Embeddings keyed by label, shared by every process that runs the same model."""
+class LabelStore:
+    """Embeddings keyed by label, shared by every process that runs the same model; "the store" for short.
+
+    It is a part of the label cache, as this process's memory is, and the settings that say how to reach it begin with
+    CACHE_ because that is what clients and operators know: `CACHE_URL` is in the contract.
+    """
 
     def __init__(
         self,
-        connect: Callable[[float], Commands],
+        connect: Callable[[], Client],
         *,
         fingerprint: str,
         embedding_size: int,
@@ -49,8 +54,7 @@ class Store:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._connect = connect
-        # By the seconds that each waits for an answer: a warm-up's client is more patient than a request's.
-        self._clients: dict[float, Commands] = {}
+        self._connection = Connection(self._connected)
         # The braces are a hash tag: all keys share one slot, so that one MGET serves a cluster too.
         self._prefix = f"clip:{{{fingerprint}}}:"
         self._embedding_size = embedding_size
@@ -58,10 +62,13 @@ class Store:
         self._budget_seconds = budget_seconds
         self._log = log
         self._clock = clock
-        self._worker = _worker()
         # A full or read-only store still answers reads, so the two fail apart.
-        self._breakers = {kind: Breaker(retry_seconds=retry_seconds, clock=clock) for kind in ("read", "write")}
+        self._reads, self._writes = (Breaker(retry_seconds=retry_seconds, clock=clock) for _ in range(2))
         self._used = False
+
+    def open(self, seconds: float = 0.0) -> None:
+        """Begin to connect, so that no request has to, and wait at most `seconds` for it; a failure shows later."""
+        wait([self._connection.open()], timeout=seconds)
 
     def allowance(self) -> Allowance:
         """A new request's allowance."""
@@ -70,9 +77,9 @@ class Store:
     @property
     def state(self) -> Literal["unknown", "up", "read-only", "down"]:
         """What the last calls showed."""
-        if self._breakers["read"].failing:
+        if self._reads.failing:
             return "down"
-        if self._breakers["write"].failing:
+        if self._writes.failing:
             return "read-only"
         return "up" if self._used else "unknown"
 
@@ -86,19 +93,19 @@ class Store:
 
     def write(self, embeddings: Mapping[str, Embedding], allowance: Allowance) -> None:
         """Store `embeddings` in one round trip, each with a time to live."""
-        if self._breakers["read"].allows():
+        if not self._reads.failing:
             self._attempt("write", lambda client: self._set_all(client, embeddings), allowance)
 
     def ping(self, allowance: Allowance) -> bool:
         """Whether the store answers now; does not ask while it is being left alone."""
-        return bool(self._attempt("read", lambda client: client.ping(), allowance))
+        return bool(self._attempt("read", lambda client: client.mget([self._key("")]), allowance))
 
     # The warm-up: raises whatever goes wrong, because a deployment depends on it.
 
     def read_and_renew(self, labels: Sequence[str], seconds: float) -> dict[str, Embedding]:
         """Read what is stored of `labels` and give each of these its full time to live again."""
         keys = [self._key(label) for label in labels]
-        found = self._valid(labels, self._run(lambda client: client.mget(keys), seconds, patience=seconds))
+        found = self._valid(labels, self._run_patiently(lambda client: client.mget(keys), seconds))
 
         def renew(client: Commands) -> None:
             pipeline = client.pipeline(transaction=False)
@@ -107,12 +114,12 @@ class Store:
             pipeline.execute()
 
         if found:
-            self._run(renew, seconds, patience=seconds)
+            self._run_patiently(renew, seconds)
         return found
 
     def write_or_raise(self, embeddings: Mapping[str, Embedding], seconds: float) -> None:
         """Store `embeddings`, each with a time to live."""
-        self._run(lambda client: self._set_all(client, embeddings), seconds, patience=seconds)
+        self._run_patiently(lambda client: self._set_all(client, embeddings), seconds)
 
     # Keys and values
 
@@ -139,27 +146,33 @@ class Store:
             good = np.abs(lengths - 1.0) <= _LENGTH_TOLERANCE  # false for NaN and infinity too
         return {label: row for (label, _), row, valid in zip(stored, rows, good, strict=True) if valid}
 
-    # Failures
+    # Calls
+
+    def _connected(self) -> Client:
+        """Connect as far as the one node that holds our keys: some clients do so only with the first command."""
+        client = self._connect()
+        client.commands.mget([self._key("")])
+        return client
+
+    def _run_patiently(self, call: Callable[[Commands], Result], seconds: float) -> Result:
+        self._used = True
+        return self._connection.run(call, seconds, patience=seconds)
 
     def _attempt(
         self, kind: Literal["read", "write"], call: Callable[[Commands], Result], allowance: Allowance
     ) -> Result | None:
         """Run `call` unless the store is being left alone; an error is logged once an outage and becomes None."""
-        breaker = self._breakers[kind]
+        breaker = self._reads if kind == "read" else self._writes
         if not breaker.allows():
             return None
+        self._used = True
         began = self._clock()
         try:
-            result = self._run(call, allowance.seconds, patience=self._budget_seconds)
+            result = self._connection.run(call, allowance.seconds, patience=self._budget_seconds)
         except Exception as error:  # noqa: BLE001 - no failure of the store may fail a request
-            first = breaker.failed()
             if unreachable(error):
-                # Nothing can be read or written: one wait for both. The next attempt starts from the URL, because the
-                # nodes and addresses that the client knew may be the very ones that are gone.
-                if kind == "write":
-                    first = self._breakers["read"].failed() and first
-                self._clients = {}
-            if first:
+                breaker = self._reads  # and nothing is written meanwhile: one wait for both
+            if breaker.failed(retry_at_once=isinstance(error, NotYet)):
                 self._log.warning("The store fails to %s; labels are computed meanwhile.", kind, extra=_cause(error))
             return None
         finally:
@@ -167,46 +180,6 @@ class Store:
         if breaker.succeeded():
             self._log.warning("The store can %s again.", kind)
         return result
-
-    def _run(self, call: Callable[[Commands], Result], seconds: float, *, patience: float) -> Result:
-        """Run `call` in the worker thread and wait at most `seconds`, with a client whose steps take `patience` each.
-
-        Timeouts of sockets alone do not bound the wait: a name look-up has none, and every read of a slow answer
-        starts a new one.
-        """
-        if seconds <= 0:
-            raise TimeoutError("the request's time for the store is used up")
-        self._used = True
-        # Handed over, so that a thread that was given up cannot put its client among those of its successor.
-        clients = self._clients
-        future = self._worker.submit(lambda: call(self._connected(clients, patience)))
-        try:
-            return future.result(timeout=seconds)
-        except TimeoutError:
-            self._give_up()
-            raise TimeoutError(f"no answer within {seconds:.2g} s") from None
-
-    def _connected(self, clients: dict[float, Commands], patience: float) -> Commands:
-        if patience not in clients:
-            clients[patience] = self._connect(patience)
-        return clients[patience]
-
-    def _give_up(self) -> None:
-        """Leave the hanging thread behind and close its sockets under it, or it might read for ever."""
-        hanging, self._clients = self._clients, {}
-        self._worker.shutdown(wait=False, cancel_futures=True)
-        self._worker = _worker()
-        # In the new thread: closing waits for locks that the hanging one may hold.
-        self._worker.submit(_close, list(hanging.values()))
-
-
-def _close(clients: list[Commands]) -> None:
-    for client in clients:
-        client.close()
-
-
-def _worker() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
 
 
 def _cause(error: Exception) -> dict[str, str]:

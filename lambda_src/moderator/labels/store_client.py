@@ -1,11 +1,16 @@
-"""The connection to the store: redis-py, with the timeouts and retries of a request path instead of its defaults."""
+"""The client of the store: redis-py, with the timeouts and retries of a request path instead of its defaults."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from moderator.settings import Settings
+
+# No single step may take longer: connecting, signing in, an answer. A request gives up its waiting long before.
+STEP_SECONDS = 5.0
 
 
 class Pipeline(Protocol):
@@ -27,22 +32,26 @@ class Commands(Protocol):
     def mget(self, keys: list[str]) -> Any:
         """Read many keys; None for each that is not there."""
 
-    def ping(self) -> Any:
-        """Ask for a sign of life."""
-
     def pipeline(self, transaction: bool) -> Pipeline:
         """Collect commands for one round trip."""
 
-    def close(self) -> None:
-        """Close every connection."""
+
+@dataclass(frozen=True, kw_only=True)
+class Client:
+    """A client, and how to close all of its connections under whoever is using them."""
+
+    commands: Commands
+    close: Callable[[], None]
 
 
-def connector(settings: Settings, environment: Mapping[str, str]) -> Callable[[float], Commands]:
-    """Make what makes clients for `settings.cache_url`, given the seconds that each of their steps may take.
+def connector(
+    settings: Settings, environment: Mapping[str, str], now: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> Callable[[], Client]:
+    """Make what makes clients for `settings.cache_url`.
 
-    redis-py's defaults (5 s timeouts, 10 retries with pauses) would hold up a request for seconds. Here every step may
-    take the request's whole allowance, and a connection that turns out to be dead - as after a frozen Lambda resumes -
-    is replaced once. A timeout is not retried.
+    redis-py's defaults (10 retries with pauses) would hold up a request for seconds. Here nothing is retried, and a
+    connection that is lost stays lost: `Connection` replaces the whole client, because the nodes and addresses that it
+    knew may be the very ones that are gone.
 
     `environment` is asked for the role's keys with each new connection, where the settings name an IAM user.
     """
@@ -51,34 +60,54 @@ def connector(settings: Settings, environment: Mapping[str, str]) -> Callable[[f
     import redis
     from redis.backoff import NoBackoff
     from redis.cluster import RedisCluster
+    from redis.connection import parse_url
     from redis.maint_notifications import MaintNotificationsConfig
     from redis.retry import Retry
+
+    from moderator.labels.redis_connections import PlainConnection, SharedContext, TlsConnection
 
     credentials = None
     if settings.cache_iam_user:
         from moderator.labels.iam import IamCredentialProvider
 
         credentials = IamCredentialProvider(
-            cache_name=settings.cache_iam_name, user=settings.cache_iam_user, environment=environment
+            cache_name=settings.cache_iam_name, user=settings.cache_iam_user, environment=environment, now=now
         )
+    url_options = parse_url(settings.cache_url)  # type: ignore[no-untyped-call]  # redis-py's
+    shared = SharedContext()
+    options: dict[str, Any] = {
+        "socket_timeout": STEP_SECONDS,
+        "socket_connect_timeout": STEP_SECONDS,
+        "retry": Retry(NoBackoff(), 0),
+        # ElastiCache does not know CLIENT MAINT_NOTIFICATIONS.
+        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+        # CLIENT SETINFO would be one more command on every new connection.
+        "driver_info": None,
+        "credential_provider": credentials,
+    }
 
-    def connect(seconds: float) -> Commands:
-        options: dict[str, Any] = {
-            "socket_timeout": seconds,
-            "socket_connect_timeout": seconds,
-            "retry": Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
-            # ElastiCache does not know CLIENT MAINT_NOTIFICATIONS.
-            "maint_notifications_config": MaintNotificationsConfig(enabled=False),
-            # CLIENT SETINFO would be one more command on every new connection.
-            "driver_info": None,
-            "credential_provider": credentials,
-        }
-        client: Any
+    def connect() -> Client:
+        pools: list[redis.ConnectionPool] = []
+
+        def pool(**of_node: Any) -> redis.ConnectionPool:
+            tls = settings.cache_url.startswith("rediss://")
+            kind = (
+                {"connection_class": TlsConnection, "shared": shared} if tls else {"connection_class": PlainConnection}
+            )
+            pools.append(redis.ConnectionPool(**of_node | kind))
+            return pools[-1]
+
+        def close() -> None:
+            # The cluster client itself leaves its nodes' connections open.
+            for one in pools:
+                one.disconnect()
+
+        commands: Any
         if settings.cache_cluster:
-            client = RedisCluster.from_url(settings.cache_url, **options)
+            commands = RedisCluster.from_url(settings.cache_url, connection_pool_class=pool, **options)
         else:
-            client = redis.Redis.from_url(settings.cache_url, **options)
-        return client  # type: ignore[no-any-return]
+            commands = redis.Redis(connection_pool=pool(**options | url_options))
+        return Client(commands=commands, close=close)
 
     return connect
 

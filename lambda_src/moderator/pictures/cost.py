@@ -13,10 +13,12 @@ from PIL import ImageFile
 
 from moderator.errors import TooMuch
 from moderator.pictures.structure import (
+    GIF_BEGINNINGS,
     JPEG_BEGINNING,
     JPEG_SCAN,
     PNG_BEGINNING,
     TIFF_BEGINNINGS,
+    gif_blocks,
     jpeg_header,
     jpeg_segments,
     png_chunks,
@@ -37,6 +39,10 @@ _COLOUR_PNG, _DEEP_PNG = 0.7, 0.4  # undoing the row filters takes 5 ns a byte
 
 # More parts than any camera or editor writes: fifty times what 10 MB of PNG in chunks of 32 kB have.
 _MOST_PARTS = 15_000
+# A PNG has one profile. Pillow unpacks each of them to as much as a megabyte, which takes as long as so many parts.
+_PROFILE_PARTS = 1000
+# An hour of film has as many frames; a walk over as many parts takes a fifth of a second.
+MOST_PARTS_OF_ALL_FRAMES = 100_000
 # libjpeg goes over the whole picture once a scan, however few bytes the scan has. Encoders write about ten.
 _MOST_SCANS = 30
 # Pillow takes run-length-encoded BMPs apart in Python, a microsecond a run of two bytes.
@@ -75,13 +81,31 @@ def check_parts(data: bytes, name: str) -> None:
             # libtiff copies each value, and thousands of values may be the same megabytes of the file.
             raise TooMuch(f"{name} is a TIFF whose tags together are larger than the file: save it anew.")
         parts = len(sizes)
+    elif len(data) <= _MOST_PARTS:
+        return  # a thumbnail, say: no byte is two parts
+    elif data.startswith(GIF_BEGINNINGS):
+        for count in itertools.accumulate(1 + block.skipped for block in gif_blocks(data, MOST_PARTS_OF_ALL_FRAMES)):
+            check_length(count, name)
     elif data.startswith(JPEG_BEGINNING):
         parts = jpeg_header(data, _MOST_PARTS).parts
     elif data.startswith(PNG_BEGINNING):
         # Up to the second frame of an animation: what comes then is not a part of the first.
         first = itertools.takewhile(lambda chunk: chunk.kind != b"fdAT", png_chunks(data))
-        parts = sum(1 for _ in itertools.islice(first, _MOST_PARTS + 1))
+        weights = (_PROFILE_PARTS if chunk.kind == b"iCCP" else 1 for chunk in first)
+        parts = sum(itertools.islice(weights, _MOST_PARTS + 1))
     _check_count(parts, name)
+
+
+def check_length(parts: int, name: str) -> None:
+    """Refuse a file of too many parts, all frames together.
+
+    Raises:
+        TooMuch: it has more than any animation.
+    """
+    if parts > MOST_PARTS_OF_ALL_FRAMES:
+        raise TooMuch(
+            f"{name} is made of more than {MOST_PARTS_OF_ALL_FRAMES:,} parts: save it anew, or in several files."
+        )
 
 
 def check_decoder(image: ImageFile.ImageFile, data: bytes, max_pixels: int, name: str) -> None:

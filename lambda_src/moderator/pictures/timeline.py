@@ -8,11 +8,8 @@ from collections.abc import Iterable, Iterator
 
 from PIL import ImageFile
 
-from moderator.errors import TooMuch
+from moderator.pictures.cost import MOST_PARTS_OF_ALL_FRAMES, check_length
 from moderator.pictures.structure import Part, boxes, gif_blocks, png_chunks, riff_chunks
-
-# More than a film of an hour has; a walk over as many parts takes a fifth of a second.
-_MOST_PARTS = 100_000
 
 # Browsers show frames of 10 ms or less, zero above all, for 100 ms; so does this clock.
 # https://searchfox.org/mozilla-central/source/image/FrameTimeout.h
@@ -28,7 +25,7 @@ def frame_starts(image: ImageFile.ImageFile, data: bytes, name: str) -> list[flo
     frames = 1
     match image.format:
         case "GIF":
-            delays = list(_gif_delays(_counted(gif_blocks(data, _MOST_PARTS), name), data))
+            delays = list(_gif_delays(_counted(gif_blocks(data, MOST_PARTS_OF_ALL_FRAMES), name), data))
         case "PNG":
             delays = list(_png_delays(_counted(png_chunks(data), name), data))
         case "WEBP":
@@ -40,7 +37,7 @@ def frame_starts(image: ImageFile.ImageFile, data: bytes, name: str) -> list[flo
         case _:
             delays = []
     # What libwebp and libavif count is there to be seen, whatever the file says of times.
-    _check_count(frames, name)
+    check_length(frames, name)
     delays += [0.0] * (frames - len(delays))
     # Added up in milliseconds, which most formats have as whole numbers: seconds would drift.
     shown = (_INSTEAD if delay <= _TOO_SHORT else delay for delay in delays[:-1])
@@ -51,13 +48,8 @@ def _counted(parts: Iterable[Part], name: str) -> Iterator[Part]:
     count = 0
     for part in parts:
         count += 1 + part.skipped
-        _check_count(count, name)
+        check_length(count, name)
         yield part
-
-
-def _check_count(count: int, name: str) -> None:
-    if count > _MOST_PARTS:
-        raise TooMuch(f"{name} is made of more than {_MOST_PARTS:,} parts: save it anew, or in several files.")
 
 
 def _gif_delays(blocks: Iterable[Part], data: bytes) -> Iterator[float]:
@@ -110,7 +102,7 @@ def _avif_delays(data: bytes, name: str) -> Iterator[float]:
     frames = 0
     for count, delta in struct.iter_unpack(">II", entries[: len(entries) // 8 * 8]):
         frames += count
-        _check_count(frames, name)
+        check_length(frames, name)
         yield from itertools.repeat(1000 * delta / scale, count)
 
 

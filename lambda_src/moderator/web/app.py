@@ -10,8 +10,8 @@ from typing import Any
 
 from moderator.classifier import Classifier, Scores
 from moderator.clip.model import Model
-from moderator.errors import MethodNotAllowed, RequestError, RouteNotFound
-from moderator.labels.store import Store
+from moderator.errors import MethodNotAllowed, OutOfTime, RequestError, RouteNotFound
+from moderator.labels.store import LabelStore
 from moderator.moderation import Moderator
 from moderator.telemetry import Telemetry
 from moderator.web.answers import native
@@ -43,8 +43,9 @@ class App:
         model: Model,
         classifier: Classifier,
         moderator: Moderator,
-        store: Store | None,
+        store: LabelStore | None,
         known: Known,
+        max_seconds: float,
         telemetry: Telemetry,
     ) -> None:
         self._model = model
@@ -54,6 +55,7 @@ class App:
         self._policies = known.policies
         self._store = store
         self._limits = known.limits
+        self._max_seconds = max_seconds
         self._telemetry = telemetry
         self._reader = RequestReader(
             model=model, label_sets=known.label_sets, policies=known.policies, limits=known.limits
@@ -76,17 +78,21 @@ class App:
         try:
             route = find(request)
             if route.adapter is not None:
-                return write_response(self._clients.answer(route.adapter, request, _deadline(context)), event)
-            response: Response = getattr(self, route.answer)(request, _deadline(context))
+                return write_response(self._clients.answer(route.adapter, request, self._deadline(context)), event)
+            response: Response = getattr(self, route.answer)(request, self._deadline(context))
         except RequestError as error:
             self._telemetry.refused(error)
-            headers = {"Allow": error.allowed} if isinstance(error, MethodNotAllowed) else {}
+            headers = {}
+            if isinstance(error, MethodNotAllowed):
+                headers["Allow"] = error.allowed
+            elif isinstance(error, OutOfTime):
+                headers["Retry-After"] = str(error.retry_after)
             response = Response(
                 status=error.status, body=_to_json(error.problem()), content_type=_PROBLEM_JSON, headers=headers
             )
         return write_response(response, event)
 
-    def classify(self, request: Request, until: float | None) -> Response:
+    def classify(self, request: Request, until: float) -> Response:
         """Answer `POST /classify`."""
         began = time.perf_counter()
         asking = self._reader.classification(read_body(request, _CLASSIFY_FIELDS, self._limits))
@@ -96,7 +102,7 @@ class App:
         self._telemetry.classified(asking.question, found, milliseconds, self._store_state())
         return _timed(body, found.scores, milliseconds)
 
-    def moderate(self, request: Request, until: float | None) -> Response:
+    def moderate(self, request: Request, until: float) -> Response:
         """Answer `POST /moderate`."""
         began = time.perf_counter()
         asking = self._reader.moderation(read_body(request, _MODERATE_FIELDS, self._limits))
@@ -106,11 +112,11 @@ class App:
         self._telemetry.moderated(found, milliseconds, self._store_state())
         return _timed(body, found.scores, milliseconds)
 
-    def page(self, _: Request, __: float | None) -> Response:
+    def page(self, _: Request, __: float) -> Response:
         """Answer `GET /`: the way to the page."""
         return Response(status=HTTPStatus.FOUND, body="", content_type="text/plain", headers={"Location": "docs"})
 
-    def health(self, _: Request, __: float | None) -> Response:
+    def health(self, _: Request, __: float) -> Response:
         """Answer `GET /health`: the model, and whether the store answers just now."""
         state = "none"
         if self._store is not None:
@@ -119,26 +125,33 @@ class App:
         health: dict[str, Any] = {"status": "ok", "model": native.model_name(self._model), "store": {"state": state}}
         return _ok(health | ({"warnings": [DEMO_MODEL]} if self._model.is_demo else {}))
 
-    def label_sets(self, _: Request, __: float | None) -> Response:
+    def label_sets(self, _: Request, __: float) -> Response:
         """Answer `GET /label-sets`."""
         return _ok({"label_sets": [native.label_set(label_set) for label_set in self._label_sets.values()]})
 
-    def policies(self, _: Request, __: float | None) -> Response:
+    def policies(self, _: Request, __: float) -> Response:
         """Answer `GET /policies`."""
         return _ok({"policies": [native.policy(policy) for policy in self._policies.values()]})
 
-    def openapi(self, _: Request, __: float | None) -> Response:
+    def openapi(self, _: Request, __: float) -> Response:
         """Answer `GET /openapi.json`."""
         # Building the document takes pydantic 10 ms, and few instances are ever asked for it.
         from moderator.web.openapi import document
 
         return _ok(document(self._limits, demo=self._model.is_demo))
 
-    def docs(self, _: Request, __: float | None) -> Response:
+    def docs(self, _: Request, __: float) -> Response:
         """Answer `GET /docs`: the same document to read and to try, with nothing loaded from elsewhere."""
         from moderator.web.openapi import page
 
         return Response(body=page(self._limits, demo=self._model.is_demo), content_type="text/html; charset=utf-8")
+
+    def _deadline(self, context: Any) -> float:
+        """Return the moment by which an answer is needed, in seconds of the monotonic clock."""
+        seconds = self._max_seconds
+        if hasattr(context, "get_remaining_time_in_millis"):  # in Lambda
+            seconds = min(seconds, context.get_remaining_time_in_millis() / 1000)
+        return time.monotonic() + seconds - _RESERVED_SECONDS
 
     def _store_state(self) -> str | None:
         return None if self._store is None else self._store.state
@@ -165,12 +178,6 @@ def find(request: Request) -> Route:
     raise RouteNotFound(f"There is no such route: there are {paths}.")
 
 
-def _deadline(context: Any) -> float | None:
-    """Return the moment by which an answer is needed, in seconds of the monotonic clock; None where nothing says it."""
-    left = getattr(context, "get_remaining_time_in_millis", None)
-    return None if left is None else time.monotonic() + left() / 1000 - _RESERVED_SECONDS
-
-
 def _timed(body: str, scores: Scores, milliseconds: float) -> Response:
     timing, labels = scores.timing, scores.labels
     return Response(
@@ -179,7 +186,8 @@ def _timed(body: str, scores: Scores, milliseconds: float) -> Response:
         headers={
             "Server-Timing": f"decode;dur={timing.decode:.2f}, labels;dur={timing.labels:.2f}, "
             f"image;dur={timing.image:.2f}, total;dur={milliseconds:.2f}",
-            "X-Label-Cache": f"memory={labels.memory}, store={labels.store}, computed={labels.computed}",
+            "X-Label-Cache": f"precomputed={labels.precomputed}, memory={labels.memory}, store={labels.store}, "
+            f"computed={labels.computed}",
         },
     )
 

@@ -1,178 +1,180 @@
-"""The same handler on localhost, through the same events that API Gateway sends; for trying and for tests.
+"""The same handler as in the Lambda over plain HTTP: on one's own machine, or from the image in a container.
 
-Requests are answered one at a time, as one Lambda instance does.
+A thread a connection. `connection.py` speaks the protocol, `gateway.py` asks the handler.
 """
 
 from __future__ import annotations
 
 import argparse
-import base64
-import json
+import errno
 import logging
 import os
+import resource
+import signal
+import socket
+import socketserver
 import sys
 import threading
-import uuid
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import time
 from pathlib import Path
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from typing import Any
 
-from moderator.errors import ConfigurationError, TooMuch
+from moderator.clip.model import read_model
+from moderator.errors import ConfigurationError
 from moderator.settings import read_settings
-
-if TYPE_CHECKING:
-    from moderator.handler import Handler
+from moderator.web.answers.caveats import DEMO_MODEL
+from moderator.web.connection import Connection, Log, Patience
+from moderator.web.cors import Cors, read_cors
+from moderator.web.gateway import Gateway, Handler
 
 _EXAMPLE = Path(__file__).resolve().parents[2] / "demo_model" / "example.png"
 
 _LOG = logging.getLogger("server")
 
-# API Gateway's own limit: a client meets the same one here. https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
-_MAX_BODY_BYTES = 10 * 1024 * 1024
+# Connections beyond these wait: each has a thread.
+_MOST_CONNECTIONS = 512
+# File descriptors kept for what requests themselves open: the store, the text tower.
+_KEPT_FREE = 24
 
 
-def event_of(*, method: str, target: str, headers: dict[str, str], body: bytes) -> dict[str, Any]:
-    """Make the event (payload version 2) that API Gateway would send for this request."""
-    parts = urlsplit(target)
-    names = {name.lower(): value for name, value in headers.items()}
-    textual = names.get("content-type", "").startswith(("application/json", "text/"))
-    try:
-        text = body.decode("utf-8") if textual or not body else None
-    except UnicodeDecodeError:
-        text = None
-    return {
-        "version": "2.0",
-        "routeKey": "$default",
-        "rawPath": unquote(parts.path) or "/",
-        "rawQueryString": parts.query,
-        "headers": names,
-        "requestContext": {
-            "http": {"method": method, "path": unquote(parts.path), "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1"},
-            "requestId": str(uuid.uuid4()),
-            "stage": "$default",
-        },
-        "body": base64.b64encode(body).decode() if text is None else text,
-        "isBase64Encoded": text is None,
-    }
+def make_server(
+    handler: Handler,
+    port: int,
+    *,
+    host: str = "127.0.0.1",
+    cors: Cors = Cors(localhost=True),  # noqa: B008 - a frozen value
+    log_details: bool = False,
+    patience: Patience = Patience(),  # noqa: B008 - a frozen value
+    log: Log = _LOG.info,
+) -> Server:
+    """Make a server of `handler`; port 0 takes a free one.
+
+    Raises:
+        OSError: the host is not known, or the port cannot be had.
+    """
+    gateway = Gateway(handler, cors=cors, log_details=log_details)
+    return Server(host, port, lambda client: Connection(client, gateway.answer, patience=patience, log=log).serve())
 
 
-def make_server(handler: Handler, port: int) -> ThreadingHTTPServer:
-    """Make a server of `handler` on 127.0.0.1; port 0 takes a free one."""
-    turn = threading.Lock()
+class Server(socketserver.ThreadingTCPServer):
+    """Accepts connections, as many as there are file descriptors for; the others wait until one ends."""
 
-    class RequestHandler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        timeout = 60
-        # Or each answer's body would wait 40 ms for the client to acknowledge its head.
-        disable_nagle_algorithm = True
+    daemon_threads = True
+    allow_reuse_address = True
+    request_queue_size = 128
 
-        def answer(self) -> None:
-            if self.headers.get("Transfer-Encoding"):
-                return self._answer(self._chunks())
-            length = self.headers.get("Content-Length", "0")
-            if not (length.isascii() and length.isdigit()):
-                return self._refuse(HTTPStatus.BAD_REQUEST, "Content-Length must be a whole number.")
-            if int(length) > _MAX_BODY_BYTES:
-                problem = TooMuch(f"The body has {int(length):,} bytes: at most {_MAX_BODY_BYTES:,} are read.")
-                return self._refuse(problem.status, problem.detail)
-            return self._answer(self.rfile.read(int(length)))
+    def __init__(self, host: str, port: int, serve: Any) -> None:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        self.address_family = family
+        self._serve = serve
+        self._places = threading.Semaphore(_connections_possible())
+        super().__init__(address, socketserver.BaseRequestHandler)  # type: ignore[arg-type]  # getaddrinfo's own address
 
-        def _chunks(self) -> bytes:
-            # https://www.rfc-editor.org/rfc/rfc9112#name-chunked-transfer-coding
-            body = b""
-            while size := int(self.rfile.readline().split(b";")[0], 16):
-                body += self.rfile.read(size)
-                self.rfile.readline()
-            self.rfile.readline()
-            return body
+    @property
+    def port(self) -> int:
+        """The port that was taken."""
+        return int(self.socket.getsockname()[1])
 
-        def _answer(self, body: bytes) -> None:
-            event = event_of(method=self.command, target=self.path, headers=dict(self.headers), body=body)
-            context = SimpleNamespace(function_name="local", aws_request_id=event["requestContext"]["requestId"])
-            try:
-                with turn:
-                    response = handler(event, context)
-            except Exception:  # noqa: BLE001 - the server goes on, whatever a bug raises
-                # Lambda reports the error to CloudWatch, and API Gateway answers for it.
-                _LOG.exception("The handler failed; this is a bug.")
-                return self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed; its log says why.")
-            return self._send(response)
+    def server_bind(self) -> None:
+        """Take IPv4 too where IPv6 is asked for on all addresses."""
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
 
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = answer  # noqa: N815 - http.server's
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Accept the next connection where there is a place for it; raises OSError, which ends no server, where not."""
+        if not self._places.acquire(timeout=0.2):
+            raise TimeoutError
+        try:
+            return super().get_request()
+        except OSError as error:
+            self._places.release()
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                time.sleep(0.2)  # the connection stays in the queue, and would be reported again at once
+            raise
 
-        def _send(self, response: dict[str, Any]) -> None:
-            body = response.get("body") or ""
-            data = base64.b64decode(body) if response.get("isBase64Encoded") else body.encode()
-            headers = response.get("headers") or {}
-            multiple = response.get("multiValueHeaders") or {}
-            self.send_response(response["statusCode"])
-            for name, value in headers.items():
-                self.send_header(name, value)
-            for name, values in multiple.items():
-                self.send_header(name, ", ".join(values))
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(data)
+    def finish_request(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - socketserver's
+        """Serve one connection, in its own thread."""
+        self._serve(request)
 
-        def _refuse(self, status: HTTPStatus, detail: str) -> None:
-            """Answer without the handler, and close: the body was not read."""
-            self.close_connection = True
-            body = json.dumps({"type": "about:blank", "title": status.phrase, "status": int(status), "detail": detail})
-            self._send(
-                {
-                    "statusCode": int(status),
-                    "headers": {"Content-Type": "application/problem+json", "Connection": "close"},
-                    "body": body,
-                }
-            )
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - socketserver's
+        """Log a bug; the server goes on."""
+        _LOG.exception("A connection's thread failed; this is a bug.")
 
-        def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-            """Answer what http.server itself refuses as all else is refused, instead of with a page of HTML."""
-            # To http.server a method that it does not know is not implemented; to a client it is not allowed.
-            status = HTTPStatus.METHOD_NOT_ALLOWED if code == HTTPStatus.NOT_IMPLEMENTED else HTTPStatus(code)
-            self._refuse(status, f"{message or explain or status.description}.")
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection and give its place away."""
+        super().shutdown_request(request)
+        self._places.release()
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name
-            """Stay silent: the service logs each request itself."""
 
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-        request_queue_size = 128
-
-    return Server(("127.0.0.1", port), RequestHandler)
+def _connections_possible() -> int:
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed == resource.RLIM_INFINITY:
+        return _MOST_CONNECTIONS
+    opened = len(os.listdir("/dev/fd"))  # noqa: PTH208 - its entries are numbers, not paths
+    return max(1, min(_MOST_CONNECTIONS, allowed - opened - _KEPT_FREE))
 
 
 def main() -> None:
     """Serve until interrupted."""
-    parser = argparse.ArgumentParser(description="Serve the classifier on http://127.0.0.1:PORT.")
-    parser.add_argument("--port", type=int, default=8080)
-    port = parser.parse_args().port
+    options = _parse()
+    port = _port(options.port)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    _LOG.setLevel(logging.INFO)
+    # One short line a request is enough for a person; the metrics and the service's own JSON are CloudWatch's.
+    os.environ.setdefault("POWERTOOLS_METRICS_DISABLED", "true")
+    os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "WARNING")
     try:
+        cors = read_cors(options.cors_origins)
+        settings = read_settings(os.environ)
         from moderator.handler import handler
     except ConfigurationError as error:
         sys.exit(f"The service cannot start. {error}")
+    host = options.host.strip("[]")
     try:
-        server = make_server(handler, port)
+        server = make_server(handler, port, host=host, cors=cors, log_details=settings.log_labels)
+    except socket.gaierror as error:
+        sys.exit(f"HOST is {host!r}, which is no address of this machine ({error.strerror}).")
     except OSError as error:
-        sys.exit(f"Port {port} cannot be used ({error.strerror}): choose another with PORT=.")
-    _greet(server.server_port)
+        sys.exit(f"Port {options.port} of {host} cannot be used ({error.strerror}): choose another with PORT=.")
+    # What `docker stop` sends; as a container's first process, Python would otherwise ignore it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    model = read_model(settings.model_dir)
+    print(_greeting(host, server.port, settings.model_dir.name, caveat=DEMO_MODEL if model.is_demo else ""), flush=True)
     try:
         server.serve_forever()
     except KeyboardInterrupt:
         print()
 
 
-def _greet(port: int) -> None:
-    settings = read_settings(os.environ)
-    url = f"http://127.0.0.1:{port}"
-    example = os.path.relpath(_EXAMPLE)
-    print(
-        f"""Serving {settings.model_dir.name} on {url} - read and try it at {url}/docs
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m moderator.web.server", description="Serve the classifier.")
+    parser.add_argument("--host", default="127.0.0.1", help="the address; 0.0.0.0 or :: for all of them")
+    parser.add_argument("--port", default="8080")
+    parser.add_argument("--cors-origins", default="localhost", help="origins whose pages may ask; or *; or nothing")
+    return parser.parse_args()
 
+
+def _port(text: str) -> int:
+    if text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= 65535:
+        return int(text)
+    sys.exit(f"PORT is {text!r}: it must be a whole number from 0 to 65535.")
+
+
+def _greeting(host: str, port: int, model: str, *, caveat: str) -> str:
+    everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not bound to
+    name = everywhere.get(host, host)
+    url = f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+    to_all = " and on every other address of this machine" if host in everywhere else ""
+    greeting = f"""Serving {model} on {url}{to_all} - read and try it at {url}/docs
+A request may have 10 MB here. Deployed on AWS, a picture may have about 4.5 MB: Lambda takes 6 MB, in base64.
+"""
+    if caveat:
+        greeting += f"{caveat}\n"
+    if not _EXAMPLE.is_file():
+        return greeting
+    example = os.path.relpath(_EXAMPLE)
+    return f"""{greeting}
 Try it:
   curl -s '{url}/classify?label=a+red+circle&label=a+blue+square&label=a+green+star' \\
     -H 'Content-Type: image/png' --data-binary @{example}
@@ -180,9 +182,7 @@ Try it:
 Or as JSON:
   (printf '{{"labels": ["a red circle", "a blue square"], "image_data": "'
    base64 < {example}; printf '"}}') | tr -d '\\n' | curl -s {url}/classify --json @-
-""",
-        flush=True,
-    )
+"""
 
 
 if __name__ == "__main__":

@@ -85,13 +85,13 @@ class Service:
 
 
 @contextmanager
-def serving(handler: Handler) -> Iterator[Service]:
+def serving(handler: Handler, **options: Any) -> Iterator[Service]:
     """Serve `handler` on a free port, in a thread."""
-    with make_server(handler, 0) as server:
+    with make_server(handler, 0, **options) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
-            yield Service(server.server_port)
+            yield Service(server.port)
         finally:
             server.shutdown()
             thread.join()

@@ -44,6 +44,11 @@ class RuntimeApi:
     events: queue.Queue[tuple[str, bytes]] = field(default_factory=queue.Queue)
     reports: queue.Queue[tuple[str | None, Report]] = field(default_factory=queue.Queue)
     port: int = 0
+    # What each event may take.
+    seconds: float = 30.0
+    # With SnapStart: set when the snapshot can be taken, and when it is restored.
+    restoring: threading.Event = field(default_factory=threading.Event)
+    restored: threading.Event = field(default_factory=threading.Event)
 
     def invoke(self, event: Any) -> Report:
         """Send `event`, and wait for its answer or error."""
@@ -66,6 +71,10 @@ def _handler_of(api: RuntimeApi) -> type[BaseHTTPRequestHandler]:
         disable_nagle_algorithm = True  # or each answer's body waits 40 ms for its head to be acknowledged
 
         def do_GET(self) -> None:
+            if self.path == f"{_VERSION}/restore/next":
+                api.restoring.set()
+                api.restored.wait(timeout=60)
+                return self._answer(200)
             if self.path != f"{_VERSION}/invocation/next":
                 return self._answer(404)
             request_id, event = api.events.get()
@@ -75,7 +84,7 @@ def _handler_of(api: RuntimeApi) -> type[BaseHTTPRequestHandler]:
                 {
                     "Content-Type": "application/json",
                     "Lambda-Runtime-Aws-Request-Id": request_id,
-                    "Lambda-Runtime-Deadline-Ms": str(int(time.time() * 1000) + 30_000),
+                    "Lambda-Runtime-Deadline-Ms": str(int((time.time() + api.seconds) * 1000)),
                     "Lambda-Runtime-Invoked-Function-Arn": _ARN,
                     "Lambda-Runtime-Trace-Id": "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Sampled=0",
                 },

@@ -61,14 +61,19 @@ class ServerProcess(Process):
 
 
 @contextmanager
-def server_process(folder: Path, environment: Mapping[str, str]) -> Iterator[ServerProcess]:
-    """Start the server with these settings and wait until it answers."""
+def server_process(
+    folder: Path, environment: Mapping[str, str], *, most_files: int | None = None
+) -> Iterator[ServerProcess]:
+    """Start the server with these settings, and perhaps few file descriptors; wait until it answers."""
     port = free_port()
     log_file = folder / f"server-{port}.log"
+    command = [sys.executable, "-m", "moderator.web.server", "--port", str(port)]
+    if most_files is not None:
+        command = ["sh", "-c", f'ulimit -n {most_files}; exec "$@"', "sh", *command]
     with (
         log_file.open("wb") as log,
         subprocess.Popen(
-            [sys.executable, "-m", "moderator.web.server", "--port", str(port)],
+            command,
             stdout=log,
             stderr=subprocess.STDOUT,
             env=os.environ | {"PYTHONPATH": str(LAMBDA_SRC), "PYTHONUNBUFFERED": "1"} | dict(environment),

@@ -11,16 +11,18 @@ from collections.abc import Callable
 
 
 class TcpProxy:
-    """Passes bytes on, as `delay`, `trickle` and `on_request` say at that moment."""
+    """Passes bytes on, as `delay`, `sign_in_delay`, `trickle` and `on_request` say at that moment."""
 
     def __init__(self, upstream_port: int, tls: ssl.SSLContext | None = None) -> None:
-        self._upstream_port = upstream_port
+        self.upstream_port = upstream_port
         # The service speaks TLS with the proxy, and the proxy speaks plainly with the store.
         self._tls = tls
         # What the service sent, connection by connection.
         self.sent: list[bytes] = []
         # Seconds that every answer is held back.
         self.delay = 0.0
+        # Seconds that the first bytes of every connection are held back: a slow sign-in, and the rest is fast.
+        self.sign_in_delay = 0.0
         # Answers go out one byte at a time, so that no single wait is ever long.
         self.trickle = False
         # Called instead of passing the next request on.
@@ -47,7 +49,7 @@ class TcpProxy:
             place = len(self.sent)
             self.sent.append(b"")
             try:
-                upstream = socket.create_connection(("127.0.0.1", self._upstream_port))
+                upstream = socket.create_connection(("127.0.0.1", self.upstream_port))
             except OSError:
                 return
             with upstream:
@@ -57,6 +59,8 @@ class TcpProxy:
                         if self.on_request is not None:
                             self.on_request()
                             return
+                        if not self.sent[place]:
+                            time.sleep(self.sign_in_delay)
                         self.sent[place] += data
                         upstream.sendall(data)
 

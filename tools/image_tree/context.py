@@ -1,4 +1,4 @@
-"""The files that an image is built from, and one hash over them.
+"""The files that an image is built from.
 
 Reads the part of `.dockerignore`'s language that ours uses: names, `*`, `**/` in front and `!` exceptions, the last
 match winning. https://docs.docker.com/build/concepts/context/#dockerignore-files
@@ -6,10 +6,8 @@ match winning. https://docs.docker.com/build/concepts/context/#dockerignore-file
 
 from __future__ import annotations
 
-import hashlib
 import re
-import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -18,22 +16,6 @@ def context_files(context: Path) -> list[Path]:
     rules = list(_rules((context / ".dockerignore").read_text(encoding="utf-8")))
     files = (path.relative_to(context) for path in context.rglob("*") if path.is_file())
     return sorted(path for path in files if not _is_ignored(path, rules))
-
-
-def context_hash(context: Path, build_arguments: Mapping[str, str]) -> str:
-    """Hash what decides an image: the files that its build is sent, with their names, and the build's arguments.
-
-    Answers the first 16 hexadecimal digits of a SHA-256, which is enough of a tag to be unique in one repository.
-    """
-    digest = hashlib.sha256()
-    for key, value in sorted(build_arguments.items()):
-        digest.update(f"{key}={value}\0".encode())
-    for path in context_files(context):
-        file = context / path
-        content = hashlib.sha256(file.read_bytes()).hexdigest()
-        # The builder looks at permissions too: a build that it repeats must not meet an immutable tag.
-        digest.update(f"{path.as_posix()}\0{stat.S_IMODE(file.stat().st_mode):o}\0{content}\0".encode())
-    return digest.hexdigest()[:16]
 
 
 def _rules(text: str) -> Iterator[tuple[bool, re.Pattern[str]]]:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from infra.context import context_files
+from tools.image_tree.context import context_files
 
 # What AWS' base image sets. https://github.com/aws/aws-lambda-base-images
 BASE_ENVIRONMENT = {"LAMBDA_TASK_ROOT": "/var/task"}

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from infra.dockerfile import Stage
+from tools.image_tree.dockerfile import Stage
 
 # Lambda allows 10 GB; what is small is fetched and started sooner.
 MAX_MEGABYTES = 450
@@ -73,10 +73,11 @@ def _of_content(image: Stage, task: Path) -> Iterator[str]:
     for name in MODEL_FILES:
         if not (task / "model" / name).is_file():
             yield f"model/{name} is missing."
-    if not list((task / "label_sets").glob("*.json")):
-        yield "There is no label set."
+    for folder, what in {"label_sets": "label set", "policies": "policy"}.items():
+        if not list((task / folder).glob("*.json")):
+            yield f"There is no {what}."
     for variable, value in image.environment.items():
-        if not (image.root / value.lstrip("/")).exists():
+        if value.startswith("/") and not (image.root / value.lstrip("/")).exists():
             yield f"{variable} is {value}, which is not in the image."
     module, _, function = image.command[0].rpartition(".") if image.command else ("", "", "")
     handler = task / f"{module.replace('.', '/')}.py"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -76,24 +77,34 @@ def picture_batches(source: Source, folder: Path | None) -> list[NDArray[np.uint
     Raises:
         ExportError: the folder has no pictures.
     """
-    pictures = list(_own_pictures(folder)) if folder else [*_variants(real_pictures()), *_drawn()]
-    pixels = [resized_pixels(source, picture) for picture in pictures[:_MOST_PICTURES]]
+    pictures = _own_pictures(folder) if folder else chain(_variants(real_pictures()), _drawn())
+    pixels = [resized_pixels(source, picture) for picture in islice(pictures, _MOST_PICTURES)]
     return [np.stack(pixels[start : start + _BATCH]) for start in range(0, len(pixels), _BATCH)]
+
+
+def refuse_folder(folder: Path) -> None:
+    """Judge a folder of pictures before the long work begins.
+
+    Raises:
+        ExportError: it does not exist, has no pictures, or one of those that would be used cannot be read.
+    """
+    for _ in islice(_own_pictures(folder), _MOST_PICTURES):
+        pass
 
 
 def _own_pictures(folder: Path) -> Iterator[Image.Image]:
     found = False
     if not folder.is_dir():
-        raise ExportError(f"The calibration folder {folder} does not exist.")
+        raise ExportError(f"The samples folder {folder} does not exist.")
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp"):
             found = True
             try:
                 yield Image.open(path).convert("RGB")
             except OSError as error:
-                raise ExportError(f"The calibration picture {path} cannot be read: {error}.") from error
+                raise ExportError(f"The sample picture {path} cannot be read: {error}.") from error
     if not found:
-        raise ExportError(f"The calibration folder {folder} has no .jpg, .png or .webp pictures.")
+        raise ExportError(f"The samples folder {folder} has no .jpg, .png or .webp pictures.")
 
 
 def _variants(pictures: Iterator[Image.Image]) -> Iterator[Image.Image]:

@@ -1,0 +1,76 @@
+"""The stack's settings, as one frozen value; `config.py` reads them and `rules.py` says what each may be."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+# What one vCPU is worth; a process in Lambda sees more cores than it may use.
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
+MB_PER_VCPU = 1769
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackSettings:
+    """What can be changed without changing code; each field's key, in `Pulumi.yaml`, is its name in camelCase.
+
+    Memory is in MB, times are in the unit that the name ends with, and 0 or empty means "not asked for" where
+    `Pulumi.yaml` says so.
+    """
+
+    # Project and stack: the first part of every name that has to be chosen here.
+    name: str
+
+    model: str
+    pretrained: str
+    precision: str
+    base_image: str
+    torch_index: str
+
+    memory: int
+    timeout: int
+    snap_start: bool
+    provisioned_concurrency: int
+    reserved_concurrency: int
+    rewarm_schedule: str
+    log_level: str
+    log_retention_days: int
+
+    cache: str
+    cache_max_gb: int
+    cache_max_ecpu_per_second: int
+    cache_ttl_days: int
+    cache_budget_ms: int
+    cache_retry_seconds: int
+    zone_ids: tuple[str, ...]
+
+    label_sets: tuple[str, ...]
+    memory_labels: int
+    max_pixels: int
+    max_body_bytes: int
+    max_labels: int
+    max_pictures: int
+    log_labels: bool
+
+    auth: str
+    jwt_issuer: str
+    jwt_audience: tuple[str, ...]
+    cors_origins: tuple[str, ...]
+    throttle_rate: int
+    throttle_burst: int
+    domain_name: str
+    certificate_arn: str
+
+    alarm_email: str
+    alarm_topic_arn: str
+    alarm_p99_ms: int
+
+    @property
+    def threads(self) -> int:
+        """Threads of the towers: as many as the memory is worth vCPUs, which a process in Lambda cannot see."""
+        return -(-self.memory // MB_PER_VCPU)
+
+
+def key_of(field: str) -> str:
+    """Return the key of a field: that of `snap_start` is `snapStart`."""
+    return re.sub(r"_(\w)", lambda match: match[1].upper(), field)

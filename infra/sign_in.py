@@ -1,0 +1,26 @@
+"""Signs in to AWS as Pulumi's provider does, for what the program asks of AWS by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import botocore.session
+import pulumi
+from botocore.config import Config
+
+
+def lambda_client() -> Any:
+    """Return a client of Lambda, by the stack's `aws:region`, `aws:profile` and keys, or else as AWS' tools sign in.
+
+    `Any`, because botocore makes its clients when it runs.
+    """
+    settings = pulumi.Config("aws")
+    session = botocore.session.Session(profile=settings.get("profile"))
+    return session.create_client(
+        "lambda",
+        region_name=settings.get("region"),
+        aws_access_key_id=settings.get("accessKey"),
+        aws_secret_access_key=settings.get("secretKey"),
+        aws_session_token=settings.get("token"),
+        config=Config(connect_timeout=5, retries={"total_max_attempts": 4, "mode": "standard"}),
+    )

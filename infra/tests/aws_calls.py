@@ -1,0 +1,171 @@
+"""Which call of AWS' a resource is made with: one row a resource type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from infra.tests.program import Inputs
+
+Shape = Callable[[Inputs], Inputs]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One call: which inputs go into it, under AWS' names where these are others than Pulumi's."""
+
+    service: str
+    operation: str
+    renamed: dict[str, str] = field(default_factory=dict)
+    # Inputs that other calls are made of, or that are Pulumi's own.
+    without: frozenset[str] = frozenset()
+    # The member that Pulumi itself chooses, after the resource's name.
+    named: str = ""
+    shape: Shape = dict
+
+    def made_of(self, name: str, inputs: Inputs) -> dict[str, Any]:
+        """Return the call's members."""
+        taken = {self.renamed.get(key, key): value for key, value in inputs.items() if key not in self.without}
+        return self.shape({**({self.named: f"{name}-1234567"} if self.named else {}), **taken})
+
+
+def _rule(inputs: Inputs) -> Inputs:
+    pair = {"groupId": inputs["referencedSecurityGroupId"], "description": inputs["description"]}
+    ports = {key: inputs[key] for key in ("ipProtocol", "fromPort", "toPort")}
+    return {"groupId": inputs["securityGroupId"], "ipPermissions": [{**ports, "userIdGroupPairs": [pair]}]}
+
+
+def _usage(inputs: Inputs) -> Inputs:
+    limits = inputs["cacheUsageLimits"]
+    (processing,) = limits["ecpuPerSeconds"]
+    return {**inputs, "cacheUsageLimits": {"dataStorage": limits["dataStorage"], "ecpuPerSecond": processing}}
+
+
+def _code(inputs: Inputs) -> Inputs:
+    rest = {key: value for key, value in inputs.items() if key != "imageUri"}
+    return {**rest, "code": {"imageUri": inputs["imageUri"]}}
+
+
+def _issuer(inputs: Inputs) -> Inputs:
+    configuration = inputs["jwtConfiguration"]
+    return {**inputs, "jwtConfiguration": {"issuer": configuration["issuer"], "audience": configuration["audiences"]}}
+
+
+def _domain(inputs: Inputs) -> Inputs:
+    rest = {key: value for key, value in inputs.items() if key != "domainNameConfiguration"}
+    return {**rest, "domainNameConfigurations": [inputs["domainNameConfiguration"]]}
+
+
+def _dimensions(inputs: Inputs) -> Inputs:
+    pairs = [{"name": name, "value": value} for name, value in inputs["dimensions"].items()]
+    return {**inputs, "dimensions": pairs}
+
+
+_TAGS = frozenset({"tags"})  # given in a form of EC2's own, TagSpecifications
+
+CALLS: dict[str, Call] = {
+    "aws:apigatewayv2/api:Api": Call(service="apigatewayv2", operation="CreateApi"),
+    "aws:apigatewayv2/apiMapping:ApiMapping": Call(service="apigatewayv2", operation="CreateApiMapping"),
+    "aws:apigatewayv2/authorizer:Authorizer": Call(
+        service="apigatewayv2",
+        operation="CreateAuthorizer",
+        renamed={"identitySources": "identitySource"},
+        named="name",
+        shape=_issuer,
+    ),
+    "aws:apigatewayv2/domainName:DomainName": Call(service="apigatewayv2", operation="CreateDomainName", shape=_domain),
+    "aws:apigatewayv2/integration:Integration": Call(service="apigatewayv2", operation="CreateIntegration"),
+    "aws:apigatewayv2/route:Route": Call(service="apigatewayv2", operation="CreateRoute"),
+    "aws:apigatewayv2/stage:Stage": Call(
+        service="apigatewayv2", operation="CreateStage", renamed={"name": "stageName"}
+    ),
+    "aws:cloudwatch/dashboard:Dashboard": Call(service="cloudwatch", operation="PutDashboard"),
+    "aws:cloudwatch/logGroup:LogGroup": Call(
+        # PutRetentionPolicy takes the days; rules.py has its list of them.
+        service="logs",
+        operation="CreateLogGroup",
+        renamed={"name": "logGroupName"},
+        without=frozenset({"retentionInDays"}),
+    ),
+    "aws:cloudwatch/metricAlarm:MetricAlarm": Call(
+        service="cloudwatch", operation="PutMetricAlarm", renamed={"name": "alarmName"}, shape=_dimensions
+    ),
+    "aws:ec2/securityGroup:SecurityGroup": Call(
+        service="ec2", operation="CreateSecurityGroup", named="groupName", without=_TAGS
+    ),
+    "aws:ec2/subnet:Subnet": Call(
+        # ModifySubnetAttribute takes what is left out.
+        service="ec2",
+        operation="CreateSubnet",
+        without=_TAGS | {"mapPublicIpOnLaunch"},
+    ),
+    "aws:ec2/vpc:Vpc": Call(
+        # ModifyVpcAttribute takes what is left out.
+        service="ec2",
+        operation="CreateVpc",
+        without=_TAGS | {"enableDnsSupport", "enableDnsHostnames"},
+    ),
+    "aws:ecr/lifecyclePolicy:LifecyclePolicy": Call(
+        service="ecr",
+        operation="PutLifecyclePolicy",
+        renamed={"repository": "repositoryName", "policy": "lifecyclePolicyText"},
+    ),
+    "aws:ecr/repository:Repository": Call(
+        service="ecr", operation="CreateRepository", named="repositoryName", without=frozenset({"forceDelete"})
+    ),
+    "aws:elasticache/serverlessCache:ServerlessCache": Call(
+        service="elasticache",
+        operation="CreateServerlessCache",
+        renamed={"name": "serverlessCacheName"},
+        shape=_usage,
+    ),
+    "aws:elasticache/user:User": Call(service="elasticache", operation="CreateUser"),
+    "aws:elasticache/userGroup:UserGroup": Call(service="elasticache", operation="CreateUserGroup"),
+    "aws:iam/role:Role": Call(
+        service="iam",
+        operation="CreateRole",
+        renamed={"assumeRolePolicy": "assumeRolePolicyDocument"},
+        named="roleName",
+    ),
+    "aws:iam/rolePolicy:RolePolicy": Call(
+        service="iam",
+        operation="PutRolePolicy",
+        renamed={"role": "roleName", "policy": "policyDocument"},
+        named="policyName",
+    ),
+    "aws:lambda/alias:Alias": Call(service="lambda", operation="CreateAlias"),
+    "aws:lambda/function:Function": Call(
+        service="lambda",
+        operation="CreateFunction",
+        renamed={"name": "functionName"},
+        # The provider's own, and what PutFunctionConcurrency takes.
+        without=frozenset(
+            {"replaceSecurityGroupsOnDestroy", "replacementSecurityGroupIds", "reservedConcurrentExecutions"}
+        ),
+        shape=_code,
+    ),
+    "aws:lambda/invocation:Invocation": Call(
+        service="lambda", operation="Invoke", renamed={"input": "payload"}, without=frozenset({"triggers"})
+    ),
+    "aws:lambda/permission:Permission": Call(
+        service="lambda", operation="AddPermission", renamed={"function": "functionName"}, named="statementId"
+    ),
+    "aws:lambda/provisionedConcurrencyConfig:ProvisionedConcurrencyConfig": Call(
+        service="lambda", operation="PutProvisionedConcurrencyConfig"
+    ),
+    "aws:scheduler/schedule:Schedule": Call(service="scheduler", operation="CreateSchedule", named="name"),
+    "aws:sns/topic:Topic": Call(service="sns", operation="CreateTopic", named="name"),
+    "aws:sns/topicSubscription:TopicSubscription": Call(
+        service="sns", operation="Subscribe", renamed={"topic": "topicArn"}
+    ),
+    "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": Call(
+        service="ec2", operation="AuthorizeSecurityGroupEgress", shape=_rule
+    ),
+    "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": Call(
+        service="ec2", operation="AuthorizeSecurityGroupIngress", shape=_rule
+    ),
+}
+
+# Made by no call of AWS' own: one is found with its network, and the other is built and pushed.
+MADE_OTHERWISE = {"aws:ec2/defaultSecurityGroup:DefaultSecurityGroup", "docker-build:index:Image"}

@@ -1,0 +1,125 @@
+"""A version is waited for, and goes when nobody needs it any more."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pulumi
+import pytest
+
+from infra.sign_in import lambda_client
+from infra.tests.lambda_api import LambdaApi
+from infra.tests.program import KEYS, Recorded, run
+from infra.versions import Versions, before
+
+HERE = {"VpcConfig": {"SubnetIds": ["a", "b"], "SecurityGroupIds": ["g"]}}
+ELSEWHERE = {"VpcConfig": {"SubnetIds": ["a", "c"], "SecurityGroupIds": ["g"]}}
+NOWHERE: dict[str, Any] = {"VpcConfig": {"SubnetIds": [], "SecurityGroupIds": []}}
+
+
+def deploy(api: LambdaApi, version: str = "7") -> LambdaApi:
+    """What a release does with its function's versions; the alias moves in between."""
+    versions = Versions(lambda_client, pause_seconds=0.001)
+
+    async def steps(_: int) -> None:
+        assert await versions.ready("f", version) == version
+        api.aliases = {"live": version}
+        await versions.prune("f", version)
+
+    in_program(steps, api)
+    return api
+
+
+def in_program(steps: Callable[[int], Awaitable[None]], api: LambdaApi) -> None:
+    def program() -> None:
+        _: pulumi.Output[None] = pulumi.Output.from_input(0).apply(steps)
+
+    run(program, api=api)
+
+
+def test_a_program_waits_for_its_version_and_prunes_after_the_alias_has_moved(every: Recorded) -> None:
+    assert every.asked == ["GET aliases", "GET configuration 7", "GET versions", "GET aliases"]
+
+
+def test_the_live_version_and_the_one_before_stay() -> None:
+    api = deploy(LambdaApi(versions={str(number): HERE for number in range(1, 8)}, aliases={"live": "5"}))
+    assert set(api.versions) == {"5", "7"}, "6 never went live, and 5 did"
+
+
+def test_an_up_that_changes_nothing_deletes_nothing() -> None:
+    api = LambdaApi(versions=dict.fromkeys(("5", "7"), HERE), aliases={"live": "7"})
+    assert set(deploy(api).versions) == {"5", "7"}
+
+
+def test_a_version_that_another_alias_names_stays() -> None:
+    api = LambdaApi(versions=dict.fromkeys(("2", "6", "7"), HERE), aliases={"live": "6"})
+    api.aliases["mine"] = "2"
+    versions = Versions(lambda_client)
+    in_program(lambda _: versions.prune("f", "7"), api)
+    assert "2" in api.versions
+
+
+@pytest.mark.parametrize(("live", "old"), [(HERE, ELSEWHERE), (NOWHERE, HERE), (ELSEWHERE, HERE)])
+def test_the_one_before_goes_too_when_it_stands_where_the_live_one_does_not(live: Any, old: Any) -> None:
+    """Its interfaces would keep the subnets and groups from being deleted."""
+    api = deploy(LambdaApi(versions={"6": old, "7": live}, aliases={"live": "6"}))
+    assert set(api.versions) == {"7"}
+
+
+def test_the_one_before_stays_when_the_live_one_only_joined_a_network() -> None:
+    api = deploy(LambdaApi(versions={"6": NOWHERE, "7": HERE}, aliases={"live": "6"}))
+    assert set(api.versions) == {"6", "7"}
+
+
+def test_versions_are_compared_as_numbers() -> None:
+    there = [{"Version": number} for number in ("$LATEST", "9", "10", "11")]
+    assert before(there, live="11", live_before=["11"]) == {"10"}
+
+
+def test_a_pending_version_is_waited_for_and_one_that_sleeps_is_not() -> None:
+    api = deploy(LambdaApi(states=["Pending", "Pending", "Active"]))
+    assert api.asked.count("GET configuration 7") == 3
+    assert deploy(LambdaApi(states=["Inactive"])).asked.count("GET configuration 7") == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "sentence"), [("Failed", "7 could not be made: why"), ("Pending", "7 is still pending after ten minutes")]
+)
+def test_a_version_that_does_not_come_stops_the_deployment(state: str, sentence: str) -> None:
+    with pytest.raises(pulumi.RunError, match=sentence):
+        deploy(LambdaApi(states=[state]))
+
+
+@pytest.fixture
+def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    told: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", told.append)
+    return told
+
+
+def test_whoever_may_not_ask_lambda_is_told_once_and_deploys(warnings: list[str]) -> None:
+    api = deploy(LambdaApi(refuses=True))
+    assert api.asked == ["GET aliases"]
+    (warning,) = warnings
+    assert "AccessDeniedException" in warning
+    assert "old versions of the function stay" in warning
+
+
+def test_a_preview_asks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: True)
+    assert deploy(LambdaApi()).asked == []
+
+
+def test_the_program_signs_in_as_the_stack_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the provider's own settings before anything in the environment."""
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    settings = {"aws:region": "eu-west-1", "aws:accessKey": "AKIDSTACK", "aws:secretKey": "a", "aws:token": "t"}
+    pulumi.runtime.set_all_config(settings)
+    client = lambda_client()
+    credentials = client._request_signer._credentials
+    assert (client.meta.region_name, credentials.access_key, credentials.token) == ("eu-west-1", "AKIDSTACK", "t")
+    pulumi.runtime.set_all_config({})
+    credentials = lambda_client()._request_signer._credentials
+    assert credentials.access_key == KEYS["AWS_ACCESS_KEY_ID"]

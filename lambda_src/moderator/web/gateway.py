@@ -1,0 +1,185 @@
+"""What stands between HTTP and the handler where there is no API Gateway: requests become its events.
+
+And what a server on one's own machine is also asked: by HEAD and OPTIONS, by pages of other origins, and with a slash
+too many.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import threading
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from moderator.errors import RequestError
+from moderator.web.cors import Cors
+
+# Takes an event and Lambda's context.
+Handler = Callable[[dict[str, Any], Any], Mapping[str, Any]]
+
+_LOG = logging.getLogger("server")
+
+_PROBLEM_JSON = "application/problem+json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A request as it arrived."""
+
+    method: str
+    target: str  # ASCII: a path and a query, or a whole URL
+    headers: Mapping[str, str]  # names in lower case
+    body: bytes = b""
+    client: str = "127.0.0.1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Response:
+    """An answer, and why it is none where the log says so."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    head_only: bool = False
+    reason: str = ""
+
+
+class Gateway:
+    """Asks one handler.
+
+    The classifier answers one request at a time, as in a Lambda instance; what only reads is not kept waiting by it.
+    """
+
+    def __init__(self, handler: Handler, *, cors: Cors, log_details: bool) -> None:
+        self._handler = handler
+        self._cors = cors
+        self._log_details = log_details
+        self._turn = threading.Lock()
+
+    def answer(self, request: Request) -> Response:
+        """Answer one request.
+
+        Raises:
+            RequestError: the target is no path and no URL.
+        """
+        path, query = split_target(request.target)
+        path = path.rstrip("/") or "/"
+        if request.method == "OPTIONS" and "access-control-request-method" in request.headers:
+            return Response(status=HTTPStatus.NO_CONTENT, headers=self._cors.preflight_headers(request.headers))
+        response = self._ask(request, path, query)
+        return replace(
+            response,
+            headers={**response.headers, **self._cors.headers(request.headers)},
+            head_only=request.method == "HEAD",
+        )
+
+    def _ask(self, request: Request, path: str, query: str) -> Response:
+        # The same headers as for GET, and no body: that is left out where the answer is written.
+        method = "GET" if request.method == "HEAD" else request.method
+        event = _event(replace(request, method=method), path, query)
+        context = SimpleNamespace(function_name="local", aws_request_id=event["requestContext"]["requestId"])
+        try:
+            with self._turn if method == "POST" else nullcontext():
+                response = _response(self._handler(event, context))
+        except Exception:  # noqa: BLE001 - the server goes on, whatever a bug raises
+            # Lambda reports the error to CloudWatch, and API Gateway answers for it.
+            _LOG.exception("The handler failed; this is a bug.")
+            return answer_of_problem(
+                _without_type(HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed; its log says why.")
+            )
+        if method == "OPTIONS" and response.status == HTTPStatus.METHOD_NOT_ALLOWED:
+            allowed = response.headers["Allow"].replace("GET", "GET, HEAD")
+            return Response(status=HTTPStatus.NO_CONTENT, headers={"Allow": f"{allowed}, OPTIONS"})
+        if response.headers.get("Content-Type") == _PROBLEM_JSON:
+            return replace(response, reason=self._reason(json.loads(response.body)))
+        return response
+
+    def _reason(self, problem: Mapping[str, Any]) -> str:
+        """Return what the log says of a refusal. Its detail may quote the client: it is kept only where asked for."""
+        words = str(problem["detail"] if self._log_details else problem["title"])
+        return "".join(letter if letter.isprintable() else "?" for letter in words)
+
+
+def split_target(target: str) -> tuple[str, str]:
+    """Return a request target's path, still escaped, and its query.
+
+    Raises:
+        RequestError: it is neither a path nor a URL.
+    """
+    if target.startswith("/"):
+        path, _, query = target.partition("#")[0].partition("?")
+        return path, query
+    try:
+        parts = urlsplit(target)
+    except ValueError as error:
+        raise RequestError(f"The request's target is not a URL: {error}.") from None
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise RequestError("The request's target must be a path that begins with a slash, or a URL.")
+    return parts.path or "/", parts.query
+
+
+def event_of(*, method: str, target: str, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
+    """Make the event (payload version 2) that API Gateway would send for this request."""
+    names = {name.lower(): value for name, value in headers.items()}
+    path, query = split_target(target)
+    return _event(Request(method=method, target=target, headers=names, body=body), path, query)
+
+
+def answer_of_problem(problem: Mapping[str, str | int], *, close: bool = False) -> Response:
+    """Return the answer that a problem document (RFC 9457) is sent in."""
+    return Response(
+        status=int(problem["status"]),
+        headers={"Content-Type": _PROBLEM_JSON} | ({"Connection": "close"} if close else {}),
+        body=json.dumps(problem).encode(),
+        reason=str(problem["detail"]),
+    )
+
+
+def _event(request: Request, path: str, query: str) -> dict[str, Any]:
+    textual = request.headers.get("content-type", "").startswith(("application/json", "text/"))
+    try:
+        text = request.body.decode("utf-8") if textual or not request.body else None
+    except UnicodeDecodeError:
+        text = None
+    return {
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": unquote(path),
+        "rawQueryString": query,
+        "headers": dict(request.headers),
+        "requestContext": {
+            "http": {
+                "method": request.method,
+                "path": unquote(path),
+                "protocol": "HTTP/1.1",
+                "sourceIp": request.client,
+            },
+            "requestId": str(uuid.uuid4()),
+            "stage": "$default",
+        },
+        "body": base64.b64encode(request.body).decode() if text is None else text,
+        "isBase64Encoded": text is None,
+    }
+
+
+def _response(answer: Mapping[str, Any]) -> Response:
+    """Read what the handler answered, in the form that API Gateway takes."""
+    body = answer.get("body") or ""
+    several = {name: ", ".join(values) for name, values in (answer.get("multiValueHeaders") or {}).items()}
+    return Response(
+        status=int(answer["statusCode"]),
+        headers=(answer.get("headers") or {}) | several,
+        body=base64.b64decode(body) if answer.get("isBase64Encoded") else body.encode(),
+    )
+
+
+def _without_type(status: HTTPStatus, detail: str) -> dict[str, str | int]:
+    return {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": detail}

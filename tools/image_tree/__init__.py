@@ -1,0 +1,1 @@
+"""The image's files without a container engine: `python -m tools.image_tree`."""
