@@ -38,8 +38,17 @@ RELIABILITY_TESTS := $(addprefix lambda_src/tests/,$(addprefix test_,lambda_runt
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
-run: $(VENV)/.runtime ## Serve on http://127.0.0.1:8080 (HOST=, PORT=, MODEL_DIR=, CACHE_URL=redis://..., CORS_ORIGINS=)
-	@$(if $(MODEL_DIR),export MODEL_DIR=$(call quoted,$(MODEL_DIR));) \
+# The demo model with its labels precomputed: a copy, so that what is under version control stays as it is.
+DEMO := build/demo_model
+CONFIGURED := $(wildcard lambda_src/label_sets/*.json lambda_src/policies/*.json)
+
+$(DEMO)/labels.safetensors: $(VENV)/.runtime $(wildcard lambda_src/demo_model/*) $(CONFIGURED)
+	@mkdir -p $(DEMO) && cp -R lambda_src/demo_model/. $(DEMO)
+	@MODEL_DIR=$(DEMO) $(BIN)/python -m moderator.jobs.precompute
+	@touch $@
+
+run: $(VENV)/.runtime $(if $(MODEL_DIR),,$(DEMO)/labels.safetensors) ## Serve on http://127.0.0.1:8080 (HOST=, PORT=, MODEL_DIR=, CACHE_URL=redis://..., CORS_ORIGINS=)
+	@export MODEL_DIR=$(call quoted,$(or $(MODEL_DIR),$(DEMO))); \
 	$(if $(CACHE_URL),export CACHE_URL=$(call quoted,$(CACHE_URL));) \
 	export LOG_LABELS=$(call quoted,$(LOG_LABELS)); \
 	exec $(BIN)/python -m moderator.web.server --host $(call quoted,$(HOST)) --port $(call quoted,$(PORT)) \
@@ -75,6 +84,7 @@ model: $(VENV)/.dev ## Export a model (MODEL=, PRETRAINED=tag|path|none, OUT=, P
 	@$(BIN)/python -m model_build.export --model $(call quoted,$(MODEL)) --pretrained $(call quoted,$(PRETRAINED)) \
 	  --out $(call quoted,$(OUT)) --precision $(call quoted,$(PRECISION)) \
 	  $(if $(SAMPLES),--samples $(call quoted,$(SAMPLES))) $(if $(VERBOSE),--verbose)
+	@MODEL_DIR=$(call quoted,$(OUT)) $(BIN)/python -m moderator.jobs.precompute
 
 demo-model: $(VENV)/.dev ## Train the demo model again from nothing
 	$(BIN)/python -m model_build.demo --out lambda_src/demo_model

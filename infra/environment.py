@@ -31,6 +31,7 @@ def environment(settings: StackSettings, store: LabelStore | None) -> dict[str, 
         "MAX_BODY_BYTES": str(settings.max_body_bytes),
         "MAX_LABELS": str(settings.max_labels),
         "MAX_PICTURES": str(settings.max_pictures),
+        "MAX_SECONDS": str(settings.timeout),
         "THREADS": str(settings.threads),
         "LOG_LABELS": str(settings.log_labels).lower(),
     }

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +23,7 @@ from model_build.precision import embed
 from model_build.products import find_products
 from moderator.clip.session import cpu_session
 
-# Between them the loss changes by less than a twentieth (ViT-B/32).
+# From 0.3 to 0.7 the loss changes by less than a tenth (ViT-B/32's image tower, random weights, planted outliers too).
 _EXPONENTS = (0.3, 0.5, 0.7)
 # What leads one position of the whole to the products of the last block; channels stay where they are.
 _PICKS = ("Gather", "GatherElements", "Slice")
@@ -77,7 +76,7 @@ def _smoothed(model: ModelProto, sizes: Mapping[str, NDArray[np.float32]], expon
     changed: dict[str, NDArray[np.float32]] = {}
     uses = Counter(name for node in graph.node for name in node.input)
 
-    def replace(node: NodeProto, place: int, value: NDArray[np.floating[Any]]) -> None:
+    def replace(node: NodeProto, place: int, value: NDArray[np.float64]) -> None:
         # Equal constants are stored once, under one name: what another node reads too gets a name of its own.
         shared = uses[node.input[place]] > 1
         name = f"{node.output[0]}_smoothed_{place}" if shared else node.input[place]

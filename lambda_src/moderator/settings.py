@@ -53,7 +53,6 @@ class Settings:
 
     # The most that a request may take: API Gateway answers 503 itself after 30 s, and Lambda ends the function before.
     max_seconds: float = 29.0
-
     # By what other services' clients are answered where they do not say, and the mildest action that is a yes where
     # their form knows only yes and no: review or block.
     default_policy: str = "moderation"

@@ -82,9 +82,7 @@ class Telemetry:
 
     def failed(self) -> None:
         """Record a bug that is being handled, with its traceback; Lambda does not see it, so it is counted here."""
-        if self._metrics is not None:
-            self._metrics.add_metric(name="Failed", unit=MetricUnit.Count, value=1)
-            self._metrics.flush_metrics()
+        self._count_by({}, {"Failed": 1})
         self.log.exception("A request failed; this is a bug.")
 
     def _compared(self, comparison: Comparison) -> None:

@@ -118,7 +118,7 @@ def test_the_written_towers_are_within_the_bounds_too(outliers: tuple[Source, Pa
 
 
 def test_outlier_channels_cost_no_speed(outliers: tuple[Source, Path, dict[str, Any]]) -> None:
-    """Smoothing moves them into the weights: what follows a norm or an attention is in the fastest form still."""
+    """Smoothing moves them into the weights: a product behind a norm or an attention is in the fastest form still."""
     _, _, manifest = outliers
     for tower in ("image", "text"):
         layers = manifest["layers"][tower]["layers"]
@@ -190,10 +190,6 @@ def test_a_folder_of_samples_is_used_and_a_wrong_one_is_refused(
     assert "two.jpg" in capsys.readouterr().err
     (tmp_path / "own" / "two.jpg").unlink()
     assert main([*arguments, "--samples", str(tmp_path / "own")]) == 0
-    said = capsys.readouterr().out
-    assert said.count(" products, ") == 2
-    assert "relative error" not in said
-    assert said.count("\n") < 15
 
 
 def test_only_a_lost_label_that_was_clearly_ahead_is_a_disagreement() -> None:

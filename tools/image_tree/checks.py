@@ -11,7 +11,7 @@ from tools.image_tree.dockerfile import Stage
 
 # Lambda allows 10 GB; what is small is fetched and started sooner.
 MAX_MEGABYTES = 450
-MODEL_FILES = ("image.onnx", "text.onnx", "tokenizer.json", "manifest.json")
+MODEL_FILES = ("image.onnx", "text.onnx", "tokenizer.json", "manifest.json", "labels.safetensors")
 BUILD_TIME_ONLY = ("torch", "torchvision", "open_clip", "timm", "onnx", "onnxscript", "pip", "pytest")
 
 # The processor's number in an ELF file's head. https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html

@@ -77,9 +77,10 @@ class App:
         request = read_request(event)
         try:
             route = find(request)
+            until = self._deadline(context)
             if route.adapter is not None:
-                return write_response(self._clients.answer(route.adapter, request, self._deadline(context)), event)
-            response: Response = getattr(self, route.answer)(request, self._deadline(context))
+                return write_response(self._clients.answer(route.adapter, request, until), event)
+            response: Response = getattr(self, route.answer)(request, until)
         except RequestError as error:
             self._telemetry.refused(error)
             headers = {}
