@@ -21,6 +21,11 @@ ROUTES = (
     "GET /policies",
     "GET /openapi.json",
     "GET /docs",
+    "POST /v1/moderations",
+    "POST /v1/detect-images",
+    "POST /hooks/pict-rs",
+    "POST /api/v1/vision/nsfw",
+    "POST /api/v1/vision/labels",
 )
 
 # What a later question needs: who asked, how it ended, and whose time it took.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from infra.models import complaints_of_model
 from infra.settings import StackSettings, key_of
@@ -17,11 +18,14 @@ _RETENTION_DAYS = (
 _SCHEDULE = r"rate\([1-9]\d* (minute|hour|day)s?\)|cron\((\S+ ){5}\S+\)"
 
 # By the name of the field.
+_POLICIES = Path(__file__).resolve().parents[1] / "lambda_src" / "policies"
+
 _CHOICES: dict[str, tuple[object, ...]] = {
     "precision": ("auto", "fp32", "int8"),
     "log_level": ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
     "log_retention_days": _RETENTION_DAYS,
     "cache": ("serverless", "none"),
+    "flag_from": ("review", "block"),
     "auth": ("iam", "jwt", "none"),
 }
 
@@ -91,6 +95,18 @@ def _of_names(settings: StackSettings, label_sets: frozenset[str]) -> Iterator[s
         if name not in label_sets:
             known = ", ".join(sorted(label_sets)) or "none yet"
             yield f"labelSets has {name!r}: it must be the name of a file in lambda_src/label_sets ({known})."
+    if settings.default_label_set not in label_sets:
+        known = ", ".join(sorted(label_sets)) or "none yet"
+        yield (
+            f"defaultLabelSet is {settings.default_label_set!r}: it must be the name of a file in "
+            f"lambda_src/label_sets ({known})."
+        )
+    policies = sorted(path.stem for path in _POLICIES.glob("*.json"))
+    if settings.default_policy not in policies:
+        yield (
+            f"defaultPolicy is {settings.default_policy!r}: it must be the name of a file in "
+            f"lambda_src/policies ({', '.join(policies)})."
+        )
     if len(set(settings.label_sets)) < len(settings.label_sets):
         yield f"labelSets is {list(settings.label_sets)}: it must name each label set once."
     if settings.zone_ids and not (2 <= len(set(settings.zone_ids)) == len(settings.zone_ids) <= 3):

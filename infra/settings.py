@@ -50,6 +50,9 @@ class StackSettings:
     max_body_bytes: int
     max_labels: int
     max_pictures: int
+    default_policy: str
+    default_label_set: str
+    flag_from: str
     log_labels: bool
 
     auth: str
