@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from moderator.classifier import Classifier
 from moderator.clip.model import Model
-from moderator.errors import RequestError
+from moderator.errors import OutOfTime, RequestError
 from moderator.moderation import Moderator
 from moderator.pictures.batch import Picture
 from moderator.policy.policy import Policy
@@ -48,7 +49,10 @@ class Clients:
             return adapter.write(asked, self._outcomes(asked, adapter, until), self._model)
         except RequestError as error:
             self._telemetry.refused(error)
-            return adapter.refuse(request, error)
+            response = adapter.refuse(request, error)
+            if isinstance(error, OutOfTime):
+                return replace(response, headers={**response.headers, "Retry-After": str(error.retry_after)})
+            return response
         except Exception:  # noqa: BLE001 - see above; it is logged and counted
             self._telemetry.failed()
             return adapter.refuse(request, None)
@@ -60,7 +64,8 @@ class Clients:
         try:
             judged += self._judge(asked, pictures, until) if pictures else ()
         except RequestError as error:
-            if not adapter.picture_by_picture:
+            # The time is the whole request's; anything else may be the matter with one picture only.
+            if not adapter.picture_by_picture or isinstance(error, OutOfTime):
                 raise
             judged += [error] if len(pictures) == 1 else [self._judge_one(asked, one, until) for one in pictures]
         found = iter(judged)
