@@ -43,10 +43,11 @@ def main() -> None:
     result["cost_per_1000_usd"] = {
         name: {"compute": one.compute, "total": one.total, "arithmetic": one.arithmetic} for name, one in costs.items()
     }
-    from bench import plot, steady
+    from bench import folder, plot, steady
 
     result["image_tower_operators_ms"] = steady.products_of_the_image_tower()
     result["in_company"] = steady.difference_in_company()
+    result["folder"] = folder.measure(models.exported("auto"))
     RESULT.write_text(json.dumps(result, indent=2) + "\n")
     REPORT.write_text(report.markdown(result))
     plot.draw(result["threads_2"], REPORT.parent, REPORT.stem)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +29,7 @@ class Run:
 
     counts: Counts
     others: int  # files that are not pictures
-    decode_ms: float
+    decode_ms: float  # of all pictures, and again of those that the page shows
 
 
 def moderate_folder(core: Core, policy: Policy, folder: Path, out: Path, console: Console) -> Run:
@@ -58,13 +59,17 @@ def moderate_folder(core: Core, policy: Policy, folder: Path, out: Path, console
             speed = bar.tasks[task].speed
             bar.update(task, advance=len(batch), rate=f"{speed:.0f} pictures/s" if speed else "", found=counts.short())
         ledger.finish(files.paths)
-    _write_page(core, policy, folder, out, counts)
-    return Run(counts=counts, others=files.others, decode_ms=judge.decode_ms)
+    page_ms = _write_page(core, policy, folder, out, counts)
+    return Run(counts=counts, others=files.others, decode_ms=judge.decode_ms + page_ms)
 
 
-def _write_page(core: Core, policy: Policy, folder: Path, out: Path, counts: Counts) -> None:
+def _write_page(core: Core, policy: Policy, folder: Path, out: Path, counts: Counts) -> float:
+    """Write the page; return the milliseconds that its small pictures took."""
     grouped = groups(read_lines(out / VERDICTS), policy)
-    shown = (picture.path for group in grouped for picture in group.pictures)
+    shown = [picture.path for group in grouped for picture in group.pictures]
+    began = time.perf_counter()
+    small = thumbnails(shown, folder, core.model, core.settings)
+    decode_ms = (time.perf_counter() - began) * 1000
     totals = [
         {
             "verdict": action,
@@ -83,7 +88,8 @@ def _write_page(core: Core, policy: Policy, folder: Path, out: Path, counts: Cou
         model=native.model_name(core.model),
         totals=totals,
         groups=grouped,
-        thumbnails=thumbnails(shown, folder, core.model, core.settings),
+        thumbnails=small,
         unreadable=counts.unreadable,
         on_error=policy.on_error,
     )
+    return decode_ms
