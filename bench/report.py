@@ -88,7 +88,7 @@ def markdown(result: dict[str, Any]) -> str:
         "",
         "## A picture in company",
         "",
-        "In 8 bits the pictures of one request share the activations' scale. Alone and with seven others, a picture's",
+        "Alone and with seven others, a picture's",
         f"embedding has a cosine of {company['least_cosine']:.5f} at worst; a probability differs by"
         f" {company['most_probability_difference']:.4f} at most.",
         "",

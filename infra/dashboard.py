@@ -18,6 +18,7 @@ RUNTIME_METRICS = (
     "Requests",
     "Pictures",
     "ColdStart",
+    "LabelsPrecomputed",
     "LabelsFromMemory",
     "LabelsFromStore",
     "LabelsComputed",
@@ -60,8 +61,8 @@ class Watched:
 
 def dashboard_body(of: Watched) -> str:
     """Give the dashboard's JSON: two widgets a row, twelve columns each."""
-    labels = ["LabelsFromMemory", "LabelsFromStore", "LabelsComputed"] if of.has_store else [
-        "LabelsFromMemory", "LabelsComputed",
+    labels = ["LabelsPrecomputed", "LabelsFromMemory", "LabelsFromStore", "LabelsComputed"] if of.has_store else [
+        "LabelsPrecomputed", "LabelsFromMemory", "LabelsComputed",
     ]  # fmt: skip
     widgets = [
         _graph("Requests and pictures", of, [of.api("Count"), of.runtime("Pictures")], stat="Sum"),

@@ -50,7 +50,10 @@ def _megabytes(parameters: int) -> int:
 
 
 def _takes(name: str, pretrained: str) -> bool:
-    with patch.object(open_clip, "create_model_and_transforms", side_effect=_NotRefusedError):
+    with (
+        patch.object(open_clip, "create_model_and_transforms", side_effect=_NotRefusedError),
+        patch.object(source, "fetch", side_effect=_NotRefusedError),
+    ):
         try:
             source.load(name, pretrained)
         except source.ExportError:

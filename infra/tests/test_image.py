@@ -81,11 +81,13 @@ def test_the_precision_is_measured_unless_it_is_chosen(defaults: Recorded) -> No
 
 @pytest.mark.parametrize("file", ["lambda_src/Dockerfile", "Makefile"])
 def test_the_export_knows_every_option_that_it_is_called_with(file: str, capsys: pytest.CaptureFixture[str]) -> None:
-    (call,) = re.findall(r"-m model_build\.export (.*)", (ROOT / file).read_text(encoding="utf-8"))
+    text = (ROOT / file).read_text(encoding="utf-8").replace("\\\n", " ")
+    (call,) = re.findall(r"-m model_build\.export (.*)", text)
     options = re.findall(r"--[\w-]+", call)
     assert set(options) >= {"--model", "--pretrained", "--precision", "--out"}
     # An option that it does not know ends the parser; this value is refused after it, and before any work.
-    assert export([word for option in options for word in (option, "no-such")]) == 2
+    values = [word for option in options for word in ([option] if option == "--verbose" else [option, "no-such"])]
+    assert export(values) == 2
     assert "no-such" in capsys.readouterr().err
 
 

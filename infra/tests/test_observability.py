@@ -95,6 +95,7 @@ def test_the_dashboard_shows_what_the_project_promises(defaults: Recorded) -> No
         ("AWS/Lambda", "Throttles"),
         ("ClipVideoModerator", "Pictures"),
         ("ClipVideoModerator", "ColdStart"),
+        ("ClipVideoModerator", "LabelsPrecomputed"),
         ("ClipVideoModerator", "LabelsFromMemory"),
         ("ClipVideoModerator", "LabelsFromStore"),
         ("ClipVideoModerator", "LabelsComputed"),

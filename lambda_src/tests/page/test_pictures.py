@@ -92,7 +92,8 @@ def test_the_demos_own_examples_are_judged_as_its_policy_says(visit: Visit) -> N
 def test_frames_of_the_camera_are_judged_as_they_come(visit: Visit) -> None:
     visit.page.get_by_role("button", name="Camera").click()
     visit.page.get_by_label("A frame every").fill("0.2")
-    expect(visit.page.locator("#grid button")).to_have_count(3)
+    # Not a number of them: they come faster than a slow machine counts.
+    expect(visit.page.locator("#grid button").nth(2)).to_be_visible()
     visit.page.locator("#film").get_by_role("button", name="Stop").click()
     expect(visit.page.locator("#film")).to_be_hidden()
     expect(verdict(visit.page)).not_to_contain_text("No picture")
