@@ -29,7 +29,7 @@ DIR        ?=
 DATA       ?=
 POLICY     ?= moderation
 FAIL_ON    ?=
-NAME       ?=
+AS         ?=
 PRECISION_TARGET ?=
 RECALL_TARGET ?=
 METHOD     ?=
@@ -64,17 +64,28 @@ run: $(VENV)/.runtime $(if $(MODEL_DIR),,$(DEMO)/labels.safetensors) ## Serve on
 	exec $(BIN)/python -m moderator.web.server --host $(call quoted,$(HOST)) --port $(call quoted,$(PORT)) \
 	  --cors-origins $(call quoted,$(CORS_ORIGINS))
 
+# A word that must be given, or the whole of the working folder would be meant.
+needed = @test -n $(call quoted,$($(1))) || { echo "$(1)= is needed: $(2)." >&2; exit 2; }
+
 moderate: $(VENV)/.tools ## Judge a folder of pictures (DIR=, POLICY=, MODEL_DIR=, OUT=, FAIL_ON=review|block)
-	$(if $(MODEL_DIR),MODEL_DIR="$(MODEL_DIR)") $(BIN)/python -m tools.folder "$(DIR)" --policy "$(POLICY)" \
-	  $(if $(OUT),--out "$(OUT)") $(if $(FAIL_ON),--fail-on $(FAIL_ON))
+	$(call needed,DIR,a folder of pictures)
+	$(if $(MODEL_DIR),MODEL_DIR=$(call quoted,$(MODEL_DIR))) $(BIN)/python -m tools.folder $(call quoted,$(DIR)) \
+	  --policy $(call quoted,$(POLICY)) $(if $(OUT),--out $(call quoted,$(OUT))) \
+	  $(if $(FAIL_ON),--fail-on $(call quoted,$(FAIL_ON)))
 
-calibrate: $(VENV)/.tools ## Thresholds from labelled pictures (DATA=, POLICY=, NAME=, PRECISION_TARGET=, RECALL_TARGET=, METHOD=, MODEL_DIR=)
-	$(if $(MODEL_DIR),MODEL_DIR="$(MODEL_DIR)") $(BIN)/python -m tools.calibration "$(DATA)" --policy "$(POLICY)" \
-	  $(if $(NAME),--name "$(NAME)") $(if $(OUT),--out "$(OUT)") $(if $(METHOD),--method $(METHOD)) \
-	  $(if $(PRECISION_TARGET),--precision $(PRECISION_TARGET)) $(if $(RECALL_TARGET),--recall $(RECALL_TARGET))
+calibrate: $(VENV)/.tools ## Thresholds from labelled pictures (DATA=, POLICY=, AS=, MODEL_DIR=, OUT=, PRECISION_TARGET=, RECALL_TARGET=, METHOD=platt|isotonic)
+	$(call needed,DATA,a folder with a folder a category or a CSV file)
+	$(if $(MODEL_DIR),MODEL_DIR=$(call quoted,$(MODEL_DIR))) $(BIN)/python -m tools.calibration $(call quoted,$(DATA)) \
+	  --policy $(call quoted,$(POLICY)) $(if $(AS),--name $(call quoted,$(AS))) \
+	  $(if $(OUT),--out $(call quoted,$(OUT))) $(if $(METHOD),--method $(call quoted,$(METHOD))) \
+	  $(if $(PRECISION_TARGET),--precision $(call quoted,$(PRECISION_TARGET))) \
+	  $(if $(RECALL_TARGET),--recall $(call quoted,$(RECALL_TARGET)))
 
-compare: $(VENV)/.tools ## Several exported models on the same labelled pictures (DATA=, POLICY=, MODELS="folder folder")
-	$(BIN)/python -m tools.calibration.compare "$(DATA)" --policy "$(POLICY)" $(if $(OUT),--out "$(OUT)") --models $(MODELS)
+compare: $(VENV)/.tools ## Several exported models on the same labelled pictures (DATA=, POLICY=, MODELS="folder folder", OUT=)
+	$(call needed,DATA,a folder with a folder a category or a CSV file)
+	$(call needed,MODELS,folders of exported models)
+	$(BIN)/python -m tools.calibration.compare $(call quoted,$(DATA)) --policy $(call quoted,$(POLICY)) \
+	  $(if $(OUT),--out $(call quoted,$(OUT))) --models $(MODELS)
 
 test: $(VENV)/.dev redis chromium ## Run every test
 	$(BIN)/python -m pytest -q

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from moderator.clip.towers import ImageTower, TextTower
 from moderator.cpus import usable_cpus
 from moderator.errors import ConfigurationError
 from moderator.labels.cache import LabelCache
+from moderator.labels.precomputed import read_precomputed
 from moderator.policy.file import read_policies
 from moderator.policy.policy import Policy
 from moderator.settings import Settings
@@ -52,7 +54,12 @@ def build_core(settings: Settings) -> Core:
 
     model = read_model(settings.model_dir)
     threads = settings.threads or usable_cpus()
-    labels = LabelCache(TextTower(model, threads=threads), None, memory_labels=settings.memory_labels)
+    labels = LabelCache(
+        TextTower(model, threads=threads),
+        None,
+        memory_labels=settings.memory_labels,
+        precomputed=read_precomputed(model, logging.getLogger(__name__)),
+    )
     return Core(
         settings=settings,
         model=model,
