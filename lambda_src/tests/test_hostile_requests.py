@@ -61,6 +61,9 @@ def checked(response: dict[str, Any]) -> int:
     headers = response.get("headers") or {}
     kinds = response.get("multiValueHeaders") or {}
     kind = headers.get("Content-Type") or kinds["Content-Type"][0]
+    if status == 200 and kind.startswith("text/html"):  # the page
+        assert response["body"].lower().startswith("<!doctype html>")
+        return status
     body = json.loads(response["body"].encode("utf-8"))  # and nothing in it that UTF-8 cannot carry
     if status == 200:
         assert kind == "application/json"

@@ -71,7 +71,7 @@ def test_what_is_being_done_is_told_and_every_layer_where_asked_for(
     assert "relative error in each form" in said
 
 
-def test_a_wrong_calibration_folder_is_told_before_anything_is_done(
+def test_a_wrong_samples_folder_is_told_before_anything_is_done(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     nowhere = tmp_path / "nowhere"
@@ -79,4 +79,4 @@ def test_a_wrong_calibration_folder_is_told_before_anything_is_done(
     assert main([*arguments, "--samples", str(nowhere)]) == 2
     said = capsys.readouterr()
     assert said.out == ""
-    assert said.err == f"model_build.export: The calibration folder {nowhere} does not exist.\n"
+    assert said.err == f"model_build.export: The samples folder {nowhere} does not exist.\n"
