@@ -14,9 +14,10 @@ from support.harness import Service
 expect.set_options(timeout=15_000)
 
 
-@pytest.fixture(scope="session")
+# Not for the whole session: while it runs, Playwright keeps an event loop, beside which the stack's tests have none.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One browser for all tests; each has a context of its own."""
+    """One browser for a file's tests; each has a context of its own."""
     with chromium() as running:
         yield running
 

@@ -61,8 +61,8 @@ function classify() {
   const picture = state.selected;
   const labels = wanted();
   box.say("");
-  if (!picture || !labels.length) return showBars();
-  if (!picture.error && queue.has(picture.id)) return; // its scores come first, and call again
+  if (!picture || picture.error || !labels.length) return showBars();
+  if (queue.has(picture.id)) return; // its scores come first, and call again
   const [view, fields] = [viewNow(), { labels: labelsField(labels) }];
   const key = JSON.stringify([view, fields]);
   if (picture.labelled?.key === key) return showBars();
