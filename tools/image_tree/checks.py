@@ -11,6 +11,9 @@ from tools.image_tree.dockerfile import Stage
 
 # Lambda allows 10 GB; what is small is fetched and started sooner.
 MAX_MEGABYTES = 450
+# What AWS' base image has beside Python: the hooks of its snapshots.
+# https://docs.aws.amazon.com/lambda/latest/dg/snapstart-runtime-hooks-python.html
+_OF_THE_RUNTIME = {"snapshot_restore_py"}
 MODEL_FILES = ("image.onnx", "text.onnx", "tokenizer.json", "manifest.json", "labels.safetensors")
 BUILD_TIME_ONLY = ("torch", "torchvision", "open_clip", "timm", "onnx", "onnxscript", "pip", "pytest")
 
@@ -36,7 +39,7 @@ def missing_imports(task: Path) -> list[str]:
         f"{source.relative_to(task)}: {module}"
         for source in sorted((task / "moderator").rglob("*.py"))
         for module in sorted(imports(source.read_text(encoding="utf-8")))
-        if module.split(".")[0] not in sys.stdlib_module_names and not _is_there(task, module)
+        if module.split(".")[0] not in sys.stdlib_module_names | _OF_THE_RUNTIME and not _is_there(task, module)
     ]
 
 
