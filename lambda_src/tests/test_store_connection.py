@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import signal
 import ssl
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pytest
@@ -31,8 +32,9 @@ from support.tcp_proxy import TcpProxy
 
 PICTURE = as_base64(encoded(drawn("red", "circle")))
 ALLOWANCE = Settings().cache_budget_ms / 1000
-# What a busy machine takes to go on with a thread whose time has come.
-SLACK = 0.1
+# A thread that only sleeps is this late where other programs have taken the CPU: nothing in the service does that.
+STOOD_STILL = 0.05
+TRIES = 5
 LABELS: dict[str, Embedding] = {
     label: np.eye(256, dtype=np.float32)[place] for place, label in enumerate(["a cat", "a dog", "a bird"])
 }
@@ -44,6 +46,27 @@ def cloud(tmp_path: Path) -> Iterator[tuple[LockedStore, TcpProxy]]:
     with locked_store(tmp_path, clustered=True) as store, closing(TcpProxy(store.tls_port)) as proxy:
         store.announce(proxy.port)
         yield store, proxy
+
+
+@dataclass
+class Metronome:
+    """Sleeps again and again, and notes how late the machine went on with it at worst."""
+
+    late: float = 0.0
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._tick, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stopped.set()
+
+    def _tick(self) -> None:
+        while not self.stopped.is_set():
+            began = time.perf_counter()
+            time.sleep(0.005)
+            self.late = max(self.late, time.perf_counter() - began - 0.005)
 
 
 @dataclass
@@ -103,30 +126,74 @@ def test_under_the_default_budget_every_label_is_read_from_the_second_request_af
 ) -> None:
     store, proxy = cloud
     proxy.sign_in_delay = delay_ms / 1000
-    instance = Instance(store, proxy.port)
+    asked = hold(lambda: connects_and_reads_whatever_happens(Instance(store, proxy.port)))
+    tally.add("Store", f"Each sign-in takes {delay_ms} ms, default budget", "waited no longer than 150 ms", asked)
 
-    def connects_and_reads() -> None:
-        # Two sign-ins, one after the other: the cluster's slots, then the node that has ours.
-        instance.requests_until_connected(2 * proxy.sign_in_delay + 5)
-        assert [instance.request() for _ in range(20)] == [len(LABELS)] * 20
-        assert instance.labels.state == "up"
 
-    instance.request()  # begins to connect; none is stored yet
-    connects_and_reads()
+def test_a_connection_that_is_cut_in_the_middle_of_a_read_is_made_anew_in_the_background(
+    cloud: tuple[LockedStore, TcpProxy],
+) -> None:
+    """The client itself would sign in again within the read: that outlasts the allowance, as a hanging store does."""
+    store, proxy = cloud
+    proxy.sign_in_delay = 0.3
 
-    store.close_all_connections()
-    connects_and_reads()
+    def pass_on_again() -> None:
+        proxy.on_request = None
+
+    def is_cut() -> int:
+        instance = Instance(store, proxy.port)
+        connects_and_reads(instance)
+        proxy.on_request = pass_on_again  # instead of passing the next read on, and then its connection is closed
+        assert instance.request() == 0
+        # Before the 5 seconds are over for which a store that hangs would be left alone.
+        began = time.monotonic()
+        while instance.request() < len(LABELS):
+            assert time.monotonic() - began < 3
+            time.sleep(0.02)
+        return waited_no_longer(instance)
+
+    hold(is_cut)
+
+
+def connects_and_reads_whatever_happens(instance: Instance) -> int:
+    """Hold an instance to its promise from its first request on, after all connections were closed, and after 12 h."""
+    instance.request()  # begins to connect
+    connects_and_reads(instance)
+
+    instance.store.close_all_connections()
+    connects_and_reads(instance)
 
     signings = len(instance.signed)
     instance.hours = 12.1
-    store.close_all_connections()
-    connects_and_reads()
+    instance.store.close_all_connections()
+    connects_and_reads(instance)
     assert len(instance.signed) > signings
     assert min(instance.signed[signings:]) - max(instance.signed[:signings]) > timedelta(hours=12)
+    return waited_no_longer(instance)
 
-    assert max(instance.waits) < ALLOWANCE + SLACK, sorted(instance.waits)[-5:]
-    asked = len(instance.waits)
-    tally.add("Store", f"Each sign-in takes {delay_ms} ms, default budget", "waited no longer than 150 ms", asked)
+
+def connects_and_reads(instance: Instance) -> None:
+    instance.requests_until_connected(seconds=10)
+    assert [instance.request() for _ in range(20)] == [len(LABELS)] * 20
+    assert instance.labels.state == "up"
+
+
+def waited_no_longer(instance: Instance) -> int:
+    """Answer how many requests there were."""
+    assert max(instance.waits) < ALLOWANCE + STOOD_STILL, sorted(instance.waits)[-5:]
+    return len(instance.waits)
+
+
+def hold(promise: Callable[[], int]) -> int:
+    """Try a promise about 150 ms again where the machine stood still: that looks like a store that does."""
+    for _ in range(TRIES):
+        with Metronome() as metronome:
+            try:
+                return promise()
+            except AssertionError:
+                if metronome.late < STOOD_STILL:
+                    raise
+    pytest.fail(f"the machine stood still in each of {TRIES} tries")
 
 
 def test_all_connections_share_one_tls_context(
@@ -152,7 +219,7 @@ def test_all_connections_share_one_tls_context(
 
 
 def test_a_stranger_is_not_trusted_over_a_shared_context_either(
-    cloud: tuple[LockedStore, TcpProxy], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    cloud: tuple[LockedStore, TcpProxy], tmp_path: Path
 ) -> None:
     """The address to which the name resolves is checked for each connection, not only for the first."""
     store, proxy = cloud
@@ -163,11 +230,10 @@ def test_a_stranger_is_not_trusted_over_a_shared_context_either(
     with locked_store(tmp_path / "other", clustered=True) as stranger:
         proxy.upstream_port = stranger.tls_port
         store.close_all_connections()
-        for _ in range(3):
-            instance.request()
-            time.sleep(0.1)
+        assert instance.request() == 0
+        with pytest.raises(Exception, match="certificate verify failed"):
+            instance.labels.read_and_renew(list(LABELS), 5.0)
         assert stranger.clients() == []
-    assert "certificate verify failed" in str([vars(record).get("cause_detail") for record in caplog.records])
 
 
 def test_a_service_signs_in_at_its_start_and_its_first_request_reads(

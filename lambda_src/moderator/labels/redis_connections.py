@@ -1,33 +1,36 @@
-"""redis-py's connections, changed in two ways: each connects once, and all of a client's share one TLS context."""
+"""redis-py's connections, changed in two ways: they connect while their client is made, and share one TLS context."""
 
 from __future__ import annotations
 
 import socket
 import ssl
 from dataclasses import dataclass
+from threading import Event
 from typing import Any
 
 import redis
 
 
-class _ConnectsOnce:
-    """Says that it is lost instead of connecting again, which redis-py does within the command that finds it lost.
+class _ConnectsInTime:
+    """Refuses to connect once its client is made; redis-py would do so within the command that finds a connection lost.
 
-    Connecting again takes longer than a request may wait. `Connection` does it in the background.
+    That takes longer than a request may wait. `Connection` makes another client in the background.
     """
 
     is_connected: bool
-    _was_connected = False
+
+    def __init__(self, *, made: Event, **options: Any) -> None:
+        super().__init__(**options)
+        self._made = made
 
     def connect_check_health(self, *args: Any, **options: Any) -> None:
-        """Connect and sign in, the first time."""
-        if self._was_connected and not self.is_connected:
+        """Connect and sign in, where there is no connection yet."""
+        if self._made.is_set() and not self.is_connected:
             raise redis.ConnectionError("The store has closed the connection.")
         super().connect_check_health(*args, **options)  # type: ignore[misc]  # redis-py's, which stands behind this one
-        self._was_connected = True
 
 
-class PlainConnection(_ConnectsOnce, redis.Connection):
+class PlainConnection(_ConnectsInTime, redis.Connection):
     """Without TLS."""
 
 
@@ -38,16 +41,16 @@ class SharedContext:
     context: ssl.SSLContext | None = None
 
 
-class TlsConnection(_ConnectsOnce, redis.SSLConnection):
+class TlsConnection(_ConnectsInTime, redis.SSLConnection):
     """With TLS. The first one makes the context as the URL's options say."""
 
-    def __init__(self, *, shared: SharedContext, **options: Any) -> None:
+    def __init__(self, *, tls: SharedContext, **options: Any) -> None:
         super().__init__(**options)
-        self._shared = shared
+        self._tls = tls
 
     def _wrap_socket_with_ssl(self, sock: socket.socket) -> ssl.SSLSocket:
-        if self._shared.context is not None:
-            return self._shared.context.wrap_socket(sock, server_hostname=self.host)
+        if self._tls.context is not None:
+            return self._tls.context.wrap_socket(sock, server_hostname=self.host)
         secured: ssl.SSLSocket = super()._wrap_socket_with_ssl(sock)  # type: ignore[no-untyped-call]  # redis-py's
-        self._shared.context = secured.context
+        self._tls.context = secured.context
         return secured

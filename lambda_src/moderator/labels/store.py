@@ -43,7 +43,7 @@ class LabelStore:
 
     def __init__(
         self,
-        connect: Callable[[], Client],
+        connect: Callable[[Callable[[Commands], object]], Client],
         *,
         fingerprint: str,
         embedding_size: int,
@@ -53,8 +53,8 @@ class LabelStore:
         log: Logger,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._connect = connect
-        self._connection = Connection(self._connected)
+        # As far as the one node that holds our keys.
+        self._connection = Connection(lambda: connect(self._ask_for_a_key))
         # The braces are a hash tag: all keys share one slot, so that one MGET serves a cluster too.
         self._prefix = f"clip:{{{fingerprint}}}:"
         self._embedding_size = embedding_size
@@ -98,7 +98,7 @@ class LabelStore:
 
     def ping(self, allowance: Allowance) -> bool:
         """Whether the store answers now; does not ask while it is being left alone."""
-        return bool(self._attempt("read", lambda client: client.mget([self._key("")]), allowance))
+        return bool(self._attempt("read", self._ask_for_a_key, allowance))
 
     # The warm-up: raises whatever goes wrong, because a deployment depends on it.
 
@@ -148,11 +148,8 @@ class LabelStore:
 
     # Calls
 
-    def _connected(self) -> Client:
-        """Connect as far as the one node that holds our keys: some clients do so only with the first command."""
-        client = self._connect()
-        client.commands.mget([self._key("")])
-        return client
+    def _ask_for_a_key(self, client: Commands) -> list[object]:
+        return list(client.mget([self._key("")]))
 
     def _run_patiently(self, call: Callable[[Commands], Result], seconds: float) -> Result:
         self._used = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from threading import Event
 from typing import Any, Protocol
 
 from moderator.settings import Settings
@@ -46,12 +47,12 @@ class Client:
 
 def connector(
     settings: Settings, environment: Mapping[str, str], now: Callable[[], datetime] = lambda: datetime.now(UTC)
-) -> Callable[[], Client]:
-    """Make what makes clients for `settings.cache_url`.
+) -> Callable[[Callable[[Commands], object]], Client]:
+    """Make what makes clients for `settings.cache_url`, given the first command, which shows where to connect.
 
     redis-py's defaults (10 retries with pauses) would hold up a request for seconds. Here nothing is retried, and a
-    connection that is lost stays lost: `Connection` replaces the whole client, because the nodes and addresses that it
-    knew may be the very ones that are gone.
+    connection that is lost stays lost, and after the first command no other is made: `Connection` replaces the whole
+    client, because the nodes and addresses that it knew may be the very ones that are gone.
 
     `environment` is asked for the role's keys with each new connection, where the settings name an IAM user.
     """
@@ -86,15 +87,15 @@ def connector(
         "credential_provider": credentials,
     }
 
-    def connect() -> Client:
+    def connect(first: Callable[[Commands], object]) -> Client:
         pools: list[redis.ConnectionPool] = []
+        made = Event()
 
         def pool(**of_node: Any) -> redis.ConnectionPool:
-            tls = settings.cache_url.startswith("rediss://")
-            kind = (
-                {"connection_class": TlsConnection, "shared": shared} if tls else {"connection_class": PlainConnection}
-            )
-            pools.append(redis.ConnectionPool(**of_node | kind))
+            kind: dict[str, Any] = {"connection_class": PlainConnection}
+            if settings.cache_url.startswith("rediss://"):
+                kind = {"connection_class": TlsConnection, "tls": shared}
+            pools.append(redis.ConnectionPool(**of_node | kind, made=made))
             return pools[-1]
 
         def close() -> None:
@@ -107,6 +108,8 @@ def connector(
             commands = RedisCluster.from_url(settings.cache_url, connection_pool_class=pool, **options)
         else:
             commands = redis.Redis(connection_pool=pool(**options | url_options))
+        first(commands)
+        made.set()
         return Client(commands=commands, close=close)
 
     return connect
