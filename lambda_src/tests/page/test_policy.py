@@ -128,7 +128,6 @@ def test_what_is_opened_and_not_edited_is_saved_as_it_was(visit: Visit, tmp_path
     assert read_policies(tmp_path, max_labels=1000) == {name: configured[name] for name in ("demo", "moderation")}
 
 
-@pytest.mark.skip(reason="on a slow machine its clicks overtake the page's own requests: it must wait for them")
 def test_mistakes_are_said_beside_the_field_that_they_name(visit: Visit, tmp_path: Path) -> None:
     page = visit.page
     page.get_by_role("button", name="New", exact=True).click()

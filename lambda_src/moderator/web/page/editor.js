@@ -14,7 +14,8 @@ export function makeEditor() {
   $.add.addEventListener("click", add);
   on("policy", build);
   on("selection scores thresholds view policy", showEditor);
-  on("policy-error", () => sayMistake(null));
+  // With the edit, and not when pictures are asked about a moment later: by then it may have been saved and refused.
+  on("policy thresholds", () => sayMistake(null));
   on("policy-mistake", () => sayMistake(state.mistake));
 }
 

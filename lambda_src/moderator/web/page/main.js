@@ -45,7 +45,10 @@ async function begin() {
     return say("notice", error.message);
   }
   $.token.hidden = true;
-  if (!(await openLink())) openFirst();
+  const linked = await openLink();
+  // Not before: what opens here would take the place of a policy that was begun meanwhile.
+  $.new.disabled = $.add.disabled = false;
+  if (!linked) openFirst();
 }
 
 // The demo's own words are for the demo model, and for no other.
