@@ -35,7 +35,7 @@ function showEditor() {
 
 // `evidence`: the labels changed, so that the scores must be asked for again.
 function edited(evidence, names = []) {
-  if (evidence && forgetCalibration(state.policy, names)) say("took", "The calibration was for other labels, and is gone.");
+  if (evidence && forgetCalibration(state.policy, names)) say("took", "The calibration was for other labels: it is gone.");
   tell("thresholds", "edited");
   judgeSoon();
 }

@@ -64,7 +64,7 @@ async function openLink() {
   try {
     if (!(await readFragment(location.hash))) return false;
   } catch {
-    say("notice", "This link is damaged, or for another service.");
+    say("notice", "This link is damaged or for another service.");
     return false;
   }
   tell("policy", "view", "labels", "link");

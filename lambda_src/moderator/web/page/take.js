@@ -34,16 +34,16 @@ async function keep() {
 }
 
 async function save() {
-  if (!(await isValid())) return say("took", "The policy is not valid yet, so it was not saved.");
+  if (!(await isValid())) return say("took", "The policy is not valid yet: it was not saved.");
   const link = el("a", { href: URL.createObjectURL(new Blob([json()], { type: "application/json" })), download: `${fileName()}.json` });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-  say("took", `Saved as ${link.download}, which can go into lambda_src/policies/ as it is.`);
+  say("took", `Saved as ${link.download}: it can go into lambda_src/policies/ as it is.`);
 }
 
 async function copy(text) {
   const done = await navigator.clipboard.writeText(text).then(() => true, () => false);
-  say("took", done ? "Copied." : "This browser does not let a page copy: select the text.");
+  say("took", done ? "Copied." : "This browser lets no page copy: select the text.");
 }
 
 function showTake() {
