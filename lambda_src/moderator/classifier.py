@@ -129,8 +129,8 @@ class Classifier:
         """Say how similar each picture is to each label.
 
         Args:
-            pictures: at least one; either all of them are pictures, or all are decoded already, or all are embeddings of
-                pictures seen before.
+            pictures: at least one, and all of one kind: as they came, decoded already, or embeddings of what was seen
+                before.
             labels: all different.
             view: which part of a picture is looked at.
             frames: how an animated picture is sampled; None takes its first frame.
@@ -202,19 +202,17 @@ class Classifier:
         for key, frame in different.items():
             embedded[key] = rows[place : place + len(frame)]
             place += len(frame)
-        seen = []
-        for picture in decoded:
-            seen.append(
-                replace(
-                    self._compare([embedded[id(frame.parts)] for frame in picture.frames], labels),
-                    coverage=picture.coverage,
-                    seconds=tuple(frame.seconds for frame in picture.frames),
-                    numbers=tuple(frame.number for frame in picture.frames),
-                    total_frames=picture.total_frames,
-                    warnings=picture.warnings,
-                )
+        return [
+            replace(
+                self._compare([embedded[id(frame.parts)] for frame in picture.frames], labels),
+                coverage=picture.coverage,
+                seconds=tuple(frame.seconds for frame in picture.frames),
+                numbers=tuple(frame.number for frame in picture.frames),
+                total_frames=picture.total_frames,
+                warnings=picture.warnings,
             )
-        return seen
+            for picture in decoded
+        ]
 
     def _compare(self, frames: Sequence[Embeddings], labels: Embeddings) -> Seen:
         # 4. Embeddings become cosines. Not with @: numpy's BLAS has threads of its own, which would wait for a CPU

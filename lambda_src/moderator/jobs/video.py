@@ -1,7 +1,7 @@
 """Judges videos by policies: single frames, evenly spread over the time, and k of n of them make a verdict.
 
-FFmpeg runs in a process of its own (`video_process.py`) and nowhere else: this file never imports it. A verdict is about
-the frames that were looked at; `VideoCoverage` says how many that was.
+FFmpeg runs in a process of its own (`video_process.py`) and nowhere else: this file never imports it. A verdict is
+about the frames that were looked at; `VideoCoverage` says how many that was.
 """
 
 from __future__ import annotations
@@ -9,15 +9,16 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 from moderator.clip.model import Model
 from moderator.errors import UnknownVideo
+from moderator.jobs.video_footage import Asked, Film, Footage, Spent, footage
 from moderator.jobs.video_likeness import Likeness, likeness
 from moderator.jobs.video_pipe import Container, Limits
-from moderator.jobs.video_process import Film, Footage, Spent, footage
+from moderator.jobs.video_process import DECODER
 from moderator.moderation import Moderation, Moderator
 from moderator.pictures.decode import Decoded, Frame
 from moderator.pictures.views import Coverage
@@ -32,7 +33,20 @@ _MATROSKA = b"\x1a\x45\xdf\xa3"  # and WebM: https://www.rfc-editor.org/rfc/rfc8
 # The first box of an MP4 or MOV. Old cameras write no `ftyp`. https://developer.apple.com/documentation/quicktime-file-format
 _FIRST_BOXES = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 # What is a picture although it begins as an MP4 does: AVIF, HEIF, and Canon's raw files. https://mp4ra.org/registered-types/brands
-_PICTURE_BRANDS = (b"avif", b"avis", b"mif1", b"mif2", b"msf1", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"crx ")
+_PICTURE_BRANDS = (
+    b"avif",
+    b"avis",
+    b"mif1",
+    b"mif2",
+    b"msf1",
+    b"heic",
+    b"heix",
+    b"heim",
+    b"heis",
+    b"hevc",
+    b"hevx",
+    b"crx ",
+)
 
 # What the sample is drawn by: a video's bytes are never read whole.
 _SAMPLED_BYTES = 1 << 16
@@ -111,10 +125,19 @@ class JudgedVideo:
 class Videos:
     """Judges videos, one at a time and each in a process of its own."""
 
-    def __init__(self, moderator: Moderator, model: Model, *, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        moderator: Moderator,
+        model: Model,
+        *,
+        limits: Limits | None = None,
+        program: Sequence[str] = DECODER,
+    ) -> None:
+        """Judge with `moderator`, whose model is `model`; `program` is where a test puts a decoder of its own."""
         self._moderator = moderator
         self._model = model
         self._limits = limits or Limits()
+        self._program = program
 
     def judge(self, file: BinaryIO, policy: Policy, *, until: float | None = None) -> JudgedVideo:
         """Judge one video.
@@ -142,12 +165,15 @@ class Videos:
         ends = time.monotonic() + self._limits.seconds
         seen = footage(
             file,
-            container,
-            policy.frames,
-            self._model.preprocessing,
-            policy.view,
+            Asked(
+                container=container,
+                frames=policy.frames,
+                preprocessing=self._model.preprocessing,
+                view=policy.view,
+            ),
             self._limits,
             until=ends if until is None else min(ends, until),
+            program=self._program,
         )
 
         # 3. Black ones are dropped, and of those that are alike one is looked at.

@@ -21,8 +21,21 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from moderator.jobs.video_file import RangeFile
-from moderator.jobs.video_pipe import BYTES, DONE, FRAME, HEAD, JOB, MOMENT, OPENED, READ, READY, REFUSED, REQUEST
-from moderator.jobs.video_pipe import Limits, message
+from moderator.jobs.video_pipe import (
+    BYTES,
+    DONE,
+    FRAME,
+    HEAD,
+    JOB,
+    MOMENT,
+    OPENED,
+    READ,
+    READY,
+    REFUSED,
+    REQUEST,
+    Limits,
+    message,
+)
 from moderator.jobs.video_pixels import parts_of
 from moderator.jobs.video_sampling import DECODERS, Sampler, clock_of, moments
 from moderator.pictures.preprocessing import Preprocessing
@@ -87,7 +100,7 @@ def main() -> None:
     limits = Limits(**job["limits"])
     _limit(limits)
     try:
-        _judge(job, limits, parent)
+        limited = _judge(job, limits, parent)
     except _Refused as refused:
         parent.say(REFUSED, json.dumps({"kind": refused.kind, "detail": str(refused)}).encode())
     except MemoryError:
@@ -97,10 +110,11 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 - decoders raise whatever their format makes them stumble over
         parent.say(REFUSED, json.dumps({"kind": "broken", "detail": f"{type(error).__name__}: {error}"}).encode())
     else:
-        parent.say(DONE, json.dumps({"memory": _memory_at_its_peak()}).encode())
+        parent.say(DONE, json.dumps({"memory": _memory_at_its_peak(), "limited": limited}).encode())
 
 
-def _judge(job: Mapping[str, Any], limits: Limits, parent: Parent) -> None:
+def _judge(job: Mapping[str, Any], limits: Limits, parent: Parent) -> bool:
+    """Show the video's moments; return whether the limits were too small for all of them."""
     container = _open(RangeFile(job["size"], parent.ask), job["container"])
     stream = _stream(container)
     context = stream.codec_context
@@ -129,7 +143,9 @@ def _judge(job: Mapping[str, Any], limits: Limits, parent: Parent) -> None:
     def show(number: int, frame: av.VideoFrame, second: float) -> None:
         _show(number, frame, second, round(second * clock.rate), pixel_aspect, to, view, parent)
 
-    Sampler(container, stream, clock, limits).sample(asked, show)
+    sampler = Sampler(container, stream, clock, limits)
+    sampler.sample(asked, show)
+    return sampler.limited
 
 
 def _show(
@@ -164,7 +180,7 @@ def _open(file: RangeFile, container: str) -> InputContainer:
         "analyzeduration": "2000000",
     }
     try:
-        return av.open(file, format=container, container_options=options, buffer_size=1 << 16)
+        return av.open(file, "r", format=container, container_options=options, buffer_size=1 << 16)
     except (av.FFmpegError, ValueError) as error:
         raise _Refused("broken", "it cannot be opened: it is truncated or damaged, or no video") from error
 
@@ -196,7 +212,7 @@ def _take_pipes() -> Parent:
 
 
 def _memory_at_its_peak() -> int:
-    """In bytes, as Linux counts it; 0 elsewhere. (What wait4 says is at least the parent's.)"""
+    """Count in bytes, as Linux does; 0 elsewhere. What wait4 says is never less than the parent's."""
     status = Path("/proc/self/status")
     found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text()) if status.exists() else None
     return int(found[1]) * 1024 if found else 0

@@ -63,4 +63,5 @@ def _blocks(part: Pixels) -> _Blocks:
     down, across = (np.linspace(0, side, min(_BLOCKS, side) + 1).astype(int)[:-1] for side in part.shape[:2])
     sums = np.add.reduceat(np.add.reduceat(part, down, axis=0, dtype=np.float32), across, axis=1)
     areas = np.outer(np.diff([*down, part.shape[0]]), np.diff([*across, part.shape[1]]))
-    return (sums / areas[:, :, np.newaxis]).astype(np.float32)
+    means: _Blocks = (sums / areas[:, :, np.newaxis]).astype(np.float32)
+    return means

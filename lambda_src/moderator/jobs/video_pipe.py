@@ -23,16 +23,16 @@ Container = Literal["mov", "matroska"]
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What one video may cost. All but the seconds are counts, so that a slower machine gives the same answer."""
+    """What one video may cost. The counts come first, so that a slower machine gives the same answer."""
 
-    seconds: float = 60.0  # of the clock
-    cpu_seconds: int = 60
+    seconds: float = 60.0  # of the clock: the last resort, as the next one is
+    cpu_seconds: int = 40
     bytes_read: int = 256_000_000
     memory: int = 1_000_000_000  # bytes beyond what the process has at its start
     pixels: int = 36_000_000  # of a frame: 8K has 33 million
     # Between key frames, where these are further apart than the moments that the policy asks for.
     frames_between: int = 20_000
-    pixels_between: int = 4_000_000_000  # 32 minutes of 640 x 360, or 77 s of 1920 x 1080, at 25 frames a second
+    pixels_between: int = 2_000_000_000  # 6 minutes of 640 x 360, or 38 s of 1920 x 1080, at 25 frames a second
 
 
 def message(kind: bytes, *payload: bytes | memoryview) -> bytes:

@@ -71,8 +71,12 @@ def _upright(frame: av.VideoFrame, pixel_aspect: float, to: Preprocessing) -> Im
 
 def _turn(frame: av.VideoFrame) -> Image.Transpose | None:
     """How a camera was held; a turn that is no quarter counts as none, as in most players."""
-    matrix = frame.side_data.get(Type.DISPLAYMATRIX)
+    matrix = frame.side_data.get(Type.DISPLAYMATRIX)  # type: ignore[call-overload]  # its types know names only
     if matrix is None:
         return None
     a, b, _, c, d = struct.unpack_from("=5i", bytes(matrix))
-    return _TURNS.get(tuple((value > 0) - (value < 0) for value in (a, b, c, d)))  # type: ignore[call-overload, no-any-return]
+    return _TURNS.get((_sign(a), _sign(b), _sign(c), _sign(d)))
+
+
+def _sign(number: int) -> int:
+    return (number > 0) - (number < 0)

@@ -98,6 +98,7 @@ class Sampler:
         self._base = float(stream.time_base or 0) or 1e-3
         self._frames_left = limits.frames_between
         self._pixels_left = limits.pixels_between
+        self.limited = False  # whether they did not suffice
 
     def sample(self, asked: Sequence[float], show: Show) -> None:
         """Show a frame for each moment, as far as that can be done."""
@@ -123,6 +124,8 @@ class Sampler:
         # over the whole time.
         for begin in _spread(sorted(between)):
             with contextlib.suppress(*_DAMAGE):  # as above
+                if self.limited:
+                    return
                 self._decode_on(begin, [(number, asked[number]) for number in between[begin]], show)
 
     def _key_before(self, second: float) -> _Key | None:
@@ -164,8 +167,9 @@ class Sampler:
             if not left:
                 return
             last = (frame, second)
-        for number, _ in left if last is not None else ():
-            show(number, *last)  # type: ignore[misc]  # the last frame is shown to the end
+        if last is not None and not self.limited:
+            for number, _ in left:
+                show(number, *last)  # the last frame is shown to the end
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
         try:
@@ -174,7 +178,8 @@ class Sampler:
                     self._frames_left -= 1
                     self._pixels_left -= frame.width * frame.height
                     if self._frames_left < 0 or self._pixels_left < 0:
-                        raise ValueError("the limits are reached")
+                        self.limited = True
+                        return
                     yield frame
                 if not packet.size:
                     return

@@ -44,7 +44,9 @@ def draw(path: Path, draw: Scene = scene, *, seconds: float = SECONDS, size: Siz
     """Draw a film, losslessly, to be encoded anew by others."""
     given = ("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size[0]}x{size[1]}", "-r", str(rate), "-i", "-")
     coded = ("-c:v", "libx264", "-preset", "ultrafast", "-qp", "0", "-pix_fmt", "yuv420p", "-g", "1")
-    ffmpeg(*given, *coded, path, pixels=(draw(number / rate, size).tobytes() for number in range(round(seconds * rate))))
+    ffmpeg(
+        *given, *coded, path, pixels=(draw(number / rate, size).tobytes() for number in range(round(seconds * rate)))
+    )
     return path
 
 
@@ -82,7 +84,20 @@ FILMS: dict[str, tuple[str, ...]] = {
     "av1.mkv": ("-c:v", "libsvtav1", "-preset", "12", "-g", "20"),
     "av1.mp4": ("-c:v", "libsvtav1", "-preset", "12", "-g", "20"),
     # As browsers record it: neither a duration nor an index.
-    "recorded.webm": ("-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-g", "20", "-f", "webm", "-live", "1"),
+    "recorded.webm": (
+        "-c:v",
+        "libvpx-vp9",
+        "-deadline",
+        "realtime",
+        "-cpu-used",
+        "8",
+        "-g",
+        "20",
+        "-f",
+        "webm",
+        "-live",
+        "1",
+    ),
     "variable-rate.mp4": (*H264, "-vf", "select=not(mod(n\\,7))+lt(mod(t\\,4)\\,1)", "-vsync", "vfr"),
     "rotated.mp4": (*H264, "-metadata:s:v", "rotate=90"),
     "stretched.mp4": (*H264, "-vf", "scale=160:180,setsar=2"),
