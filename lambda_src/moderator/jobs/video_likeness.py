@@ -14,12 +14,12 @@ import numpy.typing as npt
 from moderator.pictures.decode import Frame
 from moderator.pictures.preprocessing import Pixels
 
-_BLOCKS = 28  # along a side: of 8 x 8 pixels at 224 x 224
+_BLOCKS = 14  # along a side: of 16 x 16 pixels at 224 x 224, the smallest patches of the usual towers
 
-# Of 255. The darkest scene in which one would see anything has blocks brighter than that; a faded one has none.
-_BLACK = 18.0
+# Of 255. The darkest scene in which one would see anything has a block brighter than that; a faded one has none.
+_BLACK = 12.0
 # What encoding the same scene twice changes in a block is less; a thing that comes or goes changes its blocks by tens.
-_SAME = 6.0
+_SAME = 5.0
 
 _Blocks = npt.NDArray[np.float32]  # (parts, down, across, 3)
 
