@@ -87,7 +87,7 @@ compare: $(VENV)/.tools ## Several exported models on the same labelled pictures
 	$(BIN)/python -m tools.calibration.compare $(call quoted,$(DATA)) --policy $(call quoted,$(POLICY)) \
 	  $(if $(OUT),--out $(call quoted,$(OUT))) --models $(MODELS)
 
-test: $(VENV)/.dev redis chromium ## Run every test
+test: $(VENV)/.dev redis chromium ffmpeg ## Run every test
 	$(BIN)/python -m pytest -q
 
 bench: $(VENV)/.dev redis ## Measure everything: docs/benchmark.md for people, build/bench.json for programs
@@ -134,6 +134,8 @@ supported-models: $(VENV)/.dev ## Write infra/models.json again: the models and 
 lock: $(VENV)/.dev ## Pin the Lambda's requirements again, with hashes
 	$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
 	  lambda_src/requirements.in -o lambda_src/requirements.txt
+	$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+	  lambda_src/requirements-videos.in -o lambda_src/requirements-videos.txt
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -180,3 +182,13 @@ chromium:
 	  elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq chromium fonts-inter; \
 	  elif command -v apt-get >/dev/null && command -v sudo >/dev/null; then sudo apt-get update -qq && sudo apt-get install -y -qq chromium fonts-inter; \
 	  else echo "Please install chromium: the tests need it."; exit 1; fi; }
+
+# The tests draw their videos. What the service decodes them with is not this one, but PyAV's own.
+.PHONY: ffmpeg
+ffmpeg:
+	@command -v ffmpeg >/dev/null || { \
+	  echo "Installing ffmpeg, with which the tests make videos."; \
+	  if command -v brew >/dev/null; then brew install ffmpeg; \
+	  elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq ffmpeg; \
+	  elif command -v apt-get >/dev/null && command -v sudo >/dev/null; then sudo apt-get update -qq && sudo apt-get install -y -qq ffmpeg; \
+	  else echo "Please install ffmpeg: the tests need it."; exit 1; fi; }

@@ -79,15 +79,13 @@ def test_a_decoder_that_asks_for_all_memory_gets_none(desk: Desk, h264: Path) ->
         "child.main = lambda: os.write(1, b'Y\\0\\0\\0\\0D\\0\\0\\0\\x02{}')",
         "child.main = lambda: os.write(1, b'Y\\0\\0\\0\\0O\\0\\0\\0\\x02[]')",
         "child.main = lambda: os.write(1, b'Y\\0\\0\\0\\0F\\0\\0\\0\\0')",
-        "child.parts_of = lambda *_: ((__import__('numpy').zeros((9, 9, 3), 'uint8'),), child_coverage)",
+        "child.parts_of = lambda *_: ((__import__('numpy').zeros((9, 9, 3), 'uint8'),), seen)",
         "child.main = lambda: [os.write(1, b'Y\\0\\0\\0\\0'), [os.write(1, b'R\\0\\0\\0\\x0c' + bytes(8) + b'\\0\\3\\0\\0')"
         " for _ in iter(int, 1)]]",
     ],
 )
 def test_whatever_a_decoder_sends_is_checked(desk: Desk, h264: Path, line: str) -> None:
-    coverage = (
-        "from moderator.pictures.views import Coverage; child_coverage = Coverage(kind='pad', parts=1, unseen=0.0)"
-    )
+    coverage = "from moderator.pictures.views import Coverage as C; seen = C(kind='pad', parts=1, unseen=0.0)"
     with pytest.raises((BrokenVideo, RuntimeError)):
         desk.judge(h264, program=decoder_that(coverage, line), limits=Limits(seconds=3.0))
 
