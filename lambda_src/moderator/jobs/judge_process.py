@@ -1,8 +1,8 @@
 """Keeps the judge in a process of its own: an object that ends it, or never comes to an end, costs itself only.
 
 Decoders are C code that reads strangers' bytes. A crash of the worker's own process would cost its whole batch, at
-each try anew, and from a queue ten uploads that are sound. So the worker only reads and writes S3, which goes on while the
-child decodes and the tower works. Lambda has no /dev/shm, so the two talk over a pair of sockets.
+each try anew, and ten sound uploads of a queue. So the worker only reads and writes S3, which goes on while the child
+decodes and the tower works. Lambda has no /dev/shm, so they talk over sockets.
 """
 
 from __future__ import annotations

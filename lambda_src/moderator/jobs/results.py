@@ -5,8 +5,8 @@
     jobs/JOB/batches/HASH.allow_90.review_8.block_2.json                       what a batch counted
     jobs/JOB/summary.json, manifest.json                                       at a job's end
 
-FIRST and LAST are keys of a part, in hexadecimal and so in S3's own order: a later run finds the parts that may hold the
-lines of its batch with one listing, however the batches are cut then.
+FIRST and LAST are keys of a part, in hexadecimal and so in S3's own order: a later run finds the parts that may hold
+the lines of its batch with one listing, however the batches are cut then.
 """
 
 from __future__ import annotations

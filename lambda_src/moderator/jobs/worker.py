@@ -1,4 +1,4 @@
-"""The worker's entry: the batches of jobs, uploads, and a job's end; `moderator.jobs.worker.handler` of the same image."""
+"""The worker's entry, in the same image as the service's: the batches of jobs, uploads, and a job's end."""
 
 from __future__ import annotations
 
