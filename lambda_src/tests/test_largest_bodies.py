@@ -139,7 +139,7 @@ def form_bodies() -> Iterator[Body]:
                 yield Body(
                     name=f"{target} form, {field.decode()}: {name}", target=target, content=content, headers=headers
                 )
-    for name, unit in {
+    for name, bytes_of in {
         "empty parts": part % b"label" + b"\r\n",
         "parts without a name": b"--b\r\n\r\n\r\n",
         "line ends": b"\r\n",
@@ -147,7 +147,7 @@ def form_bodies() -> Iterator[Body]:
         "half boundaries": b"\r\n--",
         "pictures": part % b"image" + b"\r\n",
     }.items():
-        content = unit * ((LARGEST - 10) // len(unit)) + b"--b--\r\n"
+        content = bytes_of * ((LARGEST - 10) // len(bytes_of)) + b"--b--\r\n"
         for target in ("/classify", "/v1/detect-images"):
             yield Body(name=f"{target} form of {name}", target=target, content=content, headers=headers)
     content = b"--b\r\n" + b"X-More: 1\r\n" * ((LARGEST - 20) // 11) + b"\r\n--b--\r\n"
