@@ -166,6 +166,31 @@ def test_other_formats_are_refused_untried(name: str, data: bytes, probe: Probe,
     tally.add("Pictures", "Formats outside the contract, and nothing at all", happened(reply))
 
 
+@pytest.mark.parametrize(
+    ("tried", "corpus"),
+    [
+        ("bombs", hostile_pictures.bombs),
+        ("files that explode", hostile_pictures.exploding),
+        ("animations of thousands of frames", hostile_pictures.animated),
+        ("hostile animations", animations.hostile),
+    ],
+)
+def test_a_policy_is_given_up_or_answered_as_cheaply(
+    tried: str, corpus: Callable[[], Corpus], probe: Probe, tally: Tally
+) -> None:
+    """A policy looks at tiles and at several frames, which is more work than a centre."""
+    for name, data in corpus():
+
+        def ask(data: bytes = data) -> Reply:
+            return probe.server.service.request("POST", "/moderate?policy=demo", data, {"Content-Type": "image/png"})
+
+        reply = probe.ask(name, ask)
+        assert reply.status in (200, 413, 415, 422), f"{name}: {reply.status} {reply.body!r}"
+        if reply.status == 200:
+            assert reply.json["verdict"] in ("allow", "review", "block")
+        tally.add("Pictures", f"Moderated: {tried}", happened(reply))
+
+
 def test_the_server_outlives_all_of_it(probe: Probe) -> None:
     assert probe.picture("a red circle", encoded(drawn("red", "circle"))).json["result"]["a red circle"] > 0.5
     log = probe.server.log
