@@ -12,7 +12,8 @@ import pytest
 import redis
 from redis.exceptions import NoPermissionError
 
-from infra.cache import STORE_RIGHTS, zone_numbers
+from infra.cache import STORE_RIGHTS
+from infra.network import zone_numbers
 from infra.tests.program import Recorded
 from moderator.labels.store import LabelStore
 from moderator.labels.store_client import connector

@@ -6,6 +6,7 @@ names that Powertools reads (`telemetry.py`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,11 @@ class Settings:
     # Both set: authenticate to ElastiCache with a signed IAM token instead of a password.
     cache_iam_user: str = ""
     cache_iam_name: str = ""
+    # Set: sign in with the password that this secret of AWS Secrets Manager holds, asked for at this address (empty:
+    # that of the secret's region), as this user (empty: whom the secret names, or none).
+    cache_credentials_arn: str = ""
+    cache_credentials_url: str = ""
+    cache_user: str = ""
     cache_ttl_seconds: int = 30 * 24 * 3600
     # The most that one request may wait for the store, in all.
     cache_budget_ms: int = 150
@@ -132,6 +138,30 @@ def _check(settings: Settings) -> None:
         raise ConfigurationError("CACHE_IAM_USER and CACHE_IAM_NAME go together: set both or neither.")
     if settings.cache_iam_user and not settings.cache_url.startswith("rediss://"):
         raise ConfigurationError("CACHE_IAM_USER needs CACHE_URL to start with rediss://: ElastiCache asks for TLS.")
+    _check_credentials(settings)
+
+
+def _check_credentials(settings: Settings) -> None:
+    arn = settings.cache_credentials_arn
+    if arn and not re.fullmatch(r"arn:[\w-]+:secretsmanager:[\w-]+:\d{12}:secret:\S+", arn):
+        raise ConfigurationError(
+            f"CACHE_CREDENTIALS_ARN is {arn!r}: it must be the ARN of a secret in AWS Secrets Manager."
+        )
+    if arn and not settings.cache_url:
+        raise ConfigurationError("CACHE_CREDENTIALS_ARN needs CACHE_URL: it is the password of that store.")
+    if arn and settings.cache_iam_user:
+        raise ConfigurationError("CACHE_CREDENTIALS_ARN and CACHE_IAM_USER exclude each other: set one of them.")
+    if arn and "@" in settings.cache_url:
+        raise ConfigurationError("CACHE_CREDENTIALS_ARN has the password, so CACHE_URL must have none.")
+    for name in ("cache_user", "cache_credentials_url"):
+        if getattr(settings, name) and not arn:
+            raise ConfigurationError(f"{name.upper()} needs CACHE_CREDENTIALS_ARN, which has the password.")
+    if settings.cache_credentials_url and not settings.cache_credentials_url.startswith(
+        ("https://", "http://127.0.0.1")
+    ):
+        raise ConfigurationError(
+            f"CACHE_CREDENTIALS_URL is {settings.cache_credentials_url!r}: it must start with https://."
+        )
 
 
 def _names_a_port(url: str) -> bool:

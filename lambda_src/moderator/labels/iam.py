@@ -101,13 +101,20 @@ def sign_token(*, credentials: AwsCredentials, cache_name: str, user: str, regio
 
     # Method, path, query, the one header with its empty line, the headers' names, and the hash of an empty body.
     request = f"GET\n/\n{canonical_query}\nhost:{cache_name}\n\nhost\n{_sha256('')}"
-    to_sign = f"AWS4-HMAC-SHA256\n{time}\n{scope}\n{_sha256(request)}"
+    signature = sign(request, credentials=credentials, time=time, scope=scope)
+    return f"{cache_name}/?{canonical_query}&X-Amz-Signature={signature}"
 
+
+def sign(canonical_request: str, *, credentials: AwsCredentials, time: str, scope: str) -> str:
+    """Return the signature, in hexadecimal, of a request in its canonical form.
+
+    `time` is as in 20260228T235958Z, `scope` as in 20260228/eu-central-1/elasticache/aws4_request.
+    """
+    to_sign = f"AWS4-HMAC-SHA256\n{time}\n{scope}\n{_sha256(canonical_request)}"
     key = f"AWS4{credentials.secret_key}".encode()
     for part in scope.split("/"):
         key = hmac.digest(key, part.encode(), "sha256")
-    signature = hmac.digest(key, to_sign.encode(), "sha256").hex()
-    return f"{cache_name}/?{canonical_query}&X-Amz-Signature={signature}"
+    return hmac.digest(key, to_sign.encode(), "sha256").hex()
 
 
 def read_credentials(environment: Mapping[str, str]) -> AwsCredentials:

@@ -6,9 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Event
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from moderator.settings import Settings
+
+if TYPE_CHECKING:
+    from redis.credentials import CredentialProvider
 
 # No single step may take longer: connecting, signing in, an answer. A request gives up its waiting long before.
 STEP_SECONDS = 5.0
@@ -54,7 +57,8 @@ def connector(
     connection that is lost stays lost, and after the first command no other is made: `Connection` replaces the whole
     client, because the nodes and addresses that it knew may be the very ones that are gone.
 
-    `environment` is asked for the role's keys with each new connection, where the settings name an IAM user.
+    `environment` is asked for the role's keys with each new connection, where the settings name an IAM user or
+    a secret.
     """
     # Only a service with a store pays for it. At the start and not with the first request: that takes 0.15 s on an idle
     # CPU, which is the whole of a request's allowance.
@@ -67,12 +71,22 @@ def connector(
 
     from moderator.labels.redis_connections import PlainConnection, SharedContext, TlsConnection
 
-    credentials = None
+    credentials: CredentialProvider | None = None
     if settings.cache_iam_user:
         from moderator.labels.iam import IamCredentialProvider
 
         credentials = IamCredentialProvider(
             cache_name=settings.cache_iam_name, user=settings.cache_iam_user, environment=environment, now=now
+        )
+    elif settings.cache_credentials_arn:
+        from moderator.labels.secret import SecretCredentialProvider
+
+        credentials = SecretCredentialProvider(
+            arn=settings.cache_credentials_arn,
+            user=settings.cache_user,
+            url=settings.cache_credentials_url,
+            environment=environment,
+            now=now,
         )
     url_options = parse_url(settings.cache_url)  # type: ignore[no-untyped-call]  # redis-py's
     shared = SharedContext()
