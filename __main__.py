@@ -17,6 +17,7 @@ from infra.network import Network, NetworkArgs, allow_joining
 from infra.observability import Observability, ObservabilityArgs
 from infra.own_network import OwnNetwork, OwnNetworkArgs
 from infra.own_store import OwnStore, OwnStoreArgs
+from infra.read_buckets import allow_reading, way_to_s3
 from infra.release import Release, ReleaseArgs
 from infra.role import FunctionRole
 from infra.sign_in import cloudwatch_client, lambda_client
@@ -57,6 +58,10 @@ if settings.subnet_ids or settings.cache == "serverless":
         network = Network(NAME, NetworkArgs(zone_ids=settings.zone_ids, joining=joining, cidr=settings.network_cidr))
 if settings.tracing:
     rights.append(allow_tracing(role))
+if settings.read_buckets:
+    rights.append(allow_reading(role, settings.read_buckets))
+    if isinstance(network, Network):
+        way_to_s3(NAME, network, region, settings.read_buckets)
 
 store: LabelStore | OwnStore | None = None
 if settings.cache == "serverless" and network:

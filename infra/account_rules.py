@@ -53,6 +53,9 @@ def complaints_of_account(settings: StackSettings) -> Iterator[str]:
             yield f"{key_of(field)} is {value!r}: it must be {what}."
     if not settings.iam_path:
         yield "iamPath is '': it must be a path that begins and ends with a slash, / alone for none."
+    for bucket in settings.read_buckets:
+        if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket):
+            yield f"readBuckets has {bucket!r}: it must be the name of a bucket, not an address."
     yield from _of_network(settings)
     yield from _of_own_store(settings)
     yield from _of_password(settings)

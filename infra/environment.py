@@ -35,6 +35,7 @@ def environment(settings: StackSettings, store: LabelStore | OwnStore | None) ->
         "DEFAULT_POLICY": settings.default_policy,
         "DEFAULT_LABEL_SET": settings.default_label_set,
         "FLAG_FROM": settings.flag_from,
+        "READ_BUCKETS": " ".join(settings.read_buckets),
         "MAX_SECONDS": str(settings.timeout),
         "THREADS": str(settings.threads),
         "LOG_LABELS": str(settings.log_labels).lower(),

@@ -71,6 +71,8 @@ class Network(pulumi.ComponentResource):
             enable_dns_hostnames=True,
             opts=child,
         )
+        self.vpc_id = self._vpc.id
+        self.route_table_id = self._vpc.main_route_table_id  # of all subnets, for they have none of their own
         # AWS makes this group with rules that let everything through; adopted without rules it lets nothing through.
         self.default_group_id = aws.ec2.DefaultSecurityGroup(
             f"{name}-default", vpc_id=self._vpc.id, ingress=[], egress=[], opts=child

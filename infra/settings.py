@@ -80,6 +80,7 @@ class StackSettings:
     default_policy: str
     default_label_set: str
     flag_from: str
+    read_buckets: tuple[str, ...]
     log_labels: bool
 
     auth: str

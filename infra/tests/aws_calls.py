@@ -31,6 +31,10 @@ class Call:
 
 
 def _rule(inputs: Inputs) -> Inputs:
+    if "prefixListId" in inputs:
+        prefix = {"prefixListId": inputs["prefixListId"], "description": inputs["description"]}
+        ports = {key: inputs[key] for key in ("ipProtocol", "fromPort", "toPort")}
+        return {"groupId": inputs["securityGroupId"], "ipPermissions": [{**ports, "prefixListIds": [prefix]}]}
     pair = {"groupId": inputs["referencedSecurityGroupId"], "description": inputs["description"]}
     ports = {key: inputs[key] for key in ("ipProtocol", "fromPort", "toPort")}
     return {"groupId": inputs["securityGroupId"], "ipPermissions": [{**ports, "userIdGroupPairs": [pair]}]}

@@ -62,6 +62,8 @@ PLATFORM = {
     "rewarmSchedule": "rate(7 days)",
 }
 
+READ_BUCKETS: dict[str, object] = {"readBuckets": ["pictures.example", "more-pictures"]}
+
 CONFIGURATIONS: dict[str, dict[str, object]] = {
     "defaults": {},
     "no cache": {"cache": "none"},
@@ -75,6 +77,8 @@ CONFIGURATIONS: dict[str, dict[str, object]] = {
     "cache by URL": OWN_STORE,
     "image by digest": {"imageUri": IMAGE},
     "canary": {"canaryMinutes": 5},
+    "read buckets": READ_BUCKETS,
+    "read buckets, no cache": {**READ_BUCKETS, "cache": "none"},
     "platform": PLATFORM,
 }
 

@@ -93,6 +93,8 @@ class _Cloud(Mocks):
                 return {"region": REGION, "id": REGION}
             case "aws:index/getAvailabilityZones:getAvailabilityZones":
                 return {"zoneIds": ["euc1-az2", "euc1-az3", "euc1-az1"], "names": ["a", "b", "c"]}
+            case "aws:index/getPartition:getPartition":
+                return {"partition": "aws", "id": "aws", "dnsSuffix": "amazonaws.com"}
             case "aws:ec2/getSubnet:getSubnet":
                 return {"id": args.args["id"], "vpcId": "vpc-0123456789abcdef0"}
             case "aws:ecr/getAuthorizationToken:getAuthorizationToken":
@@ -106,6 +108,8 @@ class _Cloud(Mocks):
 
     def _answer(self, args: MockResourceArgs) -> dict[str, Any]:
         match args.typ.split(":")[-1]:
+            case "Vpc":
+                return {"mainRouteTableId": "rtb-0123456789abcdef0"}
             case "Role":
                 return {"arn": f"arn:aws:iam::{ACCOUNT}:role/{args.name}"}
             case "Repository":
@@ -115,7 +119,10 @@ class _Cloud(Mocks):
             case "Function":
                 return {"version": "7", "invokeArn": f"invoke-arn-of-{args.name}"}
             case "VpcEndpoint":
-                return {"dnsEntries": [{"dnsName": "vpce-1.secretsmanager.eu-central-1.vpce.amazonaws.com"}]}
+                return {
+                    "prefixListId": "pl-0123456789abcdef0",
+                    "dnsEntries": [{"dnsName": "vpce-1.secretsmanager.eu-central-1.vpce.amazonaws.com"}],
+                }
             case "ServerlessCache":
                 return {"endpoints": [{"address": "clip.serverless.cache.amazonaws.com", "port": 6379}]}
             case "Invocation":

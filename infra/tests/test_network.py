@@ -31,6 +31,9 @@ def test_no_rule_names_an_address_only_groups(every: Recorded) -> None:
         "securityGroupEgressRule:SecurityGroupEgressRule",
     ):
         for rule in every.all(f"aws:vpc/{kind}"):
+            if rule.name == "clip-to-s3":  # AWS' own list of S3's addresses, where buckets are read
+                assert not {"cidrIpv4", "cidrIpv6"} & rule.inputs.keys()
+                continue
             assert rule.inputs["referencedSecurityGroupId"]
             assert not {"cidrIpv4", "cidrIpv6", "prefixListId"} & rule.inputs.keys()
 

@@ -27,6 +27,7 @@ from moderator.settings import Settings, read_settings
 from moderator.telemetry import Telemetry
 from moderator.web.answers.adapter import Known
 from moderator.web.app import App
+from moderator.web.buckets import Buckets
 from moderator.web.http_event import is_http
 
 # What the start waits for the store at most: as long as a first request that misses would take to load the text tower.
@@ -91,6 +92,11 @@ def build_handler(settings: Settings, *, load: Callable[[Model, int], Towers] = 
             ),
             default_policy=settings.default_policy,
             default_label_set=settings.default_label_set,
+            buckets=Buckets(
+                settings.read_buckets.replace(",", " ").split(),
+                most_bytes=settings.max_body_bytes,
+                environment=os.environ,
+            ),
             flag_from=settings.flag_from,
         ),
         max_seconds=settings.max_seconds,

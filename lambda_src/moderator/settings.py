@@ -65,6 +65,9 @@ class Settings:
     default_label_set: str = "moderation"
     flag_from: Literal["review", "block"] = "block"
 
+    # Buckets in S3, with spaces or commas between them, whose objects may stand for a picture in Rekognition's form.
+    read_buckets: str = ""
+
     # Threads of the towers; 0 means as many as this process may really use.
     threads: int = 0
     # Labels in the log help to debug, but they are the client's own words.
@@ -138,6 +141,9 @@ def _check(settings: Settings) -> None:
         raise ConfigurationError("CACHE_IAM_USER and CACHE_IAM_NAME go together: set both or neither.")
     if settings.cache_iam_user and not settings.cache_url.startswith("rediss://"):
         raise ConfigurationError("CACHE_IAM_USER needs CACHE_URL to start with rediss://: ElastiCache asks for TLS.")
+    for bucket in settings.read_buckets.replace(",", " ").split():
+        if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket):
+            raise ConfigurationError(f"READ_BUCKETS names {bucket!r}: it must be the name of a bucket, not an address.")
     _check_credentials(settings)
 
 

@@ -12,7 +12,7 @@ from support.harness import LAMBDA_SRC
 MODERATOR = LAMBDA_SRC / "moderator"
 
 # What each part may know, beside itself and what all may know. `handler.py` builds everything, and knows everything.
-EVERYBODY = {"errors", "strict_json", "label_text", "json_file"}
+EVERYBODY = {"errors", "strict_json", "label_text", "json_file", "aws_request"}
 MAY_KNOW: dict[str, set[str]] = {name: set() for name in EVERYBODY} | {
     "pictures": set(),
     "clip": {"pictures"},

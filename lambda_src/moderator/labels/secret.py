@@ -8,7 +8,6 @@ https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValu
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -18,7 +17,7 @@ from urllib.parse import urlsplit
 from redis.credentials import CredentialProvider
 from redis.exceptions import AuthenticationError
 
-from moderator.labels.iam import read_credentials, sign
+from moderator.aws_request import NoCredentials, read_credentials, signed_headers
 
 _SERVICE = "secretsmanager"
 _TARGET = "secretsmanager.GetSecretValue"
@@ -94,28 +93,20 @@ class SecretCredentialProvider(CredentialProvider):
 
     def _signed(self, host: str, body: str, region: str) -> dict[str, str]:
         """Return the headers of a signed request."""
-        credentials = read_credentials(self._environment)
-        time = self._now().astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
-        headers = {
-            "content-type": "application/x-amz-json-1.1",
-            "host": host,
-            "x-amz-date": time,
-            "x-amz-target": _TARGET,
-        }
-        if credentials.session_token:
-            headers["x-amz-security-token"] = credentials.session_token
-        names = ";".join(sorted(headers))
-        lines = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers))
-        request = f"POST\n/\n\n{lines}\n{names}\n{hashlib.sha256(body.encode()).hexdigest()}"
-        scope = f"{time[:8]}/{region}/{_SERVICE}/aws4_request"
-        signature = sign(request, credentials=credentials, time=time, scope=scope)
-        return {
-            **headers,
-            "authorization": (
-                f"AWS4-HMAC-SHA256 Credential={credentials.access_key}/{scope}, "
-                f"SignedHeaders={names}, Signature={signature}"
-            ),
-        }
+        try:
+            credentials = read_credentials(self._environment)
+        except NoCredentials as error:
+            raise AuthenticationError(str(error)) from None
+        return signed_headers(
+            {"content-type": "application/x-amz-json-1.1", "host": host, "x-amz-target": _TARGET},
+            method="POST",
+            path="/",
+            body=body.encode(),
+            service=_SERVICE,
+            region=region,
+            credentials=credentials,
+            at=self._now(),
+        )
 
 
 def _kind(answer: object) -> str:

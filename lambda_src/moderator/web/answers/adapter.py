@@ -21,6 +21,7 @@ from moderator.pictures.batch import Picture
 from moderator.policy.policy import ACTIONS, Action, Policy
 from moderator.policy.verdict import Verdict
 from moderator.question import Limits
+from moderator.web.buckets import Buckets
 from moderator.web.http_event import Request, Response
 from moderator.web.payload import kind_of, readable
 
@@ -40,6 +41,7 @@ class Known:
     limits: Limits
     default_policy: str
     default_label_set: str
+    buckets: Buckets  # whose objects may stand for a picture
     flag_from: Action  # the mildest action that is a yes where a form knows only yes and no
 
     def policy(self, name: str | None = None) -> Policy:

@@ -16,7 +16,6 @@ from moderator.classifier import Answer
 from moderator.clip.model import Model
 from moderator.errors import BrokenPicture, InvalidField, RequestError, TooMuch, UnknownPicture
 from moderator.labels.label_sets import LabelSet
-from moderator.pictures.batch import Picture
 from moderator.web.answers.adapter import (
     Adapter,
     Asked,
@@ -27,9 +26,11 @@ from moderator.web.answers.adapter import (
     read_object,
     verdict_of,
 )
+from moderator.web.answers.rekognition_image import picture_of
 from moderator.web.answers.rekognition_labels import labels_of, moderation_labels
+from moderator.web.buckets import UnreadableObject
 from moderator.web.http_event import Request, Response
-from moderator.web.payload import decode_picture, kind_of, readable
+from moderator.web.payload import kind_of, readable
 
 TARGET = "x-amz-target"
 _SERVICE = "RekognitionService."
@@ -38,16 +39,12 @@ _LEAST_OF_LABELS = 55.0  # percent; DetectLabels' own default
 _MOST_LABELS = 1000  # likewise
 
 
-class InvalidS3Object(InvalidField):
-    """The picture is in a bucket, which is not read here."""
-
-
 class UnknownOperation(InvalidField):
     """Rekognition has, or may have, such an operation; this service has not."""
 
 
 _EXCEPTIONS: tuple[tuple[type[RequestError], str], ...] = (
-    (InvalidS3Object, "InvalidS3ObjectException"),
+    (UnreadableObject, "InvalidS3ObjectException"),
     (UnknownOperation, "UnknownOperationException"),
     (NotConfigured, "ResourceNotFoundException"),
     (BrokenPicture, "InvalidImageFormatException"),
@@ -65,7 +62,7 @@ def read(request: Request, known: Known) -> Asked:
             raise InvalidField(f"{name} is not read here: leave it out.")
     if "IMAGE_PROPERTIES" in (body.get("Features") or ()):
         raise InvalidField("Features holds IMAGE_PROPERTIES, which are not measured here.")
-    pictures = (_picture(body.get("Image")),)
+    pictures = (picture_of(body.get("Image"), known.buckets),)
     least = _number(body, "MinConfidence", 100)
     details: dict[str, Any] = {"id": _request_id(request)}
     if operation == "DetectLabels":
@@ -116,16 +113,6 @@ def refuse(request: Request, error: RequestError | None) -> Response:
 
 
 ADAPTER = Adapter(read=read, write=write, refuse=refuse, picture_by_picture=False)
-
-
-def _picture(image: Any) -> Picture:
-    match image:
-        case {"S3Object": dict()}:
-            raise InvalidS3Object("Image.S3Object is in a bucket, which is not read here: send Image.Bytes.")
-        case {"Bytes": str(text)}:
-            return decode_picture(text, "Image.Bytes")
-        case _:
-            raise InvalidField("Image.Bytes is missing: send the picture's bytes.")
 
 
 def _number(body: dict[str, Any], name: str, most: float) -> float | None:
