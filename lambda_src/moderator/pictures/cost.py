@@ -12,6 +12,7 @@ import itertools
 from PIL import ImageFile
 
 from moderator.errors import TooMuch
+from moderator.pictures.av1 import frames_within
 from moderator.pictures.structure import (
     GIF_BEGINNINGS,
     JPEG_BEGINNING,
@@ -117,6 +118,8 @@ def check_decoder(image: ImageFile.ImageFile, data: bytes, max_pixels: int, name
     match image.format:
         case "WEBP" | "AVIF":
             _check_share(image, max_pixels, _SEVERAL_COPIES, name, f" of {image.format}")
+            if image.format == "AVIF":
+                _check_frames(data, max_pixels, name)
         case "TIFF" if image.mode not in ("1", "L", "P"):
             _check_share(image, max_pixels, _SEVERAL_COPIES, name, " of a colour TIFF")
         case "PNG" if png_depth(data) > 8:
@@ -150,6 +153,26 @@ def _check_scans(data: bytes, name: str) -> None:
         raise TooMuch(f"{name} is a JPEG of more than {_MOST_SCANS} scans: save it anew.")
 
 
+def _check_frames(data: bytes, max_pixels: int, name: str) -> None:
+    """Hold what is inside to the limit too: libavif decodes it whole, and then brings it to the size that is said."""
+    frames = frames_within(data, MOST_PARTS_OF_ALL_FRAMES)
+    if frames is None:
+        check_length(MOST_PARTS_OF_ALL_FRAMES + 1, name)
+    elif frames.may_grow:
+        raise TooMuch(f"{name} is an AVIF whose frames have sizes of their own: save it anew.")
+    else:
+        allowed = _allowed(max_pixels, _SEVERAL_COPIES)
+        check_size(frames.width, frames.height, allowed, name, " of AVIF")
+        # As much again for the transparency, and a little for the edges of a grid's tiles.
+        if frames.pixels > 2.2 * allowed:
+            raise TooMuch(
+                f"{name} is an AVIF of {frames.pixels:,} pixels, all its parts together: send a smaller picture."
+            )
+
+
 def _check_share(image: ImageFile.ImageFile, max_pixels: int, share: float, name: str, kind: str) -> None:
-    allowed = min(max_pixels, int(max(max_pixels, _ORDINARY) * share))
-    check_size(image.width, image.height, allowed, name, kind)
+    check_size(image.width, image.height, _allowed(max_pixels, share), name, kind)
+
+
+def _allowed(max_pixels: int, share: float) -> int:
+    return min(max_pixels, int(max(max_pixels, _ORDINARY) * share))
