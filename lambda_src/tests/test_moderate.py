@@ -126,7 +126,7 @@ def test_policies_are_listed(service: Service) -> None:
         ({"policy": ""}, 422, ["policy is empty"]),
         ({"policy": 5}, 422, ["policy is a number", "name of a policy"]),
         ({"policy": {}}, 422, ["policy.categories is missing"]),
-        ({"policy": INLINE | {"verdict": 1}}, 422, ["policy.verdict is no field"]),
+        ({"policy": INLINE | {"verdict": 1}}, 422, ["policy.verdict is not a field"]),
         ({"policy": INLINE | {"view": "all"}}, 422, ["policy.view"]),
         ({"policy": "demo", "view": "all"}, 422, ["view is 'all'", "center", "tiles"]),
         ({"policy": "demo", "labels": ["a"]}, 422, ["'labels' is not a field", "policy"]),
@@ -225,7 +225,7 @@ def test_an_embedding_is_not_given_beside_a_picture_or_a_view(service: Service) 
 
 def test_a_policy_that_is_not_valid_stops_the_start(tmp_path: Path) -> None:
     (tmp_path / "mine.json").write_text(json.dumps({"categories": {"a": {"labels": ["x"], "neutral": []}}}))
-    with pytest.raises(ConfigurationError, match=r"mine\.json: categories\.a\.neutral is no field"):
+    with pytest.raises(ConfigurationError, match=r"mine\.json: categories\.a\.neutral is not a field"):
         build_handler(Settings(policies_dir=tmp_path))
 
 

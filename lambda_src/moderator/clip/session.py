@@ -1,4 +1,4 @@
-"""One session of ONNX Runtime, with the same rules for the service and for the export that measures what it will do."""
+"""One session of ONNX Runtime, with the same options for the service and for the export, which measures its answers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NO_SPINNING = "session.force_spinning_stop"
 
 
 def cpu_session(model: Path | bytes, *, threads: int = 0) -> Any:
-    """Load a graph, from a file or as it is serialised, to run on `threads` threads; 0 leaves their number open."""
+    """Load a graph from a file or its bytes, to run on `threads` threads; 0 lets ONNX Runtime choose."""
     # Imported here, so that a process which only needs the towers' types does not pay for it.
     import onnxruntime
 

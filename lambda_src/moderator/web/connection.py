@@ -222,6 +222,6 @@ def _written(http: h11.Connection, response: Response) -> bytes:
 
 def _too_large(told: str) -> TooMuch:
     return TooMuch(
-        f"The body has {told} bytes: at most {MOST_BODY_BYTES:,} are read. "
+        f"The body has {told} bytes: at most {MOST_BODY_BYTES:,} are allowed. "
         "(Deployed on AWS, a picture may have about 4.5 MB: Lambda takes 6 MB, in base64.)"
     )

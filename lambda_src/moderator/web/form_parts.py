@@ -57,5 +57,7 @@ def _problem(error: Exception, most: int) -> RequestError:
     from multipart import ParserLimitReached
 
     if isinstance(error, ParserLimitReached):
-        return TooMuch(f"The form has too many parts, or too long a head ({error}): at most {most:,} parts are read.")
+        return TooMuch(
+            f"The form has too many parts, or too long a head ({error}): at most {most:,} parts are allowed."
+        )
     return MalformedBody(f"The body is not a form ({error}): send multipart/form-data as RFC 7578 has it.")

@@ -64,7 +64,7 @@ def read_body(request: Request, fields: Sequence[str], limits: Limits) -> Sent:
     """
     body = request.body()
     if len(body) > limits.body_bytes:
-        raise TooMuch(f"The body has {len(body):,} bytes: at most {limits.body_bytes:,} are read.")
+        raise TooMuch(f"The body has {len(body):,} bytes: at most {limits.body_bytes:,} are allowed.")
     kind = request.content_type
     if kind == "multipart/form-data":
         _refuse_query(request, "a form", "parts of it")

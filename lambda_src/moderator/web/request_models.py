@@ -186,7 +186,7 @@ def _sentence(error: ErrorDetails, renamed: dict[str, str]) -> str:
                 f"{field} is empty: it must hold at least one {'item' if error['type'] == 'too_short' else 'letter'}."
             )
         case "string_too_long":
-            return f"{field} has {len(error['input']):,} characters: at most {LONGEST_LABEL:,} are read."
+            return f"{field} has {len(error['input']):,} characters: at most {LONGEST_LABEL:,} are allowed."
         case "labels_kind":
             return f"{field} is {found}: it must be a list of labels or an object {{label: category}}."
         case "question_kind":

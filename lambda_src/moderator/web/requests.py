@@ -142,7 +142,7 @@ class RequestReader:
         total = sum(len(one.labels) for one in wanted)
         if total > self._limits.labels:
             raise TooMuch(
-                f"questions hold {total:,} labels in all: at most {self._limits.labels:,} are read in one call."
+                f"questions hold {total:,} labels in all: at most {self._limits.labels:,} are allowed in one call."
             )
         return wanted, tuple(questions)
 
@@ -159,17 +159,17 @@ class RequestReader:
         labels, questions = fields.get("labels"), fields.get("questions")
         most = self._limits.labels
         if isinstance(labels, list | dict) and len(labels) > most:
-            raise TooMuch(f"{field} holds {len(labels):,} labels: at most {most:,} are read in one call.")
+            raise TooMuch(f"{field} holds {len(labels):,} labels: at most {most:,} are allowed in one call.")
         if isinstance(questions, dict):
             total = sum(len(one) if isinstance(one, list | dict) else 1 for one in questions.values())
             if total > most:
-                raise TooMuch(f"questions hold {total:,} labels in all: at most {most:,} are read in one call.")
+                raise TooMuch(f"questions hold {total:,} labels in all: at most {most:,} are allowed in one call.")
 
     def _count_pictures(self, fields: Mapping[str, object]) -> None:
         images = fields.get("images")
         if isinstance(images, list) and len(images) > self._limits.pictures:
             raise TooMuch(
-                f"images holds {len(images):,} pictures: at most {self._limits.pictures} are read in one call."
+                f"images holds {len(images):,} pictures: at most {self._limits.pictures} are allowed in one call."
             )
 
 

@@ -147,7 +147,7 @@ def read_body(request: Request, limits: Limits) -> bytes:
     """
     body = request.body()
     if len(body) > limits.body_bytes:
-        raise TooMuch(f"The body has {len(body):,} bytes: at most {limits.body_bytes:,} are read.")
+        raise TooMuch(f"The body has {len(body):,} bytes: at most {limits.body_bytes:,} are allowed.")
     return body
 
 

@@ -98,7 +98,7 @@ def _pictures(value: Any, most: int) -> tuple[Picture, ...]:
             "input is empty." if value == [] else f"input is {kind_of(value)}: it must be a list of pictures."
         )
     if len(value) > most:
-        raise TooMuch(f"input holds {len(value):,} pictures: at most {most} are read in one call.")
+        raise TooMuch(f"input holds {len(value):,} pictures: at most {most} are allowed in one call.")
     return tuple(_picture(item, f"input[{place}]") for place, item in enumerate(value))
 
 

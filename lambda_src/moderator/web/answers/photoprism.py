@@ -49,7 +49,9 @@ def read(request: Request, known: Known) -> Asked:
     if not isinstance(images, list) or not images or not all(isinstance(image, str) for image in images):
         raise InvalidField(f"images is {kind_of(images)}: it must be a list of data URLs with at least one.")
     if len(images) > known.limits.pictures:
-        raise TooMuch(f"images holds {len(images):,} pictures: at most {known.limits.pictures} are read in one call.")
+        raise TooMuch(
+            f"images holds {len(images):,} pictures: at most {known.limits.pictures} are allowed in one call."
+        )
     details: dict[str, Any] = {"id": repeated(body.get("id"), "id", missing="")}
     by: Policy | LabelSet
     if request.path.endswith("/labels"):
