@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tools.files import find_pictures, printable
 
-# The folder of pictures that show none of what the policy looks for; unless the policy has a category of that name.
+# The folder of pictures that show nothing the policy looks for, unless the policy has a category of this name.
 NEUTRAL = "neutral"
 _COLUMNS = ["path", "categories"]
 _SEPARATOR = ";"
@@ -42,7 +42,7 @@ def read_data(path: Path, known: Collection[str]) -> Labelled:
     if not labelled.categories:
         raise DataError(
             f"There are no pictures in {path}: put them into a folder a category, such as {path}/{next(iter(known))}, "
-            f"and those that show none of it into {path}/{NEUTRAL}."
+            f"and those that show nothing of the kind into {path}/{NEUTRAL}."
         )
     return labelled
 
@@ -51,12 +51,12 @@ def _from_folders(folder: Path, known: Collection[str]) -> Labelled:
     try:
         found = find_pictures(folder)
     except NotADirectoryError as error:
-        raise DataError(f"There is no folder and no CSV file {folder}.") from error
+        raise DataError(f"{folder} is neither a folder nor a CSV file.") from error
     categories = {}
     for path in found.paths:
         name, slash, _ = path.partition("/")
         if not slash:
-            raise DataError(f"{printable(path)} lies in no category's folder: put it into one, or into {NEUTRAL}.")
+            raise DataError(f"{printable(path)} is not in a category's folder: put it into one, or into {NEUTRAL}.")
         categories[path] = _checked([name], known, where=f"The folder {folder / printable(name)}")
     return Labelled(folder=folder, categories=categories)
 

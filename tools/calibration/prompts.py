@@ -1,4 +1,4 @@
-"""Which prompts earn their place: what each contributes is what is lost when it alone is left out."""
+"""Measures what each prompt contributes: what is lost when it alone is left out."""
 
 from __future__ import annotations
 
@@ -69,9 +69,9 @@ def contributions(
 
 
 def harmful_neutral(by_category: Sequence[Sequence[Prompt]]) -> tuple[str, ...]:
-    """Return the neutral prompts without which all categories together would be told better.
+    """Return the neutral prompts without which all categories together would be recognised better.
 
-    One that hurts a category may help another one more, and can only be left out of both.
+    One that hurts a category may help another more, and it can only be left out for both.
     """
     found: dict[str, list[Prompt]] = {}
     for prompt in (prompt for prompts in by_category for prompt in prompts if prompt.side == "neutral"):

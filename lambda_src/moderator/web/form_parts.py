@@ -29,7 +29,7 @@ def read_parts(body: bytes, content_type: str, *, most: int) -> Iterator[Part]:
 
     Raises:
         MalformedBody: it is not a form.
-        TooMuch: it has more parts.
+        TooMuch: it has more parts than that.
     """
     # Imported here: few requests are forms.
     from multipart import MultipartError, MultipartParser, parse_options_header
@@ -60,4 +60,4 @@ def _problem(error: Exception, most: int) -> RequestError:
         return TooMuch(
             f"The form has too many parts, or too long a head ({error}): at most {most:,} parts are allowed."
         )
-    return MalformedBody(f"The body is not a form ({error}): send multipart/form-data as RFC 7578 has it.")
+    return MalformedBody(f"The body is not a form ({error}): send multipart/form-data as RFC 7578 defines it.")

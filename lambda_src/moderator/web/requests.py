@@ -1,4 +1,4 @@
-"""Turns a request's fields into a question: the pictures, what to look for, and how the answer is to look."""
+"""Turns a request's fields into a question: the pictures, what to look for, and what the answer should look like."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ class RequestReader:
             raise InvalidField(f"{field} {readable(name)} is not configured: the label sets are {known}.")
         return Wanted(labels=chosen.labels, categories=chosen.categories)
 
-    # Counted before the items are looked at: a million of them need not be checked one by one to be refused.
+    # Counted before the items are looked at: a million of them can be refused without checking each.
 
     def _count_labels(self, fields: Mapping[str, object], field: str) -> None:
         labels, questions = fields.get("labels"), fields.get("questions")
@@ -197,7 +197,7 @@ def _own_labels(labels: list[str] | dict[str, str], field: str) -> Wanted:
         if label in places:
             raise InvalidField(
                 f"{name} repeats {field}[{places[label]}], {readable(label)}: give each label once, "
-                "for the answer has one probability a label."
+                "because the answer has one probability for each."
             )
         places[label] = place
     return Wanted(labels=tuple(labels), categories=categories)

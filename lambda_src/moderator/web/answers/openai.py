@@ -1,8 +1,8 @@
 """OpenAI's form: `POST /v1/moderations`, as OpenAI's own SDKs send it when their `base_url` is this service.
 
-A request with a picture that cannot be judged is an error as a whole, in OpenAI's form: the SDK raises. A 5xx it asks
-twice again, and then raises. Nothing is answered as `flagged: false` that was not judged. A category that the policy
-does not have is left out, for it was not looked for; the SDK shows it as None.
+A request with a picture that cannot be judged is an error as a whole, in OpenAI's form: the SDK raises. On a 5xx it
+asks twice more, and then raises. Nothing that was not judged is answered as `flagged: false`. A category that the
+policy does not have is left out, because it was not looked for; the SDK shows it as None.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def read(request: Request, known: Known) -> Asked:
 
 
 def write(asked: Asked, outcomes: Sequence[Outcome], model: Model) -> Response:
-    """Write one result a picture; what OpenAI's form has no field for is in fields of ours beside its own."""
+    """Write one result for each picture; what OpenAI's form has no field for stands in fields of our own."""
     policy = asked.policy
     results = [_result(verdict_of(outcome), policy, asked.details["least"]) for outcome in outcomes]
     return as_json(
@@ -109,7 +109,7 @@ def _picture(item: Any, name: str) -> Picture:
         case {"type": "image_url", "image_url": {"url": str(url)}}:
             return decode_picture(url, f"{name}.image_url.url")
         case _:
-            raise InvalidField(f"{name} is not a picture: {{'type': 'image_url', 'image_url': {{'url': …}}}} is.")
+            raise InvalidField(f"{name} is not a picture: send {{'type': 'image_url', 'image_url': {{'url': …}}}}.")
 
 
 def _result(verdict: Verdict, policy: Policy, least: Action) -> dict[str, Any]:
