@@ -1,4 +1,4 @@
-"""Every form of body is taken, and one that cannot be is called what it is, with what to do."""
+"""Every form of body is taken; for one that cannot be, the answer says what it is and what to send."""
 
 from __future__ import annotations
 

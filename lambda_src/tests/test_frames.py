@@ -135,7 +135,7 @@ class TestEachFormat:
             try:
                 decoded = read(data[:cut])
             except BrokenPicture:
-                # Decoders of these formats refuse the whole file by its header, which says how long it is.
+                # Decoders of these formats refuse the whole file: its header says how long it should be.
                 assert format in ("WEBP", "AVIF")
                 continue
             assert decoded.frames[0].number == 0
@@ -166,12 +166,12 @@ class TestEachFormat:
 
 @pytest.fixture(scope="module")
 def largest_still() -> bytes:
-    """A still picture as large as its kind may be: what an animation is measured by, in the same run."""
+    """A still picture as large as its kind may be: an animation is measured against it, in the same run."""
     return encoded(noise(4000, 3100), "WEBP", method=0)
 
 
 def timed(work: Callable[[], Decoded]) -> tuple[Decoded, float]:
-    """The least of three: others use this machine too."""
+    """The least of three times: others use this machine too."""
     took = []
     for _ in range(3):
         began = time.thread_time()

@@ -11,7 +11,7 @@ from support.harness import LAMBDA_SRC
 
 MODERATOR = LAMBDA_SRC / "moderator"
 
-# What each part may know, beside itself and what all may know. `handler.py` builds everything, and knows everything.
+# What each part may import, besides itself and what all may import. `handler.py` builds everything, so it may too.
 EVERYBODY = {"errors", "strict_json", "label_text", "json_file"}
 MAY_KNOW: dict[str, set[str]] = {name: set() for name in EVERYBODY} | {
     "pictures": set(),
@@ -46,7 +46,7 @@ def part(name: str) -> str:
 
 
 def known_to(source: str) -> set[str]:
-    """The parts of the service that a source imports, wherever in it that stands."""
+    """The parts of the service that a source imports, anywhere in the file."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):

@@ -1,4 +1,4 @@
-"""What a picture would cost is judged by what its header says, and by nothing that merely looks like it."""
+"""What a picture would cost is judged by its header, and by nothing that merely looks like a header."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_scans_are_not_counted_inside_a_profile_a_comment_or_a_thumbnail() -> No
     progressive = encoded(noise(64, 64), "JPEG", progressive=True)
     read(profiled(progressive, SCAN * 500))
     read(encoded(noise(64, 64), "JPEG", progressive=True, comment=SCAN * 500))
-    # Behind the end is the second picture of a stereo camera, or whatever somebody hides there.
+    # After the end comes the second picture of a stereo camera, or whatever somebody hides there.
     read(progressive + SCAN * 500)
     last = progressive.rindex(b"\xff\xda")
     with pytest.raises(TooMuch, match="more than 30 scans"):

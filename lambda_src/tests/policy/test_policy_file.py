@@ -37,7 +37,7 @@ def read(folder: Path) -> dict[str, Policy]:
     return dict(read_policies(folder, max_labels=1000))
 
 
-# The policy, its field at fault, and the sentence that goes on from there. The same in files and in requests.
+# The policy, its field at fault, and the rest of the sentence. The same in files and in requests.
 MISTAKES: list[tuple[Any, str, str]] = [
     # Shape.
     ([1], "", "is a list: it must be an object with categories"),

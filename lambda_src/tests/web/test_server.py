@@ -355,7 +355,7 @@ class TestStart:
         ):
             try:
                 assert process.stdout is not None
-                url = re.search(r"on (http://\S+)", process.stdout.readline())
+                url = re.search(r"on (http://\S+:\d+)", process.stdout.readline())
                 assert url, log.read_text()
                 hosts = [url[1]] + ([url[1].replace("[::1]", "127.0.0.1")] if host == "::" else [])
                 for one in hosts:
