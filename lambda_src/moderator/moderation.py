@@ -1,4 +1,4 @@
-"""Scores and a policy in, verdicts out; and a candidate policy judged beside it, which never touches the answer."""
+"""Scores and a policy in, verdicts out. A candidate policy is judged too, and never changes the answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from moderator.question import ModerationQuestion
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What a candidate policy says of a request's pictures beside the live one, before any sampling for review."""
+    """What the live policy and its candidate say of a request's pictures, before any sampling for review."""
 
     policy: Policy
     candidate: Policy

@@ -1,4 +1,4 @@
-"""What the service says about itself: one log line a request, and CloudWatch metrics in the log (EMF).
+"""What the service says about itself: one log line for each request, and CloudWatch metrics in the log (EMF).
 
 Neither holds a picture, nor - unless LOG_LABELS is set - a label.
 """

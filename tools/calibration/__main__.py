@@ -88,7 +88,9 @@ def today(environment: Mapping[str, str]) -> str:
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make calibrate", description="Calibrate a policy on labelled pictures.")
-    parser.add_argument("data", type=Path, help="a folder a category, or a CSV file path,categories")
+    parser.add_argument(
+        "data", type=Path, help="a folder with a folder for each category, or a CSV file path,categories"
+    )
     parser.add_argument("--policy", required=True, help="the name of a policy in lambda_src/policies")
     parser.add_argument("--name", help="of the policy that is written; default POLICY-next")
     parser.add_argument("--out", type=Path, help="the report's folder; default build/calibration/NAME")

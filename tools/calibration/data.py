@@ -1,4 +1,4 @@
-"""Labelled pictures: a folder a category, or a table of paths and categories."""
+"""Labelled pictures: a folder for each category, or a table of paths and categories."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def read_data(path: Path, known: Collection[str]) -> Labelled:
     """Read `path`, a folder or a CSV file.
 
     Args:
-        path: a folder with a folder a category, or a CSV file with the columns `path` (relative to the file) and
-            `categories` (separated by semicolons; empty for none).
+        path: a folder with one folder for each category, or a CSV file with the columns `path` (relative to the file)
+            and `categories` (separated by semicolons; empty for none).
         known: the policy's categories.
 
     Raises:
@@ -41,7 +41,7 @@ def read_data(path: Path, known: Collection[str]) -> Labelled:
     labelled = _from_table(path, known) if path.is_file() else _from_folders(path, known)
     if not labelled.categories:
         raise DataError(
-            f"There are no pictures in {path}: put them into a folder a category, such as {path}/{next(iter(known))}, "
+            f"There are no pictures in {path}: put them into folders by category, such as {path}/{next(iter(known))}, "
             f"and those that show nothing of the kind into {path}/{NEUTRAL}."
         )
     return labelled

@@ -22,7 +22,7 @@ Effect = Literal["helps", "hurts", "unclear"]
 
 # Of all prompts of a category together, one in twenty may be called helpful or harmful by chance (Bonferroni).
 _CHANCE = 0.05
-# In nats a picture: less is too little to change a prompt for, however certain.
+# In nats per picture. A smaller effect is not worth changing a prompt for, however certain it is.
 _LEAST_EFFECT = 0.001
 
 
@@ -32,7 +32,7 @@ class Prompt:
 
     text: str
     side: Side
-    contribution: float  # nats a picture by which the fit is worse without it; below 0 it is better without it
+    contribution: float  # nats per picture by which the fit is worse without it; below 0 it is better without it
     margin: float  # half the width of the contribution's interval
     auroc: float  # without it
     effect: Effect

@@ -59,7 +59,7 @@ def data(folder: Path, **counts: int) -> Path:
 
 def test_no_pictures(tmp_path: Path) -> None:
     with pytest.raises(
-        DataError, match=r"There are no pictures in .*: put them into a folder a category, such as .*/red"
+        DataError, match=r"There are no pictures in .*: put them into folders by category, such as .*/red"
     ):
         read_data(tmp_path, KNOWN)
     with pytest.raises(DataError, match="is neither a folder nor a CSV file"):

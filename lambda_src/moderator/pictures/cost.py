@@ -30,8 +30,8 @@ from moderator.pictures.structure import (
 # pixels would cost what a picture of several hundred million does.
 _LONGEST_SIDE = 65_535
 
-# Some decoders hold more than the four bytes a pixel of the result, or take longer: their share of this many pixels, or
-# of MAX_PIXELS where that is more.
+# Some decoders hold more than the result's four bytes per pixel, or take longer. They may have a share of this many
+# pixels, or of MAX_PIXELS where that is more.
 _ORDINARY = 50_000_000
 _PROGRESSIVE_JPEG = 0.3  # all coefficients, two bytes each
 _SEVERAL_COPIES = 0.25  # WebP and AVIF: canvas, frame, bytes and result; colour TIFF: a whole strip of 8 bytes a pixel
@@ -79,7 +79,7 @@ def check_parts(data: bytes, name: str) -> None:
         sizes = [size for _, size, _ in itertools.islice(tiff_tags(data), _MOST_PARTS + 1)]
         if sum(sizes) > len(data):
             # libtiff copies each value, and thousands of values may be the same megabytes of the file.
-            raise TooMuch(f"{name} is a TIFF whose tags together are larger than the file: save it anew.")
+            raise TooMuch(f"{name} is a TIFF whose tags together are larger than the file: save it again.")
         parts = len(sizes)
     elif len(data) <= _MOST_PARTS:
         return  # a thumbnail, say: it cannot have more parts than bytes
@@ -104,7 +104,7 @@ def check_length(parts: int, name: str) -> None:
     """
     if parts > MOST_PARTS_OF_ALL_FRAMES:
         raise TooMuch(
-            f"{name} is made of more than {MOST_PARTS_OF_ALL_FRAMES:,} parts: save it anew, or in several files."
+            f"{name} is made of more than {MOST_PARTS_OF_ALL_FRAMES:,} parts: save it again, or in several files."
         )
 
 
@@ -147,7 +147,7 @@ def _check_scans(data: bytes, name: str) -> None:
     segments = list(itertools.islice(jpeg_segments(data), _MOST_PARTS + 1))
     _check_count(len(segments), name)
     if sum(segment.kind == JPEG_SCAN for segment in segments) > _MOST_SCANS:
-        raise TooMuch(f"{name} is a JPEG of more than {_MOST_SCANS} scans: save it anew.")
+        raise TooMuch(f"{name} is a JPEG of more than {_MOST_SCANS} scans: save it again.")
 
 
 def _check_share(image: ImageFile.ImageFile, max_pixels: int, share: float, name: str, kind: str) -> None:

@@ -1,4 +1,4 @@
-"""Turns cosines into scores, one a category: the formula of `docs/policies.md`, safe at any logit scale."""
+"""Turns cosines into scores, one for each category: the formula of `docs/policies.md`, safe at any logit scale."""
 
 from __future__ import annotations
 

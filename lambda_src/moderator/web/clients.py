@@ -1,7 +1,7 @@
 """Answers other services' clients: an adapter reads and writes, the classifier and the moderator judge.
 
-A bug is not raised here, as it is on the service's own routes: Lambda would answer for it in a form that these clients
-do not know. It is logged with its traceback and counted as `Failed`, and its answer is an error in the client's form.
+The service's own routes raise a bug; these do not, because Lambda would then answer in a form that these clients do not
+know. It is logged with its traceback and counted as `Failed`, and its answer is an error in the client's form.
 """
 
 from __future__ import annotations

@@ -103,7 +103,7 @@ class RequestReader:
         if sent.pictures is not None:
             given = [name for name in ("image_data", "images", "embedding") if getattr(request, name) is not None]
             if given:
-                raise InvalidField(f"{given[0]} is given beside the picture itself: give only one of them.")
+                raise InvalidField(f"{given[0]} is given as well as the picture itself: give only one of them.")
             return sent.pictures, len(sent.pictures) > 1
         source = _exactly_one(request, ("image_data", "images", "embedding"), "the picture")
         if source == "embedding":

@@ -121,7 +121,7 @@ def main() -> None:
     port = _port(options.port)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     _LOG.setLevel(logging.INFO)
-    # One short line a request is enough for a person; the metrics and the service's own JSON are CloudWatch's.
+    # One short line for each request is enough for a person; the metrics and the JSON log are for CloudWatch.
     os.environ.setdefault("POWERTOOLS_METRICS_DISABLED", "true")
     os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "WARNING")
     try:

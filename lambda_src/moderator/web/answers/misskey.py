@@ -70,7 +70,7 @@ def read(request: Request, known: Known) -> Asked:
 
 
 def write(_: Asked, outcomes: Sequence[Outcome], __: Model) -> Response:
-    """Write one result a part: the five classes, the most probable first, or an error."""
+    """Write one result for each part: the five classes, the most probable first, or an error."""
     return as_json({"success": True, "result": {"results": [_result(outcome) for outcome in outcomes]}})
 
 

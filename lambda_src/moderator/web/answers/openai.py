@@ -44,7 +44,7 @@ class TextNotJudged(InvalidField):
 
 
 def read(request: Request, known: Known) -> Asked:
-    """Read a request for moderations; its model may name a policy (`policy/NAME`), and is only repeated otherwise."""
+    """Read a request for moderations; its model may name a policy (`policy/NAME`); any other is only repeated."""
     body = read_object(request, known.limits)
     model = repeated(body.get("model"), "model", missing="")
     name = model.removeprefix(_POLICY_PREFIX) if model.startswith(_POLICY_PREFIX) else None

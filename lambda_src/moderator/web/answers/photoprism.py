@@ -67,7 +67,7 @@ def read(request: Request, known: Known) -> Asked:
 
 
 def write(asked: Asked, outcomes: Sequence[Outcome], model: Model) -> Response:
-    """Write one status a picture, or the labels of all pictures, which are one photo's."""
+    """Write one status for each picture, or the labels of all pictures together: they are one photo's."""
     if isinstance(asked.by, LabelSet):
         kind, version = "labels", asked.by.name
         result: dict[str, Any] = {"labels": _labels(asked.by, outcomes)}
