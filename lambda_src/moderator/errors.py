@@ -12,7 +12,7 @@
         ├── UnsupportedBody    415
         ├── InvalidField       422
         │   └── BrokenPicture  422
-        └── OutOfTime          503: not the caller's mistake, but asking again helps
+        └── OutOfTime          503: not the caller's mistake, but one that the caller can mend
 
 Adapters and the local server add kinds of their own. Anything else that is raised while a request is answered is a bug,
 and is never turned into one of these.

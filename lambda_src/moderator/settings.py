@@ -59,7 +59,7 @@ class Settings:
     default_label_set: str = "moderation"
     flag_from: Literal["review", "block"] = "block"
 
-    # Threads of the towers; 0 for as many as this process may really use.
+    # Threads of the towers; 0 means as many as this process may really use.
     threads: int = 0
     # Labels in the log help to debug, but they are the client's own words.
     log_labels: bool = False

@@ -11,7 +11,7 @@ from support.harness import LAMBDA_SRC
 
 MODERATOR = LAMBDA_SRC / "moderator"
 
-# What each part may import, besides itself and what all may import. `handler.py` builds everything, so it may too.
+# What each part may know, beside itself and what all may know. `handler.py` builds everything, and knows everything.
 EVERYBODY = {"errors", "strict_json", "label_text", "json_file"}
 MAY_KNOW: dict[str, set[str]] = {name: set() for name in EVERYBODY} | {
     "pictures": set(),

@@ -15,7 +15,7 @@ _NO_SPINNING = "session.force_spinning_stop"
 
 
 def cpu_session(model: Path | bytes, *, threads: int = 0) -> Any:
-    """Load a graph from a file or its bytes, to run on `threads` threads; 0 lets ONNX Runtime choose."""
+    """Load a graph, from a file or as it is serialised, to run on `threads` threads; 0 leaves their number open."""
     # Imported here, so that a process which only needs the towers' types does not pay for it.
     import onnxruntime
 

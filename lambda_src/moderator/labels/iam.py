@@ -22,7 +22,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from redis.credentials import CredentialProvider
 from redis.exceptions import AuthenticationError
 
-# The longest that ElastiCache takes. Only the sign-in has to happen within it: the connection outlives its token.
+# ElastiCache takes no longer one. Only the signing-in counts: the connection outlives its token.
 TOKEN_SECONDS = 900
 
 _SERVICE = "elasticache"
@@ -147,14 +147,14 @@ def _ask_for_credentials(url: str, authorization: str) -> AwsCredentials:
             access_key=keys["AccessKeyId"], secret_key=keys["SecretAccessKey"], session_token=keys.get("Token") or ""
         )
     except (OSError, HTTPException, ValueError, KeyError, TypeError, AttributeError) as error:
-        # The answer may hold keys, so only the kind of error is named.
+        # What was answered may hold keys, so only the kind of error is told.
         raise AuthenticationError(f"No AWS credentials from {url!r}: {type(error).__name__}.") from None
     finally:
         connection.close()
 
 
 def _is_this_host(host: str) -> bool:
-    """Return whether keys may come from there without TLS: loopback, or AWS' own link-local addresses."""
+    """Say whether keys may come from there without TLS: loopback, or the link-local addresses of AWS' own services."""
     if host == "localhost":
         return True
     try:

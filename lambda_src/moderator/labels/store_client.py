@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from moderator.settings import Settings
 
-# No single step may take longer: connecting, signing in, an answer. A request stops waiting long before.
+# No single step may take longer: connecting, signing in, an answer. A request gives up its waiting long before.
 STEP_SECONDS = 5.0
 
 
