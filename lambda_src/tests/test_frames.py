@@ -134,7 +134,7 @@ class TestEachFormat:
             try:
                 decoded = read(data[:cut])
             except BrokenPicture:
-                # Decoders of these formats refuse the whole file by its header, which says how long it is.
+                # Decoders of these formats refuse the whole file: its header says how long it should be.
                 assert format in ("WEBP", "AVIF")
                 continue
             assert decoded.frames[0].number == 0
