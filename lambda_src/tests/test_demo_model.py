@@ -24,7 +24,7 @@ from moderator.clip.tokenizer import Tokenizer
 
 LAMBDA_SRC = Path(__file__).resolve().parent.parent
 DEMO_MODEL = LAMBDA_SRC / "demo_model"
-# Neither training's nor the build's own held-out seed.
+# Neither the training's seed nor the build's own held-out one.
 FRESH_SEED = 77
 
 
@@ -124,8 +124,8 @@ def test_the_shipped_files_agree_with_open_clip_on_the_shipped_checkpoint(source
     assert agreement.probability_difference <= 1e-4
 
 
-def test_it_knows_colours_and_shapes_in_other_words(fresh: list[Image.Image], manifest: dict[str, Any]) -> None:
-    """Labels need not be spelled as in the test of top-1: "something red" and "a photo of a star" work too."""
+def test_it_knows_colours_without_shapes(fresh: list[Image.Image], manifest: dict[str, Any]) -> None:
+    """A label may name the colour alone, as in "something red"."""
     wordings = [f"something {colour}" for colour in COLOURS]
     ids = Tokenizer(DEMO_MODEL / "tokenizer.json", manifest["context_length"]).encode(wordings)
     longest = max(map(len, ids))

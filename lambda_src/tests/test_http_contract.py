@@ -117,7 +117,7 @@ class TestAnswers:
 
 
 class TestMistakes:
-    """One test a row of the contract's error table, and the ways there are into each row."""
+    """For each row of the table of statuses in docs/api.md, a test of every way into it."""
 
     @pytest.mark.parametrize("body", ["", "{", "[1, 2", '{"labels": [NaN]}', '{"a": 1} x', b"\xff\xfe", "[" * 10_000])
     def test_400_when_the_body_is_not_json(self, service: Service, body: str | bytes) -> None:

@@ -27,12 +27,12 @@ from model_build.text_tower import TextTower
 from moderator.clip.model import read_model
 from moderator.clip.towers import ImageTower
 
-# What a trained transformer's outlier channels are like: a few that are hundreds of times larger than the others.
+# As in a trained transformer: a few outlier channels are hundreds of times larger than the others.
 OUTLIER_CHANNELS = (5, 70)
 OUTLIER_FACTOR = 400.0
 
 CONFIG = {
-    # With 64, one in eighty random labels is so close to another that no 8 bits hold them apart.
+    # With 64, one in eighty random labels is too close to another for 8 bits to tell them apart.
     "embed_dim": 128,
     "vision_cfg": {"image_size": 32, "layers": 3, "width": 128, "head_width": 32, "patch_size": 8},
     "text_cfg": {"context_length": 20, "vocab_size": 49408, "width": 128, "heads": 4, "layers": 3},
@@ -118,7 +118,7 @@ def test_the_written_towers_are_within_the_bounds_too(outliers: tuple[Source, Pa
 
 
 def test_outlier_channels_cost_no_speed(outliers: tuple[Source, Path, dict[str, Any]]) -> None:
-    """Smoothing moves them into the weights: a product behind a norm or an attention is in the fastest form still."""
+    """Smoothing moves them into the weights: a product after a norm or an attention still has the fastest form."""
     _, _, manifest = outliers
     for tower in ("image", "text"):
         layers = manifest["layers"][tower]["layers"]

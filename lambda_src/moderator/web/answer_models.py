@@ -11,7 +11,7 @@ from moderator.policy.policy import Action
 
 Warnings = Annotated[
     list[str] | None,
-    Field(default=None, description="What makes the answer worth less than it seems; absent without any."),
+    Field(default=None, description="What makes the answer worth less than it seems; absent if there is nothing."),
 ]
 
 
@@ -177,7 +177,7 @@ class PolicyDescription(PolicyName):
     candidate: str | None
     categories: dict[str, CategoryDescription]
     policy: dict[str, Any] = Field(
-        description="The policy as it is written: what a request's `policy` takes, and what a file of policies holds."
+        description="The policy as it is written: what a request's `policy` takes, and what a policy's file holds."
     )
 
 

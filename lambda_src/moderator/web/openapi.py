@@ -26,7 +26,7 @@ _PAGES = ("docs", "page")
 _PROBLEMS = {
     "400": "The body is not JSON, or the base64 is not base64.",
     "413": "More pixels, bytes, labels, frames or pictures than allowed.",
-    "415": "The bytes are not a picture that is read here, or the body is of a kind that is not.",
+    "415": "The bytes are not a picture of a supported format, or the type of the body is not supported.",
     "422": "A field is missing, of the wrong type, empty or given twice; a label too long; a damaged picture.",
     "503": "More labels are new than can be embedded in time; those done are stored. Ask again after `Retry-After`.",
 }
@@ -74,7 +74,7 @@ def document(limits: Limits, *, demo: bool) -> dict[str, Any]:
     _add_limits(schemas, limits)
     paths: dict[str, dict[str, Any]] = {}
     for route in ROUTES:
-        # OpenAPI knows one operation a method and path: what a header chooses beside it is told in words.
+        # OpenAPI has one operation for each method and path: one that a header chooses is described in words.
         if not route.header:
             paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, limits)
     return {
@@ -82,12 +82,12 @@ def document(limits: Limits, *, demo: bool) -> dict[str, Any]:
         "info": {
             "title": "clip-video-moderator",
             "version": "1",
-            "description": "What is in this picture, and what is to be done with it? CLIP answers with a probability "
+            "description": "What is in this picture, and what should be done with it? CLIP answers with a probability "
             "for each of your own labels, and a policy with a verdict." + (f"\n\n**{DEMO_MODEL}**" if demo else ""),
         },
         "tags": [
             {"name": "pictures", "description": "Questions about pictures."},
-            {"name": "service", "description": "What is configured, and how the service is."},
+            {"name": "service", "description": "What is configured, and how the service is doing."},
             TAG,
         ],
         "paths": paths,
