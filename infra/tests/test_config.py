@@ -12,7 +12,7 @@ from infra.tests.program import defaults, run_program
 JWT = {"auth": "jwt", "jwtIssuer": "https://issuer.example.org", "jwtAudience": ["clip"]}
 
 WRONG: list[tuple[dict[str, object], str]] = [
-    ({"auth": "key"}, "auth is 'key': it must be one of iam, jwt, none."),
+    ({"auth": "key"}, "auth is 'key': it must be one of iam, token, jwt, none."),
     ({**JWT, "jwtIssuer": ""}, "jwtIssuer is '': with auth jwt it must be the https:// URL of the issuer."),
     ({**JWT, "jwtIssuer": "http://x"}, "jwtIssuer is 'http://x': with auth jwt it must be the https:// URL"),
     ({**JWT, "jwtAudience": []}, "jwtAudience is []: with auth jwt it must name at least one audience."),
@@ -58,7 +58,7 @@ WRONG: list[tuple[dict[str, object], str]] = [
     ({"baseImage": ""}, "baseImage is '': it must be an image like public.ecr.aws/lambda/python:3.13."),
     ({"baseImage": "python 3.13"}, "baseImage is 'python 3.13': it must be an image like"),
     ({"precision": "fp8"}, "precision is 'fp8': it must be one of auto, fp32, int8."),
-    ({"cache": "redis"}, "cache is 'redis': it must be one of serverless, none."),
+    ({"cache": "redis"}, "cache is 'redis': it must be one of serverless, url, none."),
     ({"cacheRetrySeconds": 0}, "cacheRetrySeconds is 0: it must be between 1 and 3,600"),
     ({"cacheTtlDays": 0}, "cacheTtlDays is 0: it must be between 1 and 3,650"),
     ({"zoneIds": ["euc1-az1"]}, "zoneIds is ['euc1-az1']: it must be two or three different zones, or empty."),

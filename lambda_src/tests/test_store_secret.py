@@ -50,7 +50,7 @@ def ask(commands: Commands) -> None:
 
 
 def who(client: Any) -> str:
-    return str(client.commands.acl_whoami().decode())
+    return str(client.commands.acl_whoami())
 
 
 def test_the_service_reads_the_password_and_stores_and_reads_labels(
@@ -97,7 +97,7 @@ def test_a_changed_password_is_found_with_the_next_connection(store: RedisServer
     connect = connector(read_settings(environment), environment)
     first = connect(ask)
     with redis.Redis(port=store.port, password=PASSWORD) as admin:
-        admin.acl_setuser("clip", reset_passwords=True, passwords=["+anew"])
+        admin.acl_setuser("clip", enabled=True, reset_passwords=True, passwords=["+anew"])
         try:
             with pytest.raises(AuthenticationError):
                 connect(ask)
@@ -106,7 +106,7 @@ def test_a_changed_password_is_found_with_the_next_connection(store: RedisServer
             assert who(second) == "clip"
             second.close()
         finally:
-            admin.acl_setuser("clip", reset_passwords=True, passwords=["+hers"])
+            admin.acl_setuser("clip", enabled=True, reset_passwords=True, passwords=["+hers"])
     first.close()
 
 
