@@ -48,7 +48,7 @@ def build_handler(hashes: Mapping[str, str], *, equal: Callable[[bytes, bytes], 
             print(json.dumps({"message": "refused", "route": str(event.get("routeKey"))}))
             return _REFUSED
         # The access log takes the name from the context.
-        return {"isAuthorized": True, "context": {"token": names[0]}}
+        return {"isAuthorized": True, "context": {"tokenName": names[0]}}
 
     return handle
 

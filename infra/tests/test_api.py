@@ -150,7 +150,7 @@ def test_every_call_is_logged_without_what_was_asked(every: Recorded) -> None:
 def test_the_access_log_tells_a_tokens_name_where_there_are_tokens(every: Recorded) -> None:
     form = json.loads(every.inputs("aws:apigatewayv2/stage:Stage")["accessLogSettings"]["format"])
     has_tokens = len(every.all("aws:lambda/function:Function")) == 2
-    assert form.get("token") == ("$context.authorizer.token" if has_tokens else None)
+    assert form.get("tokenName") == ("$context.authorizer.tokenName" if has_tokens else None)
 
 
 def test_this_api_alone_may_call_the_function(every: Recorded) -> None:

@@ -61,7 +61,7 @@ def ask(*identity: object) -> dict[str, Any]:
 )
 def test_a_known_token_is_let_in_under_its_name(name: str, form: str) -> None:
     """From the header with its scheme, from the query as it is."""
-    assert ask(form.format(TOKENS[name])) == {"isAuthorized": True, "context": {"token": name}}
+    assert ask(form.format(TOKENS[name])) == {"isAuthorized": True, "context": {"tokenName": name}}
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_it_starts_alone_as_lambda_starts_it_without_any_package() -> None:
         check=False,
     )
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert json.loads(ended.stdout) == {"isAuthorized": True, "context": {"token": "misskey"}}
+    assert json.loads(ended.stdout) == {"isAuthorized": True, "context": {"tokenName": "misskey"}}
 
 
 def test_what_is_handed_to_the_function_is_the_sha_256_of_each_token() -> None:
