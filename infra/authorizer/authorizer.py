@@ -13,6 +13,7 @@ import hmac
 import json
 import os
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 _REFUSED: dict[str, Any] = {"isAuthorized": False}
@@ -64,4 +65,11 @@ def _token(event: Mapping[str, Any]) -> str | None:
     return rest.strip() if scheme.lower() == "bearer" else None
 
 
-handler = build_handler(json.loads(os.environ.get("TOKEN_HASHES", "{}"))) if "TOKEN_HASHES" in os.environ else None
+@cache
+def _configured() -> Handler:
+    return build_handler(json.loads(os.environ.get("TOKEN_HASHES", "{}")))
+
+
+def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
+    """Answer API Gateway, by the hashes in TOKEN_HASHES."""
+    return _configured()(event, context)
