@@ -168,7 +168,7 @@ class Api(pulumi.ComponentResource):
             retention_in_days=args.log_retention_days,
             opts=self._child,
         )
-        log = {**_ACCESS_LOG, "token": "$context.authorizer.token"} if args.tokens else _ACCESS_LOG
+        log = {**_ACCESS_LOG, "tokenName": "$context.authorizer.tokenName"} if args.tokens else _ACCESS_LOG
         return aws.apigatewayv2.Stage(
             self._name,
             api_id=self._api.id,

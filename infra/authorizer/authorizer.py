@@ -13,6 +13,7 @@ import hmac
 import json
 import os
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 _REFUSED: dict[str, Any] = {"isAuthorized": False}
@@ -20,8 +21,8 @@ _REFUSED: dict[str, Any] = {"isAuthorized": False}
 Handler = Callable[[Mapping[str, Any], Any], dict[str, Any]]
 
 
-def build_handler(hashes: Mapping[str, str]) -> Handler:
-    """Build the handler that knows `hashes`: by a token's name, its SHA-256 in hexadecimal.
+def build_handler(hashes: Mapping[str, str], *, equal: Callable[[bytes, bytes], bool] = hmac.compare_digest) -> Handler:
+    """Build the handler that knows `hashes`: by a token's name, its SHA-256 in hexadecimal; `equal` compares two.
 
     Raises:
         ValueError: there is none, or one is no SHA-256; names it.
@@ -41,14 +42,14 @@ def build_handler(hashes: Mapping[str, str]) -> Handler:
         token = _token(event)
         if token is None:
             return _REFUSED
-        given = hashlib.sha256(token.encode()).digest()
+        given = hashlib.sha256(token.encode(errors="replace")).digest()
         # Every one is compared, so that the time says nothing about which, or how much of one, was right.
-        names = [name for name, digest in known.items() if hmac.compare_digest(given, digest)]
+        names = [name for name, digest in known.items() if equal(given, digest)]
         if not names:
             print(json.dumps({"message": "refused", "route": str(event.get("routeKey"))}))
             return _REFUSED
         # The access log takes the name from the context.
-        return {"isAuthorized": True, "context": {"token": names[0]}}
+        return {"isAuthorized": True, "context": {"tokenName": names[0]}}
 
     return handle
 
@@ -64,4 +65,11 @@ def _token(event: Mapping[str, Any]) -> str | None:
     return rest.strip() if scheme.lower() == "bearer" else None
 
 
-handler = build_handler(json.loads(os.environ.get("TOKEN_HASHES", "{}"))) if "TOKEN_HASHES" in os.environ else None
+@cache
+def _configured() -> Handler:
+    return build_handler(json.loads(os.environ.get("TOKEN_HASHES", "{}")))
+
+
+def handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
+    """Answer API Gateway, by the hashes in TOKEN_HASHES."""
+    return _configured()(event, context)

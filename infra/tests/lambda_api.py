@@ -41,11 +41,10 @@ class LambdaApi:
             def _answer(self) -> None:
                 sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 status, body = api.reply(self.command, self.path, sent)
+                assert self.path != "/" or self.headers["x-amz-target"].endswith(".DescribeAlarms"), sent
                 self.send_response(status)
                 if status in ERRORS:
                     self.send_header("x-amzn-ErrorType", ERRORS[status])
-                if self.path.startswith("/service/"):
-                    self.send_header("smithy-protocol", "rpc-v2-cbor")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
@@ -68,8 +67,8 @@ class LambdaApi:
             server.server_close()
 
     def reply(self, method: str, target: str, sent: bytes) -> tuple[int, bytes]:
-        if target.startswith("/service/"):
-            return self._alarm(target)
+        if target == "/":
+            return self._alarm()
         path, query = urlsplit(target).path, parse_qs(urlsplit(target).query)
         version = query.get("Qualifier", [""])[0]
         found = re.fullmatch(r"/2015-03-31/functions/[\w-]+/?(\w*)/?([\w-]*)", path)
@@ -110,19 +109,10 @@ class LambdaApi:
         routing = {"RoutingConfig": {"AdditionalVersionWeights": weights}} if weights else {}
         return {"Name": name, "FunctionVersion": self.aliases[name], **routing}
 
-    def _alarm(self, target: str) -> tuple[int, bytes]:
-        self.asked.append(target.rpartition("/")[2])
+    def _alarm(self) -> tuple[int, bytes]:
+        """Answer DescribeAlarms, the one thing that CloudWatch is asked."""
+        self.asked.append("DescribeAlarms")
+        if self.alarm_states == ["REFUSED"]:
+            return 403, b'{"__type": "AccessDenied", "message": "not allowed"}'
         state = self.alarm_states.pop(0) if len(self.alarm_states) > 1 else self.alarm_states[0]
-        return 200, cbor({"MetricAlarms": [{"AlarmName": "canary", "StateValue": state}]})
-
-
-def cbor(value: Any) -> bytes:
-    """Write texts, lists and dictionaries, each shorter than 24, as CBOR (RFC 8949)."""
-    match value:
-        case str():
-            return bytes([0x60 + len(value)]) + value.encode()
-        case list():
-            return bytes([0x80 + len(value)]) + b"".join(map(cbor, value))
-        case _:
-            pairs = (cbor(key) + cbor(item) for key, item in value.items())
-            return bytes([0xA0 + len(value)]) + b"".join(pairs)
+        return 200, json.dumps({"MetricAlarms": [{"AlarmName": "canary", "StateValue": state}]}).encode()

@@ -74,9 +74,13 @@ class Recorded:
     def inputs(self, type_: str, name: str | None = None) -> Inputs:
         return self.one(type_, name).inputs
 
-    def statements(self) -> list[Inputs]:
-        """Every statement of every role's policies."""
-        policies = [json.loads(policy.inputs["policy"]) for policy in self.all("aws:iam/rolePolicy:RolePolicy")]
+    def statements(self, role: str | None = None) -> list[Inputs]:
+        """Every statement of every role's policies, or of one role's."""
+        policies = [
+            json.loads(policy.inputs["policy"])
+            for policy in self.all("aws:iam/rolePolicy:RolePolicy")
+            if role is None or policy.inputs["role"] == f"{role}-name"
+        ]
         return [statement for policy in policies for statement in policy["Statement"]]
 
 
@@ -118,6 +122,8 @@ class _Cloud(Mocks):
                 return {"digest": f"sha256:{'0' * 64}", "ref": f"clip:tag@sha256:{'0' * 64}"}
             case "Function":
                 return {"version": "7", "invokeArn": f"invoke-arn-of-{args.name}"}
+            case "Secret":
+                return {"arn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{args.name}-AbCdEf"}
             case "VpcEndpoint":
                 return {
                     "prefixListId": "pl-0123456789abcdef0",

@@ -103,7 +103,7 @@ def test_a_schedule_warms_the_live_version_up_again_only_when_asked_for(
     every: Recorded, run: Callable[[str], Recorded]
 ) -> None:
     schedules = every.all("aws:scheduler/schedule:Schedule")
-    if every is not run("everything"):
+    if every not in (run("everything"), run("platform")):
         assert not schedules
         return
     (schedule,) = schedules

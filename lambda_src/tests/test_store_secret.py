@@ -7,14 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import botocore.session
 import pytest
 import redis
 from redis.exceptions import AuthenticationError
 
 from moderator.errors import ConfigurationError
-from moderator.labels.secret import SecretCredentialProvider
+from moderator.labels.secret import SecretCredentialProvider, endpoint_of
 from moderator.labels.store_client import Commands, connector
 from moderator.settings import read_settings
+from support.certificates import make_certificate
 from support.harness import RedisServer, free_port
 from support.pictures import as_base64, drawn, encoded
 from support.secrets_manager import ARN, KEYS, SecretsManager, secrets_manager
@@ -50,7 +52,7 @@ def ask(commands: Commands) -> None:
 
 
 def who(client: Any) -> str:
-    return str(client.commands.acl_whoami().decode())
+    return str(client.commands.acl_whoami())
 
 
 def test_the_service_reads_the_password_and_stores_and_reads_labels(
@@ -97,7 +99,7 @@ def test_a_changed_password_is_found_with_the_next_connection(store: RedisServer
     connect = connector(read_settings(environment), environment)
     first = connect(ask)
     with redis.Redis(port=store.port, password=PASSWORD) as admin:
-        admin.acl_setuser("clip", reset_passwords=True, passwords=["+anew"])
+        admin.acl_setuser("clip", enabled=True, reset_passwords=True, passwords=["+anew"])
         try:
             with pytest.raises(AuthenticationError):
                 connect(ask)
@@ -106,7 +108,7 @@ def test_a_changed_password_is_found_with_the_next_connection(store: RedisServer
             assert who(second) == "clip"
             second.close()
         finally:
-            admin.acl_setuser("clip", reset_passwords=True, passwords=["+hers"])
+            admin.acl_setuser("clip", enabled=True, reset_passwords=True, passwords=["+hers"])
     first.close()
 
 
@@ -128,6 +130,28 @@ def provider(url: str, arn: str = ARN) -> SecretCredentialProvider:
 def test_where_no_way_leads_to_secrets_manager_the_error_says_what_is_needed() -> None:
     with pytest.raises(AuthenticationError, match="needs a way there: a NAT, or an endpoint"):
         provider(f"http://127.0.0.1:{free_port()}").get_credentials()
+
+
+def test_it_is_asked_by_tls_and_only_under_a_certificate_that_is_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = make_certificate(tmp_path, "manager")
+    with secrets_manager(PASSWORD, certificate) as manager:
+        with pytest.raises(AuthenticationError, match=r"does not answer .* SSLCertVerificationError"):
+            provider(manager.url).get_credentials()
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert provider(manager.url).get_credentials() == (PASSWORD,)
+        assert manager.reads == 1
+
+
+@pytest.mark.parametrize(
+    ("partition", "region"), [("aws", "eu-central-1"), ("aws-us-gov", "us-gov-west-1"), ("aws-cn", "cn-north-1")]
+)
+def test_it_is_asked_where_botocore_would_ask(partition: str, region: str) -> None:
+    client = botocore.session.Session().create_client("secretsmanager", region_name=region)
+    assert (
+        endpoint_of(f"arn:{partition}:secretsmanager:{region}:111122223333:secret:a-AbCdEf") == client.meta.endpoint_url
+    )
 
 
 @pytest.mark.parametrize("secret", ["{no json", "[1]", '{"user": "x"}'])

@@ -67,14 +67,12 @@ class SecretCredentialProvider(CredentialProvider):
         return (user, password) if user else (password,)
 
     def _read(self) -> str:
-        partition, region = self._arn.split(":")[1], self._arn.split(":")[3]
-        suffix = "amazonaws.com.cn" if partition == "aws-cn" else "amazonaws.com"
-        address = urlsplit(self._url or f"https://{_SERVICE}.{region}.{suffix}")
+        address = urlsplit(self._url or endpoint_of(self._arn))
         make = HTTPSConnection if address.scheme == "https" else HTTPConnection
         connection = make(address.hostname or "", address.port, timeout=_TIMEOUT_SECONDS)
         body = json.dumps({"SecretId": self._arn})
         try:
-            connection.request("POST", "/", body, self._signed(address.netloc, body, region))
+            connection.request("POST", "/", body, self._signed(address.netloc, body))
             response = connection.getresponse()
             answer = json.loads(response.read())
             if response.status != 200:
@@ -91,8 +89,9 @@ class SecretCredentialProvider(CredentialProvider):
         finally:
             connection.close()
 
-    def _signed(self, host: str, body: str, region: str) -> dict[str, str]:
+    def _signed(self, host: str, body: str) -> dict[str, str]:
         """Return the headers of a signed request."""
+        region = self._arn.split(":")[3]
         try:
             credentials = read_credentials(self._environment)
         except NoCredentials as error:
@@ -107,6 +106,13 @@ class SecretCredentialProvider(CredentialProvider):
             credentials=credentials,
             at=self._now(),
         )
+
+
+def endpoint_of(arn: str) -> str:
+    """Return where Secrets Manager is asked for a secret: in the secret's own region."""
+    _, partition, _, region, _ = arn.split(":", 4)
+    suffix = "amazonaws.com.cn" if partition == "aws-cn" else "amazonaws.com"
+    return f"https://{_SERVICE}.{region}.{suffix}"
 
 
 def _kind(answer: object) -> str:

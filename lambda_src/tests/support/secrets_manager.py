@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -69,8 +71,8 @@ class SecretsManager:
 
 
 @contextmanager
-def secrets_manager(secret: str) -> Iterator[SecretsManager]:
-    """Serve one secret."""
+def secrets_manager(secret: str, certificate: Path | None = None) -> Iterator[SecretsManager]:
+    """Serve one secret, by TLS where there is a certificate."""
     service = SecretsManager(secret)
 
     class Handler(BaseHTTPRequestHandler):
@@ -87,9 +89,13 @@ def secrets_manager(secret: str) -> Iterator[SecretsManager]:
             """Keep the tests' output quiet."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if certificate:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(certificate, certificate.with_suffix(".key"))
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    service.url = f"http://127.0.0.1:{server.server_port}"
+    service.url = f"http{'s' if certificate else ''}://127.0.0.1:{server.server_port}"
     try:
         yield service
     finally:
