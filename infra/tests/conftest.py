@@ -78,7 +78,6 @@ CONFIGURATIONS: dict[str, dict[str, object]] = {
     "image by digest": {"imageUri": IMAGE},
     "canary": {"canaryMinutes": 5},
     "read buckets": READ_BUCKETS,
-    "read buckets, no cache": {**READ_BUCKETS, "cache": "none"},
     "platform": PLATFORM,
 }
 
