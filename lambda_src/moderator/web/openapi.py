@@ -136,11 +136,12 @@ def _operation(route: Route, limits: Limits) -> dict[str, Any]:
     else:
         schema = _any_of(_ANSWERS[route.answer]) if route.answer in _ANSWERS else {"type": "object"}
         responses = {"200": {"description": route.summary, "content": {"application/json": {"schema": schema}}}}
-    operation = {"operationId": route.name, "tags": ["service"], "summary": route.summary, "responses": responses}
+    parameters: dict[str, Any] = {}
     if route.answer == "health":
-        operation["parameters"] = [_DETAILS]
+        parameters = {"parameters": [_DETAILS]}
         responses["422"] = _problem("`details` is neither true, false nor empty, or given twice.")
-    return operation
+    about = {"operationId": route.name, "tags": ["service"], "summary": route.summary}
+    return about | parameters | {"responses": responses}
 
 
 def _question(route: Route, limits: Limits) -> dict[str, Any]:
