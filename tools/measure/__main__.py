@@ -33,14 +33,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         caller = Caller(url, access_to(url, asked.auth, os.environ.get("TOKEN", "")))
         region = region_of(url) if asked.function else ""
         _tell("Is it healthy?")
-        began_ms = _moment(caller.get("/health"))
-        found_health = health(caller)
-        _tell("Asking several instances at once")
-        found_starts = starts(caller)
+        first = health(caller)
+        found_health = first.json()
+        _tell("Asking several times at once, so that instances must start")
+        found_starts = starts(caller, first)
         _tell("Asking for a new label, by way of several instances")
         found_store = store_use(caller, picture, found_health["store"]["state"])
         _tell(f"Asking {asked.requests} times, one request after the other")
         found_warm = warm(caller, picture, asked.requests)
+        caller.close()
     except (Trouble, OSError) as error:
         print(f"measure: {error}", file=sys.stderr)
         return _UNUSABLE
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.function:
         _tell("Reading the function's log, which takes its time to arrive")
         try:
-            log = read(asked.function, region, began_ms, found_warm.pictures, asked.wait)
+            log = read(asked.function, region, _moment(first), found_warm.pictures, asked.wait)
         except Trouble as error:
             trouble = str(error)
         else:
@@ -59,12 +60,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return _INCOMPLETE if trouble or found_store.used is False else 0
 
 
-def _moment(answer: Answer) -> int:
-    """By the server's clock, which the log's times are by; this machine's may be wrong. In ms since 1970."""
+def _moment(first: Answer) -> int:
+    """When the first request began, in ms since 1970, by the server's clock: the log's times are by it."""
     try:
-        return int(parsedate_to_datetime(answer.headers["date"]).timestamp() * 1000)
+        answered = parsedate_to_datetime(first.headers["date"]).timestamp()
     except (KeyError, ValueError) as error:
-        raise Trouble("The answer has no date: this is not the URL of the service.") from error
+        raise Trouble("The first answer has no date, by which the log's lines could be found.") from error
+    return int(1000 * (answered - first.seconds))
 
 
 def _tell(doing: str) -> None:

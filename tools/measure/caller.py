@@ -116,6 +116,7 @@ class Caller:
         if response.will_close:
             self.close()
         if response.status != 200:
+            self.close()
             raise Trouble(self._why(response.status, content, f"{method} {target.partition('?')[0]}"))
         found = {name.lower(): value for name, value in response.getheaders()}
         return Answer(headers=found, body=content, seconds=seconds)

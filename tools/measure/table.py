@@ -65,11 +65,10 @@ def _service(found: Measured) -> Iterator[tuple[str, str]]:
 
 def _latency(found: Measured) -> Iterator[tuple[str, str]]:
     starts, warm = found.starts, found.warm
-    cold = (
-        f"{_spread(starts.cold_ms)}, {len(starts.cold_ms)} of {starts.asked} requests at once"
-        if starts.cold_ms
-        else (f"none seen: {starts.asked} requests at once were answered by {starts.instances} that ran already")
-    )
+    if starts.cold_ms:
+        cold = f"{_spread(starts.cold_ms)} ({len(starts.cold_ms)} of {starts.asked} requests)"
+    else:
+        cold = f"none seen: {starts.asked} requests were answered by {starts.instances} that ran already"
     yield "cold start, from outside", cold
     yield "warm picture, from outside", f"{_quantiles(warm.outside_ms)} ({len(warm.outside_ms)} requests)"
     yield "warm picture, as the service says", _quantiles(warm.service_ms)

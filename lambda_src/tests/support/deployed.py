@@ -1,7 +1,7 @@
 """A deployed stack's outside on this machine: an HTTP API, a Lambda of several instances, and its log.
 
-Each instance is AWS' own runtime client with the real handler. An idle instance is taken before a new one is started, as
-in Lambda; after each invocation stand the lines that Lambda writes itself, with times and memory that were measured.
+Each instance is AWS' own runtime client with the real handler. An idle instance is taken before a new one is started,
+as in Lambda; after each invocation stand the lines that Lambda writes itself, with measured times and memory.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ from support.server_process import Process
 
 MEMORY_MB = 1769
 FUNCTION = "moderator"
+
+# Between an invocation's answer and the instance's next one; requests that arrive together find it busy.
+_OVERHEAD = 0.01
 
 # Method, target, headers and body -> the status of a refusal, or None.
 Guard = Callable[[str, str, Mapping[str, str], bytes], int | None]
@@ -62,6 +65,7 @@ class Deployed:
         began = time.perf_counter()
         report = instance.api.invoke(event)
         milliseconds = 1000 * (time.perf_counter() - began)
+        time.sleep(_OVERHEAD)
         with self._change:
             self._write(instance, milliseconds)
             self._idle.append(instance)
@@ -106,9 +110,7 @@ class Deployed:
 
 
 @contextmanager
-def deployed(
-    folder: Path, environments: list[dict[str, str]], guard: Guard = lambda *_: None
-) -> Iterator[Deployed]:
+def deployed(folder: Path, environments: list[dict[str, str]], guard: Guard = lambda *_: None) -> Iterator[Deployed]:
     """Serve a stack with at most as many instances as there are environments."""
     with ExitStack() as stack:
         found = Deployed(folder, environments, guard, stack)
@@ -131,6 +133,12 @@ def _handler_of(found: Deployed) -> type[http.server.BaseHTTPRequestHandler]:
         disable_nagle_algorithm = True
 
         def do_GET(self) -> None:
+            self._ask()
+
+        def do_POST(self) -> None:
+            self._ask()
+
+        def _ask(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
             refusal = found.guard(self.command, self.path, dict(self.headers.items()), body)
             if refusal is not None:
@@ -140,8 +148,6 @@ def _handler_of(found: Deployed) -> type[http.server.BaseHTTPRequestHandler]:
             text = answer["body"]
             content = b64decode(text) if answer.get("isBase64Encoded") else text.encode()
             return self._answer(answer["statusCode"], answer["headers"], content)
-
-        do_POST = do_GET
 
         def _answer(self, status: int, headers: Mapping[str, str], content: bytes) -> None:
             self.send_response(status)
