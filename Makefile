@@ -141,7 +141,7 @@ image-tree: $(VENV)/.dev ## Make the image's files without a container engine an
 
 # Any engine with BuildKit, or podman. Lambda takes no index of images, which a record of provenance would make of it.
 image: $(VENV)/.dev ## Build the arm64 image with a container engine and check it; nothing is pushed (TAG=, MODEL=demo|..., PRETRAINED=, TORCH_INDEX=, BASE_IMAGE=, DOCKER=, ARGS=)
-	$(BIN)/python -m tools.image_tree.engine --docker $(call quoted,$(DOCKER)) --tag $(call quoted,$(TAG)) \
+	$(BIN)/python -m tools.image_tree.build --docker $(call quoted,$(DOCKER)) --tag $(call quoted,$(TAG)) \
 	  $(if $(filter command line environment,$(origin MODEL)),--model $(call quoted,$(MODEL)) --pretrained $(call quoted,$(PRETRAINED))) \
 	  --precision $(call quoted,$(PRECISION)) $(if $(TORCH_INDEX),--torch-index $(call quoted,$(TORCH_INDEX))) \
 	  $(if $(BASE_IMAGE),--base-image $(call quoted,$(BASE_IMAGE))) -- $(ARGS)
