@@ -20,6 +20,10 @@ class EngineTrouble(Exception):
     """The engine is not there, or did not do what it was asked; says which call."""
 
 
+class TooSlow(EngineTrouble):
+    """The engine did not end in time."""
+
+
 @dataclass(frozen=True)
 class Engine:
     """A container engine's command line."""
@@ -31,6 +35,7 @@ class Engine:
 
         Raises:
             EngineTrouble: it cannot be run, or fails.
+            TooSlow: it takes longer.
         """
         # A record of provenance would make an index of the image, which Lambda does not take.
         environment = os.environ | {"DOCKER_BUILDKIT": "1", "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
@@ -46,7 +51,7 @@ class Engine:
                 timeout=seconds,
             )
         except subprocess.TimeoutExpired as error:
-            raise EngineTrouble(f"{self.program} {arguments[0]} took longer than {seconds:.0f} s.") from error
+            raise TooSlow(f"{self.program} {arguments[0]} took longer than {seconds:.0f} s.") from error
         except OSError as error:
             raise EngineTrouble(f"There is no container engine {self.program}: name one by DOCKER=. {error}") from error
         if done.returncode:
