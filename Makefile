@@ -43,7 +43,7 @@ quoted = '$(subst ','\'',$(1))'
 RELIABILITY_TESTS := $(addprefix lambda_src/tests/,$(addprefix test_,lambda_runtime.py store_failures.py \
   store_cluster.py hostile_pictures.py hostile_requests.py openapi_fuzzed.py nothing_leaks.py) web/test_server_odd_requests.py)
 
-.PHONY: help run test check moderate calibrate compare bench audit soak reliability screenshots model demo-model image-tree supported-models lock format clean
+.PHONY: help run test check moderate calibrate compare bench audit soak reliability screenshots videos model demo-model image-tree supported-models lock format clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -67,7 +67,7 @@ run: $(VENV)/.runtime $(if $(MODEL_DIR),,$(DEMO)/labels.safetensors) ## Serve on
 # A word that must be given, or the whole of the working folder would be meant.
 needed = @test -n $(call quoted,$($(1))) || { echo "$(1)= is needed: $(2)." >&2; exit 2; }
 
-moderate: $(VENV)/.tools ## Judge a folder of pictures (DIR=, POLICY=, MODEL_DIR=, OUT=, FAIL_ON=review|block)
+moderate: $(VENV)/.tools ## Judge a folder of pictures and videos (DIR=, POLICY=, MODEL_DIR=, OUT=, FAIL_ON=review|block)
 	$(call needed,DIR,a folder of pictures)
 	$(if $(MODEL_DIR),MODEL_DIR=$(call quoted,$(MODEL_DIR))) $(BIN)/python -m tools.folder $(call quoted,$(DIR)) \
 	  --policy $(call quoted,$(POLICY)) $(if $(OUT),--out $(call quoted,$(OUT))) \
@@ -115,6 +115,9 @@ reliability: $(VENV)/.dev redis ## Run the reliability tests and write docs/reli
 	rm -f build/reliability.json
 	RELIABILITY_JSON=build/reliability.json $(BIN)/python -m pytest -q $(RELIABILITY_TESTS)
 	$(BIN)/python -m tools.reliability
+
+videos: $(VENV)/.dev ffmpeg ## Judge generated videos and write what that took into docs/videos.md
+	PYTHONPATH=lambda_src:lambda_src/tests $(BIN)/python -m tools.videos
 
 model: $(VENV)/.dev ## Export a model (MODEL=, PRETRAINED=tag|path|none, OUT=, PRECISION=auto|fp32|int8, SAMPLES=DIR, VERBOSE=1)
 	@$(BIN)/python -m model_build.export --model $(call quoted,$(MODEL)) --pretrained $(call quoted,$(PRETRAINED)) \
