@@ -55,7 +55,7 @@ RELIABILITY_TESTS := $(addprefix lambda_src/tests/,$(addprefix test_,lambda_runt
   store_cluster.py hostile_pictures.py hostile_requests.py largest_bodies.py out_of_time.py \
   openapi_fuzzed.py nothing_leaks.py) web/test_server_odd_requests.py)
 
-.PHONY: help run test check moderate calibrate compare bench audit soak reliability screenshots model demo-model image image-tree measure supported-models lock format clean
+.PHONY: help run test check moderate calibrate compare bench audit soak reliability screenshots videos model demo-model image image-tree measure supported-models lock format clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -79,7 +79,7 @@ run: $(VENV)/.runtime $(if $(MODEL_DIR),,$(DEMO)/labels.safetensors) ## Serve on
 # A word that must be given, or the whole of the working folder would be meant.
 needed = @test -n $(call quoted,$($(1))) || { echo "$(1)= is needed: $(2)." >&2; exit 2; }
 
-moderate: $(VENV)/.tools ## Judge a folder of pictures (DIR=, POLICY=, MODEL_DIR=, OUT=, FAIL_ON=review|block)
+moderate: $(VENV)/.tools ## Judge a folder of pictures and videos (DIR=, POLICY=, MODEL_DIR=, OUT=, FAIL_ON=review|block)
 	$(call needed,DIR,a folder of pictures)
 	$(if $(MODEL_DIR),MODEL_DIR=$(call quoted,$(MODEL_DIR))) $(BIN)/python -m tools.folder $(call quoted,$(DIR)) \
 	  --policy $(call quoted,$(POLICY)) $(if $(OUT),--out $(call quoted,$(OUT))) \
@@ -99,7 +99,7 @@ compare: $(VENV)/.tools ## Several exported models on the same labelled pictures
 	$(BIN)/python -m tools.calibration.compare $(call quoted,$(DATA)) --policy $(call quoted,$(POLICY)) \
 	  $(if $(OUT),--out $(call quoted,$(OUT))) --models $(MODELS)
 
-test: $(VENV)/.dev redis chromium ## Run every test
+test: $(VENV)/.dev redis chromium ffmpeg ## Run every test
 	$(BIN)/python -m pytest -q
 
 bench: $(VENV)/.dev redis ## Measure everything: docs/benchmark.md for people, build/bench.json for programs
@@ -127,6 +127,9 @@ reliability: $(VENV)/.dev redis ## Run the reliability tests and write docs/reli
 	rm -f build/reliability.json
 	RELIABILITY_JSON=build/reliability.json $(BIN)/python -m pytest -q $(RELIABILITY_TESTS)
 	$(BIN)/python -m tools.reliability
+
+videos: $(VENV)/.dev ffmpeg ## Judge generated videos and write what that took into docs/videos.md
+	PYTHONPATH=lambda_src:lambda_src/tests $(BIN)/python -m tools.videos
 
 model: $(VENV)/.dev ## Export a model (MODEL=, PRETRAINED=tag|path|none, OUT=, PRECISION=auto|fp32|int8, SAMPLES=DIR, VERBOSE=1)
 	@$(BIN)/python -m model_build.export --model $(call quoted,$(MODEL)) --pretrained $(call quoted,$(PRETRAINED)) \
@@ -158,6 +161,8 @@ supported-models: $(VENV)/.dev ## Write infra/models.json again: the models and 
 lock: $(VENV)/.dev ## Pin the Lambda's requirements again, with hashes
 	$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
 	  lambda_src/requirements.in -o lambda_src/requirements.txt
+	$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+	  lambda_src/requirements-videos.in -o lambda_src/requirements-videos.txt
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -204,3 +209,13 @@ chromium:
 	  elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq chromium fonts-inter; \
 	  elif command -v apt-get >/dev/null && command -v sudo >/dev/null; then sudo apt-get update -qq && sudo apt-get install -y -qq chromium fonts-inter; \
 	  else echo "Please install chromium: the tests need it."; exit 1; fi; }
+
+# The tests draw their videos. What the service decodes them with is not this one, but PyAV's own.
+.PHONY: ffmpeg
+ffmpeg:
+	@command -v ffmpeg >/dev/null || { \
+	  echo "Installing ffmpeg, with which the tests make videos."; \
+	  if command -v brew >/dev/null; then brew install ffmpeg; \
+	  elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq ffmpeg; \
+	  elif command -v apt-get >/dev/null && command -v sudo >/dev/null; then sudo apt-get update -qq && sudo apt-get install -y -qq ffmpeg; \
+	  else echo "Please install ffmpeg: the tests need it."; exit 1; fi; }

@@ -22,9 +22,10 @@ def build_tree(
     precision: str = "auto",
     python: Path,
     native: bool = False,
+    target: str | None = None,
     context: Path = CONTEXT,
 ) -> Stage:
-    """Follow the Dockerfile of `context` into `out` and answer its last stage."""
+    """Follow the Dockerfile of `context` into `out` and answer the stage named `target`, or its last one."""
     platforms = re.compile(r"--(platform|implementation|python-version) \S+ ")
     builder = Builder(
         context=context,
@@ -33,7 +34,8 @@ def build_tree(
         arguments={"MODEL": model, "PRETRAINED": "none", "PRECISION": precision},
         rewrite=(lambda command: platforms.sub("", command)) if native else (lambda command: command),
     )
-    return builder.follow(context / "Dockerfile")[-1]
+    stages = {stage.name: stage for stage in builder.follow(context / "Dockerfile")}
+    return stages[target or list(stages)[-1]]
 
 
 def find_python() -> Path:
