@@ -90,7 +90,7 @@ compare: $(VENV)/.tools ## Several exported models on the same labelled pictures
 test: $(VENV)/.dev redis chromium ## Run every test
 	$(BIN)/python -m pytest -q
 
-bench: $(VENV)/.dev redis ## Measure everything: docs/benchmark.md for people, build/bench.json for programs
+bench: $(VENV)/.bench redis ## Measure everything: docs/benchmark.md for people, build/bench.json for programs
 	$(BIN)/python -W ignore -m bench
 
 check: $(VENV)/.dev ## Formatting, lint, strict types
@@ -159,6 +159,11 @@ $(VENV)/.tools: $(VENV)/.runtime tools/requirements.txt
 $(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt requirements.txt lambda_src/model_build/requirements.txt tools/requirements.txt
 	$(sound_venv)
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	@touch $@
+
+# What today's service is measured beside. Where a wheel does not install, the page says so in place of its figures.
+$(VENV)/.bench: $(VENV)/.dev bench/requirements.txt
+	-$(BIN)/python -m pip install --quiet -r bench/requirements.txt
 	@touch $@
 
 # The tests talk to a real server.

@@ -37,6 +37,12 @@ class Ours:
         event = _event(json.dumps(fields | {"labels": list(labels)}))
         return lambda: self._ask(event)
 
+    def moderation(self, picture: bytes, policy: str) -> Callable[[], object]:
+        """Return a request for a verdict, ready to be sent again and again."""
+        fields = {"image_data": base64.b64encode(picture).decode(), "policy": policy}
+        event = _event(json.dumps(fields), "/moderate")
+        return lambda: self._ask(event)
+
     def requests_with_new_labels(self, picture: bytes, count: int) -> Callable[[], object]:
         """Yield up to `count` requests, ready to be sent, each with five new labels."""
         encoded = base64.b64encode(picture).decode()
@@ -55,5 +61,5 @@ class Ours:
         return response
 
 
-def _event(body: str) -> dict[str, object]:
-    return event_of(method="POST", target="/classify", headers={"content-type": "application/json"}, body=body.encode())
+def _event(body: str, target: str = "/classify") -> dict[str, object]:
+    return event_of(method="POST", target=target, headers={"content-type": "application/json"}, body=body.encode())
