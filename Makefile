@@ -22,6 +22,7 @@ MODEL      ?= ViT-B-32-quickgelu
 PRETRAINED ?= openai
 OUT        ?=
 PRECISION  ?= auto
+TARGET     ?= graviton2
 SAMPLES     ?=
 VERBOSE     ?=
 # Folders of pictures: `make moderate`, `make calibrate`, `make compare`
@@ -43,7 +44,7 @@ quoted = '$(subst ','\'',$(1))'
 RELIABILITY_TESTS := $(addprefix lambda_src/tests/,$(addprefix test_,lambda_runtime.py store_failures.py \
   store_cluster.py hostile_pictures.py hostile_requests.py openapi_fuzzed.py nothing_leaks.py) web/test_server_odd_requests.py)
 
-.PHONY: help run test check moderate calibrate compare bench audit soak reliability screenshots model demo-model image-tree supported-models lock format clean
+.PHONY: help run test check moderate calibrate compare bench bench-arm audit soak reliability screenshots model demo-model image-tree supported-models lock format clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -102,6 +103,9 @@ format: $(VENV)/.dev ## Format the code and mend what lint can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+bench-arm: $(VENV)/.dev emulator ## Count for Graviton2 under emulation: docs/benchmark-arm.md and that target's costs
+	$(BIN)/python -W ignore -m bench.arm
+
 audit: $(VENV)/.dev ## Known vulnerabilities of what runs in the Lambda (tools/audit.py: 1 some, 3 nothing was audited)
 	@$(BIN)/python -m tools.audit
 
@@ -116,9 +120,10 @@ reliability: $(VENV)/.dev redis ## Run the reliability tests and write docs/reli
 	RELIABILITY_JSON=build/reliability.json $(BIN)/python -m pytest -q $(RELIABILITY_TESTS)
 	$(BIN)/python -m tools.reliability
 
-model: $(VENV)/.dev ## Export a model (MODEL=, PRETRAINED=tag|path|none, OUT=, PRECISION=auto|fp32|int8, SAMPLES=DIR, VERBOSE=1)
+model: $(VENV)/.dev ## Export a model (MODEL=, PRETRAINED=tag|path|none, OUT=, PRECISION=auto|fp32|int8, TARGET=graviton2|x86-vnni, SAMPLES=DIR, VERBOSE=1)
 	@$(BIN)/python -m model_build.export --model $(call quoted,$(MODEL)) --pretrained $(call quoted,$(PRETRAINED)) \
 	  --out $(call quoted,$(or $(OUT),models/vit-b-32)) --precision $(call quoted,$(PRECISION)) \
+	  --target $(call quoted,$(TARGET)) \
 	  $(if $(SAMPLES),--samples $(call quoted,$(SAMPLES))) $(if $(VERBOSE),--verbose)
 	@MODEL_DIR=$(call quoted,$(or $(OUT),models/vit-b-32)) $(BIN)/python -m moderator.jobs.precompute
 
@@ -175,6 +180,15 @@ redis:
 	  elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq redis-server; \
 	  elif command -v apt-get >/dev/null && command -v sudo >/dev/null; then sudo apt-get update -qq && sudo apt-get install -y -qq redis-server; \
 	  else echo "Please install redis-server or valkey-server: the tests need one of them."; exit 1; fi; }
+
+# What `make bench-arm` counts with; nothing is needed of it elsewhere.
+.PHONY: emulator
+emulator:
+	@command -v qemu-aarch64 >/dev/null && test -x /usr/lib/llvm-19/bin/llvm-mca && command -v gcc >/dev/null || { \
+	  echo "Installing qemu-user, llvm-19 and gcc, by which instructions are counted."; \
+	  if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends qemu-user llvm-19 gcc libc6-dev; \
+	  elif command -v apt-get >/dev/null && command -v sudo >/dev/null; then sudo apt-get update -qq && sudo apt-get install -y -qq --no-install-recommends qemu-user llvm-19 gcc libc6-dev; \
+	  else echo "Please install qemu-user, llvm-19 and gcc: counting needs Debian's."; exit 1; fi; }
 
 # The page is tried in a real browser; nothing is downloaded but Debian's own. With Inter the screenshots look the same everywhere.
 .PHONY: chromium

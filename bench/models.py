@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -61,7 +62,7 @@ def exported(precision: str, planting: str = "") -> Path:
         subprocess.run(
             [
                 *(sys.executable, "-m", "model_build.export", "--model", NAME, "--pretrained", pretrained),
-                *("--out", str(folder), "--precision", precision),
+                *("--out", str(folder), "--precision", precision, "--target", _target()),
             ],
             check=True,
         )
@@ -113,6 +114,11 @@ def checkpoint(planting: str = "") -> Path:
             PLANTED[planting](source)
         torch.save(source.model.state_dict(), path)
     return path
+
+
+def _target() -> str:
+    """Return the processor that is measured: the machine's own kind."""
+    return "graviton2" if platform.machine() == "aarch64" else "x86-vnni"
 
 
 def _fingerprint_of_exporter() -> str:

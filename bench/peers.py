@@ -87,7 +87,7 @@ def _bound(embed: Embed, pixels: NDArray[np.uint8]) -> Callable[[], object]:
 
 def _onnx(path: Path, threads: int) -> Embed:
     session = cpu_session(path, threads=threads)
-    return lambda pixels: session.run(None, {"pixels": pixels})[0]  # type: ignore[no-any-return]  # has no types
+    return lambda pixels: session.run(None, {"pixels": pixels})[0]
 
 
 def _dynamic_int8(folder: Path) -> Path:
@@ -139,4 +139,4 @@ def _openvino(source: Source, threads: int, *, int8: bool) -> Embed:
         "CPU",
         {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"},
     )
-    return lambda pixels: compiled(pixels)[0]  # type: ignore[no-any-return]  # has no types
+    return lambda pixels: compiled(pixels)[0]

@@ -64,8 +64,7 @@ def _entering(model: Any, norm: Any, pixels: Tensor) -> Tensor:
     with torch.no_grad():
         model.encode_image(pixels)
     hook.remove()
-    (entered,) = seen
-    return entered
+    return seen[0]
 
 
 def _answer(model: Any, block: Any, pixels: Tensor, tokens: tuple[int, ...], added: Tensor) -> None:

@@ -2,8 +2,8 @@
 
 Eight bits run several times faster than float32, but trained towers have channels that are far larger than the
 others, and a row's one scale then leaves the others no digits. Which layers suffer differs from model to model, so
-nothing is assumed: each product's error is measured in each form, each takes the fastest form that stays under one
-limit for all of them, and that limit is the largest which keeps the tower within `BOUNDS`.
+nothing is assumed: each product's error is measured in each form, each takes the form that is cheapest on the target
+and stays under one limit for all of them, and that limit is the largest which keeps the tower within `BOUNDS`.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, helper
 
+from model_build.costs import Costs
 from model_build.fidelity import BOUNDS, Embeddings, Feed, Fidelity, Judge
 from model_build.forms import Form, possible_forms, rewritten
 from model_build.products import Product, find_products
 from moderator.clip.session import cpu_session
 
-Allowed = Mapping[str, Sequence[Form]]  # of each product, the fastest first and `fp32` last
+Allowed = Mapping[str, Sequence[Form]]  # of each product, the cheapest first and `fp32` last
 Errors = Mapping[str, Mapping[Form, float]]  # of each product in each form but `fp32`
 
 
@@ -62,16 +63,20 @@ class Choice:
         }
 
 
-def choose(model: ModelProto, judge: Judge, *, forms: Sequence[Form]) -> Choice:
+def choose(model: ModelProto, judge: Judge, *, forms: Sequence[Form], costs: Costs) -> Choice:
     """Find the fastest forms that keep the tower within `BOUNDS`.
 
     Args:
         model: the tower in float32.
         judge: what to measure it by.
-        forms: the forms that may be used, the fastest first and `fp32` last.
+        forms: the forms that may be used, `fp32` among them.
+        costs: the target's, which say which form is cheapest for a product.
     """
     products = find_products(model)
-    allowed = {product.node: [form for form in forms if form in possible_forms(product)] for product in products}
+    allowed = {
+        product.node: costs.ordered(product, [form for form in forms if form in possible_forms(product)])
+        for product in products
+    }
     errors = _layer_errors(model, products, allowed, judge.feeds[:1])
     reference = embed(model, judge.feeds)
     measured: dict[tuple[Form, ...], tuple[ModelProto, Fidelity]] = {}

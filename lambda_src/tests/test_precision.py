@@ -151,7 +151,7 @@ def test_a_model_without_outliers_runs_in_8_bits_throughout(
         assert {layer["form"] for layer in layers if "c_proj" not in layer["layer"]} == {"row"}
         assert all(0 < layer["error"]["row"] < 0.02 for layer in layers)
         assert all(layer["layer"] in printed for layer in layers)
-    assert manifest["files"]["image.onnx"]["bytes"] < 0.4 * sum(
+    assert manifest["files"]["image.data"]["bytes"] < 0.4 * sum(
         4 * parameter.numel() for parameter in load(name, "none").model.visual.parameters()
     )
     assert manifest["precision"] == "auto"
