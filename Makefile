@@ -42,7 +42,8 @@ ARGS       ?=
 quoted = '$(subst ','\'',$(1))'
 
 RELIABILITY_TESTS := $(addprefix lambda_src/tests/,$(addprefix test_,lambda_runtime.py store_failures.py \
-  store_cluster.py hostile_pictures.py hostile_requests.py openapi_fuzzed.py nothing_leaks.py) web/test_server_odd_requests.py)
+  store_cluster.py hostile_pictures.py hostile_requests.py largest_bodies.py out_of_time.py \
+  openapi_fuzzed.py nothing_leaks.py) web/test_server_odd_requests.py)
 
 .PHONY: help run test check moderate calibrate compare bench bench-arm audit soak reliability screenshots model demo-model image-tree supported-models lock format clean
 

@@ -54,10 +54,10 @@ def test_every_make_target_and_its_variables_exist(page: Path) -> None:
     for target, rest in re.findall(r"\bmake ([a-z-]+)((?: [A-Z_]+=\S*)*)", _code(page.read_text())):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
         for variable in re.findall(r"([A-Z_]+)=", rest):
-            assert re.search(rf"^{variable} *\?=", makefile, re.MULTILINE), variable
+            assert re.search(rf"^{variable} *[?:]=", makefile, re.MULTILINE), variable
     for span in _spans(page.read_text()):
         if variable := re.match(r"[A-Z_]+(?==)", span):
-            assert re.search(rf"^{variable[0]} *\?=", makefile, re.MULTILINE), span
+            assert re.search(rf"^{variable[0]} *[?:]=", makefile, re.MULTILINE), span
 
 
 @each_page

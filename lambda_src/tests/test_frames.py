@@ -117,16 +117,17 @@ class TestEachFormat:
             decoded = read(encoded(noise(40, 40), format), sampling)
             assert (len(decoded.frames), decoded.total_frames, decoded.warnings) == (1, 1, ())
 
-    def test_ten_thousand_frames_cost_no_more_than_a_still_picture(self, format: str) -> None:
+    def test_ten_thousand_frames_cost_no_more_than_a_still_picture(self, format: str, largest_still: bytes) -> None:
+        _, still = timed(lambda: read(largest_still, None))
         frames = 10_000
         data = numbered(format, [40] * frames, (8, 8)) if format != "AVIF" else numbered(format, [40] * 2_000, (16, 16))
         decoded, seconds = timed(lambda: read(data, FrameSampling(most=8, every=1.0)))
         assert decoded.total_frames == (frames if format != "AVIF" else 2_000)
         assert len(decoded.frames) == 8
-        assert seconds < 1.0
+        assert seconds < still
         first, seconds = timed(lambda: read(data, None))
         assert first.total_frames == decoded.total_frames
-        assert seconds < 0.2
+        assert seconds < still / 4
 
     def test_a_broken_later_frame_is_said_and_those_before_it_count(self, format: str) -> None:
         data = numbered(format, [1000] * 20)
@@ -163,6 +164,12 @@ class TestEachFormat:
                 np.testing.assert_array_equal(frame.parts, alone.parts, err_msg=str(frame.number))
 
 
+@pytest.fixture(scope="module")
+def largest_still() -> bytes:
+    """A still picture as large as its kind may be: what an animation is measured by, in the same run."""
+    return encoded(noise(4000, 3100), "WEBP", method=0)
+
+
 def timed(work: Callable[[], Decoded]) -> tuple[Decoded, float]:
     """The least of three: others use this machine too."""
     took = []
@@ -173,10 +180,11 @@ def timed(work: Callable[[], Decoded]) -> tuple[Decoded, float]:
     return decoded, min(took)
 
 
-def test_a_large_animation_is_looked_at_as_far_as_time_allows_and_what_was_not_is_said() -> None:
+def test_a_large_animation_is_looked_at_as_far_as_time_allows_and_what_was_not_is_said(largest_still: bytes) -> None:
+    _, still = timed(lambda: read(largest_still, None))
     data = numbered("GIF", [100] * 60, (1000, 1000))
     decoded, seconds = timed(lambda: read(data, FrameSampling(most=8, every=0.1)))
-    assert seconds < 1.0
+    assert seconds < 1.5 * still  # 0.6 s are planned for it, a still one of this size takes about 0.8
     assert decoded.total_frames == 60
     assert 1 < len(decoded.frames) <= 8
     (warning,) = decoded.warnings

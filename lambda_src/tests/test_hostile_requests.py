@@ -68,7 +68,7 @@ def checked(response: dict[str, Any]) -> int:
     if status == 200:
         assert kind == "application/json"
         for result in body.get("results", [body]):
-            assert sum(result["result"].values()) == pytest.approx(1.0)
+            assert sum(result["result"].values()) == pytest.approx(1.0, abs=1e-5)
             assert all(0.0 <= share <= 1.0 for share in result["result"].values())
     else:
         assert status in (400, 404, 405, 413, 415, 422), response
@@ -179,7 +179,7 @@ SPECIAL: dict[str, tuple[str | bytes, int]] = {
     "A null byte behind the JSON": (b"{}\0", 400),
     "6 MB of white space": (" " * 6_000_000, 400),
     "6 MB of one string": ('{"image_data": "' + "A" * 6_000_000 + '", "labels": ["a"]}', 415),
-    "6 MB of empty lists": ("[" + "[]," * 2_000_000 + "[]]", 422),
+    "6 MB of empty lists": ("[" + "[]," * 2_000_000 + "[]]", 413),
     "A million labels": (json.dumps({"image_data": "x", "labels": ["a"] * 1_000_000}), 413),
     "400,000 fields": (json.dumps({str(number): 1 for number in range(400_000)}), 413),
     "40,000 fields": (json.dumps({str(number): 1 for number in range(40_000)}), 422),

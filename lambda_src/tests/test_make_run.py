@@ -61,12 +61,16 @@ def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
 def test_the_printed_curl_lines_are_answered() -> None:
     with running(f"PORT={free_port()}") as (_, printed):
         commands = re.findall(r"^  (\S.*(?:\n {3,}\S.*)*)", printed, re.MULTILINE)
-        assert len(commands) == 2, printed
+        assert len(commands) == 3, printed
         answers = [
             json.loads(subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, check=True).stdout)
             for command in commands
         ]
+    (verdict,) = [answer for answer in answers if "verdict" in answer]
+    assert verdict["verdict"] == "block"
     for answer in answers:
+        if answer is verdict:
+            continue
         best = max(answer["result"], key=answer["result"].__getitem__)
         assert best == "a red circle", answer
 

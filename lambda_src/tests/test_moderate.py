@@ -20,6 +20,7 @@ from moderator.settings import Settings
 from moderator.telemetry import SERVICE
 from support.harness import Reply, Service, StartService
 from support.pictures import as_base64, drawn, encoded
+from support.towers import failing, slow
 from test_http_contract import assert_problem
 
 RED_CIRCLE, BLUE_SQUARE, GREEN_STAR = (
@@ -134,6 +135,66 @@ def test_policies_are_listed(service: Service) -> None:
 )
 def test_mistakes_are_named(service: Service, fields: dict[str, Any], status: int, words: list[str]) -> None:
     assert_problem(moderate(service, image_data=as_base64(RED_CIRCLE), **fields), status, *words)
+
+
+GOOD = as_base64(RED_CIRCLE)
+LONGEST = [f"a red circle beside number {number} " + "of many " * 32 for number in range(1000)]
+LARGE = as_base64(encoded(Image.new("1", (65_000, 1_000))))
+LONG = {"categories": {"c": {"labels": ["of many " * 40], "against": ["b"], "block": 0.5}}}
+MANY = {"categories": {"c": {"labels": [f"{number}" for number in range(1001)], "against": ["b"], "block": 0.5}}}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        pytest.param("{", 400, ["not JSON"], id="not JSON"),
+        pytest.param({"image_data": "!", "policy": "demo"}, 400, ["image_data is not base64"], id="not base64"),
+        pytest.param({"image_data": LARGE, "policy": "demo"}, 413, ["image_data", "pixels"], id="too many pixels"),
+        pytest.param({"images": [GOOD] * 17, "policy": "demo"}, 413, ["17 pictures"], id="too many pictures"),
+        pytest.param({"image_data": GOOD, "policy": MANY}, 413, ["policy", "labels"], id="too many labels"),
+        pytest.param(" " * 10_000_001, 413, ["10,000,001 bytes"], id="too many bytes"),
+        pytest.param({"image_data": "QUJD", "policy": "demo"}, 415, ["image_data is not a picture"], id="no picture"),
+        pytest.param({"images": [GOOD, "QUJD"], "policy": "demo"}, 415, ["images[1] is not a picture"], id="second"),
+        pytest.param(
+            {"image_data": as_base64(RED_CIRCLE[:-40]), "policy": "demo"}, 422, ["image_data"], id="a truncated picture"
+        ),
+        pytest.param({"policy": "demo"}, 422, ["image_data is missing"], id="no picture at all"),
+        pytest.param({"image_data": GOOD, "policy": LONG}, 422, ["tokens"], id="a label longer than the context"),
+        pytest.param(f'{{"image_data": "{GOOD}", "policy": "demo", "policy": "demo"}}', 422, ["twice"], id="twice"),
+    ],
+)
+def test_what_the_contract_refuses_is_refused_here_too(
+    service: Service, body: Any, status: int, words: list[str]
+) -> None:
+    content = body if isinstance(body, str) else json.dumps(body)
+    reply = service.request("POST", "/moderate", content, {"Content-Type": "application/json"})
+    assert_problem(reply, status, *words)
+
+
+def test_other_methods_and_paths_are_named(service: Service) -> None:
+    assert_problem(service.get("/moderate"), 405, "POST")
+    assert_problem(service.request("POST", "/moderate/demo", "{}"), 404, "/moderate")
+
+
+def test_a_policys_new_labels_may_take_several_requests(start_service: StartService) -> None:
+    """Those done are kept, and the same request goes on."""
+    limited = start_service(load=slow, max_seconds=1.5)
+    policy = {"categories": {"c": {"labels": LONGEST[:-1], "against": LONGEST[-1:], "block": 0.5}}}
+    reply = moderate(limited, image_data=GOOD, policy=policy)
+    assert_problem(reply, 503, "labels are embedded and kept")
+    assert reply.headers["retry-after"] == "1"
+    for _ in range(60):
+        if reply.status == 200:
+            break
+        reply = moderate(limited, image_data=GOOD, policy=policy)
+    assert reply.status == 200
+    assert reply.label_cache["memory"] > 0
+
+
+def test_a_bug_is_answered_without_its_trace(start_service: StartService) -> None:
+    reply = moderate(start_service(load=failing), image_data=GOOD, policy="demo")
+    assert_problem(reply, 500)
+    assert b"machine" not in reply.body
 
 
 @pytest.mark.parametrize(

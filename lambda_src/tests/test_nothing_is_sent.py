@@ -57,7 +57,10 @@ def run(code: str, tmp_path: Path) -> tuple[list[str], list[Path]]:
     home.mkdir()
     scratch.mkdir()
     before = _files(home) | _files(LAMBDA_SRC)
-    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"} | {
+    # Of the own environment nothing else: the runtime is silent by itself where a variable such as CI is set, and then
+    # nothing would be shown.
+    environment = {
+        "PATH": os.environ["PATH"],
         "HOME": str(home),
         "TMPDIR": str(scratch),
         "PYTHONPATH": str(LAMBDA_SRC),

@@ -123,7 +123,7 @@ def _read_json(body: bytes) -> dict[str, Any]:
         content = strict_json.loads(body)
     except strict_json.RepeatedKeyError as error:
         raise InvalidField(f"{readable(error.key)} is given twice: give each field and each label once.") from error
-    except strict_json.TooManyKeysError as error:
+    except strict_json.TooManyValuesError as error:
         raise TooMuch(f"The body has {error}: no request needs as many.") from error
     except ValueError as error:
         raise MalformedBody(
@@ -190,6 +190,8 @@ def _plain_value(name: str, text: str) -> Any:
     if name in _JSON_FIELDS and text.lstrip()[:1] in ("{", "["):
         try:
             return strict_json.loads(text)
+        except strict_json.TooManyValuesError as error:
+            raise TooMuch(f"{name} has {error}: no request needs as many.") from error
         except ValueError as error:
             raise MalformedBody(f"{name} begins as JSON but is not ({error}).") from error
     return text

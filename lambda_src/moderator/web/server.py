@@ -166,7 +166,7 @@ def _greeting(host: str, port: int, model: str, *, caveat: str) -> str:
     name = everywhere.get(host, host)
     url = f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
     to_all = " and on every other address of this machine" if host in everywhere else ""
-    greeting = f"""Serving {model} on {url}{to_all} - read and try it at {url}/docs
+    greeting = f"""Serving {model} on {url}{to_all}: a page to try it with, and {url}/docs for programs
 A request may have 10 MB here. Deployed on AWS, a picture may have about 4.5 MB: Lambda takes 6 MB, in base64.
 """
     if caveat:
@@ -178,6 +178,7 @@ A request may have 10 MB here. Deployed on AWS, a picture may have about 4.5 MB:
 Try it:
   curl -s '{url}/classify?label=a+red+circle&label=a+blue+square&label=a+green+star' \\
     -H 'Content-Type: image/png' --data-binary @{example}
+  curl -s '{url}/moderate?policy=demo' -H 'Content-Type: image/png' --data-binary @{example}
 
 Or as JSON:
   (printf '{{"labels": ["a red circle", "a blue square"], "image_data": "'

@@ -15,6 +15,7 @@ from moderator import strict_json
 from moderator.classifier import Answer
 from moderator.clip.model import Model
 from moderator.errors import InvalidField, MalformedBody, RequestError, TooMuch
+from moderator.label_text import fault_of
 from moderator.labels.label_sets import LabelSet
 from moderator.pictures.batch import Picture
 from moderator.policy.policy import ACTIONS, Action, Policy
@@ -102,6 +103,21 @@ def verdict_of(outcome: Outcome) -> Verdict:
     return outcome
 
 
+def repeated(value: object, field: str, *, missing: str) -> str:
+    """Return a client's own word, which the answer repeats; `missing` where it gives none.
+
+    Raises:
+        InvalidField: it is not a text, or none that an answer can carry.
+    """
+    if value is None or value == "":
+        return missing
+    if not isinstance(value, str):
+        raise InvalidField(f"{field} is {kind_of(value)}: it must be a string.")
+    if fault := fault_of(value):
+        raise InvalidField(f"{field} {fault}.")
+    return value
+
+
 def read_object(request: Request, limits: Limits) -> dict[str, Any]:
     """Read a body that is a JSON object.
 
@@ -114,7 +130,7 @@ def read_object(request: Request, limits: Limits) -> dict[str, Any]:
         content = strict_json.loads(read_body(request, limits))
     except strict_json.RepeatedKeyError as error:
         raise InvalidField(f"{readable(error.key)} is given twice: give each field once.") from error
-    except strict_json.TooManyKeysError as error:
+    except strict_json.TooManyValuesError as error:
         raise TooMuch(f"The body has {error}: no request needs as many.") from error
     except ValueError as error:
         raise MalformedBody(f"The body is not JSON ({error}).") from error

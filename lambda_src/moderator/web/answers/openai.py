@@ -29,6 +29,7 @@ from moderator.web.answers.adapter import (
     choice,
     is_flagged,
     read_object,
+    repeated,
     verdict_of,
 )
 from moderator.web.http_event import Request, Response
@@ -45,10 +46,8 @@ class TextNotJudged(InvalidField):
 def read(request: Request, known: Known) -> Asked:
     """Read a request for moderations; its model may name a policy (`policy/NAME`), and is only repeated otherwise."""
     body = read_object(request, known.limits)
-    model = body.get("model")
-    if not isinstance(model, str | None):
-        raise InvalidField(f"model is {kind_of(model)}: it must be a string.")
-    name = model.removeprefix(_POLICY_PREFIX) if model and model.startswith(_POLICY_PREFIX) else None
+    model = repeated(body.get("model"), "model", missing="")
+    name = model.removeprefix(_POLICY_PREFIX) if model.startswith(_POLICY_PREFIX) else None
     policy = known.policy(name)
     return Asked(
         pictures=_pictures(body.get("input"), known.limits.pictures),

@@ -29,6 +29,7 @@ from moderator.web.answers.adapter import (
     choice,
     is_flagged,
     read_object,
+    repeated,
     verdict_of,
 )
 from moderator.web.http_event import Request, Response
@@ -49,7 +50,7 @@ def read(request: Request, known: Known) -> Asked:
         raise InvalidField(f"images is {kind_of(images)}: it must be a list of data URLs with at least one.")
     if len(images) > known.limits.pictures:
         raise TooMuch(f"images holds {len(images):,} pictures: at most {known.limits.pictures} are read in one call.")
-    details: dict[str, Any] = {"id": str(body.get("id", ""))}
+    details: dict[str, Any] = {"id": repeated(body.get("id"), "id", missing="")}
     by: Policy | LabelSet
     if request.path.endswith("/labels"):
         by = known.label_set((request.query.get("label_set") or [None])[0])  # type: ignore[list-item]  # or no name
