@@ -64,7 +64,8 @@ def _entering(model: Any, norm: Any, pixels: Tensor) -> Tensor:
     with torch.no_grad():
         model.encode_image(pixels)
     hook.remove()
-    return seen[0]
+    entered: Tensor = seen[0]
+    return entered
 
 
 def _answer(model: Any, block: Any, pixels: Tensor, tokens: tuple[int, ...], added: Tensor) -> None:

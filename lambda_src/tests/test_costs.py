@@ -12,7 +12,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from model_build import costs
 from model_build.costs import Costs, Shape, read_costs
 from model_build.export import main
-from model_build.forms import possible_forms
+from model_build.forms import Form, possible_forms
 from model_build.norms import with_plain_norms
 from model_build.precision import embed
 from model_build.products import Product
@@ -22,7 +22,8 @@ PRODUCT = Product(name="c_fc", node="y", input="x", rows=768, columns=3072)
 FORMS = possible_forms(PRODUCT)
 
 
-def target(**cost: float) -> Costs:
+def target(*, row: float, block256: float, block128: float, fp32: float) -> Costs:
+    cost: dict[Form, float] = {"row": row, "block256": block256, "block128": block128, "fp32": fp32}
     return Costs(target="made up", norm="fused", shapes=[Shape(inner=768, columns=3072, cost=cost)])
 
 
