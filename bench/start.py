@@ -58,8 +58,11 @@ mark("first request")
 print("ORDER" + json.dumps([[name, 1000 * (at - before)] for (_, before), (name, at) in zip(marks, marks[1:])]))
 """
 
-# The most that the process ever held. Not getrusage's: that begins with what the parent held when it forked.
+# When it had answered: the process's end is no part of a start. And the most that it ever held. Not getrusage's: that
+# begins with what the parent held when it forked.
 _PEAK = """
+import time
+print("ANSWERED", time.time())
 print("PEAK_KB", next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
 """
 
@@ -151,11 +154,11 @@ class _Starts:
             file.write(self._event)
             file.flush()
             command = [sys.executable, "-W", "ignore", "-c", self._program, file.name, *self._arguments]
-            began = time.perf_counter()
+            began = time.time()
             done = subprocess.run(command, env=self._environment, capture_output=True, text=True, check=False)
-            self._seconds.append(time.perf_counter() - began)
         if done.returncode:
             raise RuntimeError(done.stderr)
+        self._seconds.append(float(done.stdout.split("ANSWERED")[1].split()[0]) - began)
         self._peaks.append(int(done.stdout.split("PEAK_KB")[1].split()[0]) / 1024)
 
     def measured(self, rounds: int) -> Start:
