@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import subprocess
@@ -71,7 +70,7 @@ def exported(precision: str, planting: str = "") -> Path:
 
 
 def precomputed(folder: Path) -> Path:
-    """Return a copy of a model folder that has the configured labels' embeddings too; its other files are shared."""
+    """Return a copy of a model folder that has the configured labels' embeddings too."""
     from dataclasses import replace
 
     from moderator.jobs.precompute import precompute
@@ -79,7 +78,7 @@ def precomputed(folder: Path) -> Path:
 
     copy = folder.with_name(f"{folder.name}-precomputed")
     shutil.rmtree(copy, ignore_errors=True)
-    shutil.copytree(folder, copy, copy_function=os.link)
+    shutil.copytree(folder, copy)
     precompute(replace(Settings(), model_dir=copy))
     return copy
 

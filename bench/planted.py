@@ -54,7 +54,8 @@ def plant_tokens(
 
 def token_lengths(model: Any, pixels: Tensor, block: int) -> Tensor:
     """Return how long each token is before block `block`'s MLP: (pictures, tokens)."""
-    return _entering(model, model.visual.transformer.resblocks[block].ln_2, pixels).norm(dim=-1)
+    lengths: Tensor = _entering(model, model.visual.transformer.resblocks[block].ln_2, pixels).norm(dim=-1)
+    return lengths
 
 
 def _entering(model: Any, norm: Any, pixels: Tensor) -> Tensor:

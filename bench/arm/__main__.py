@@ -92,7 +92,7 @@ def _towers() -> dict[str, tuple[Path, dict[str, Any]]]:
             (f"text, {len(LABELS)} labels", few, "text"),
             (f"text, {_MANY_LABELS} labels", many, "text"),
         ):
-            for norm in forms.NORMS:
+            for norm in forms.NORMS if name == "auto" else forms.NORMS[:1]:
                 path = FOLDER / "towers" / f"{name}-{file}-{norm}.onnx"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 model = onnx.load(folder / f"{file}.onnx")

@@ -26,9 +26,18 @@ def compared_answers(machine: Machine) -> dict[str, Any]:
     bodies = [_EXAMPLE.read_bytes(), *pictures.thumbnails(3), pictures.square()]
     with _running(machine, None) as there, _running(None, sys.executable) as here:
         pairs = [(_ask(there, path, body), _ask(here, path, body)) for body in bodies for path in _paths()]
-    differences = [abs(a - b) for one, other in pairs for a, b in zip(_numbers(one), _numbers(other), strict=True)]
-    alike = sum(_words(one) == _words(other) for one, other in pairs)
-    return {"requests": len(pairs), "alike": alike, "largest_difference": max(differences)}
+    compared = [differences(one, other) for one, other in pairs]
+    return {
+        "requests": len(pairs),
+        "alike": sum(alike for alike, _ in compared),
+        "largest_difference": max(difference for _, difference in compared),
+    }
+
+
+def differences(one: Any, other: Any) -> tuple[bool, float]:
+    """Return whether two answers are the same but for their numbers, and by how much a number differs at most."""
+    numbers = zip(_numbers(one), _numbers(other), strict=True)
+    return _words(one) == _words(other), max((abs(a - b) for a, b in numbers), default=0.0)
 
 
 def _paths() -> list[str]:

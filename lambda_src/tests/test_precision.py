@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,9 @@ from model_build.smoothing import best_smoothing, smoothed
 from model_build.source import Source, add_config, load
 from model_build.text_tower import TextTower
 from moderator.clip.model import read_model
+from moderator.clip.session import cpu_session
 from moderator.clip.towers import ImageTower
+from moderator.errors import ConfigurationError
 
 # What a trained transformer's outlier channels are like: a few that are hundreds of times larger than the others.
 OUTLIER_CHANNELS = (5, 70)
@@ -169,6 +172,30 @@ def test_the_saved_graph_is_already_optimised(outliers: tuple[Source, Path, dict
         onnxruntime.InferenceSession(str(folder / f"{tower}.onnx"), options, providers=["CPUExecutionProvider"])
         assert operators(tmp_path, tower) == operators(folder, tower)
         assert "MultiHeadAttention" in operators(folder, tower)
+
+
+@pytest.mark.parametrize("tower", ["image", "text"])
+def test_a_start_that_does_not_optimise_again_answers_the_same(
+    outliers: tuple[Source, Path, dict[str, Any]], tower: str
+) -> None:
+    source, folder, manifest = outliers
+    assert manifest["convolutions"] is False
+    _, feeds = tower_and_feeds(source, tower)
+    found = [cpu_session(folder / f"{tower}.onnx", optimise=again).run(None, feeds[0])[0] for again in (True, False)]
+    assert np.array_equal(*found)
+
+
+def test_a_folder_whose_weights_are_missing_or_cut_off_is_refused(
+    outliers: tuple[Source, Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(outliers[1], folder)
+    (folder / "image.data").write_bytes(b"cut off")
+    with pytest.raises(ConfigurationError, match=r"image\.data has 7 bytes instead of"):
+        read_model(folder)
+    (folder / "image.data").unlink()
+    with pytest.raises(ConfigurationError, match=r"image\.data is missing"):
+        read_model(folder)
 
 
 def test_a_folder_of_samples_is_used_and_a_wrong_one_is_refused(
