@@ -33,6 +33,8 @@ def machine() -> dict[str, Any]:
         "instructions": found,
         "lacking": lacking,
         "python": platform.python_version(),
+        # Programs that want to run, this one aside: on a busy machine a second thread is worth less than it seems.
+        "load": max(0.0, os.getloadavg()[0] - 1),
     }
 
 

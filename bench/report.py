@@ -44,8 +44,8 @@ def markdown(result: Mapping[str, Any]) -> str:
             ("", "1 thread", "2 threads"),
             ((meaning, f"{one[key]:.1f}", f"{two[key]:.1f}") for key, meaning in MEANINGS.items()),
         ),
-        "## What it is held to\n\nRatios of the figures above with 2 threads, unless they say otherwise.",
-        _table(("", "measured", "bar", "stretch", ""), (row(bar) for bar in bars(result)), right=4),
+        "## What it is held to\n\nWith 2 threads; what is a ratio of two figures above stands beside it with 1.",
+        _table(("", "1 thread", "measured", "bar", "stretch", ""), (row(bar) for bar in bars(result)), right=5),
         _company(result["company_shows"]),
         "## Beside what there is today\n\nThe image tower alone, the same weights, 2 threads, in turns. The cosines are"
         " to float32, over\npictures that no scale was chosen on. Random weights flatter what has one scale a tensor.",
@@ -87,9 +87,18 @@ machine only adds to a time. Compare ratios: another machine has other times. Wh
 [benchmark-arm.md](benchmark-arm.md).
 
 {machine["cpu"]}, {machine["cpus"]} CPUs, {machine["architecture"]} with {", ".join(machine["instructions"])}{lacking};
-Python {machine["python"]}
+Python {machine["python"]}. {_busy(machine["load"], machine["cpus"])}
 
 ![milliseconds a picture](benchmark.png)"""
+
+
+def _busy(load: float, cpus: int) -> str:
+    if load < cpus / 4:
+        return "Nothing else ran."
+    return (
+        f"**Other programs were busy meanwhile** (a load of {load:.0f}):\nratios with 2 threads are worse than on a quiet"
+        " machine."
+    )
 
 
 def row(bar: Bar) -> tuple[str, ...]:
@@ -99,7 +108,8 @@ def row(bar: Bar) -> tuple[str, ...]:
     verdict = bar.verdict
     if verdict == "falls short":
         verdict = f"**falls short**: {REASONS.get(bar.name, 'not explained yet')}"
-    return bar.name, f"{bar.measured:.{digits}f}", f"{bar.bar:g}", stretch, verdict
+    alone = "" if bar.one_thread is None else f"{bar.one_thread:.{digits}f}"
+    return bar.name, alone, f"{bar.measured:.{digits}f}", f"{bar.bar:g}", stretch, verdict
 
 
 def _company(shows: Mapping[str, bool]) -> str:

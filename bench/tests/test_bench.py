@@ -68,6 +68,7 @@ RESULT = {
         "instructions": ["AVX2"],
         "lacking": ["AMX int8"],
         "python": "3",
+        "load": 0.1,
     },
     "cold_start_s": 1.0,
     "cold_start_torch_s": 9.0,
