@@ -1,6 +1,6 @@
 """Measures everything: docs/benchmark.md for people, printed too, and build/bench.json for programs.
 
-`python -m bench PART THREADS` is one part, in a process of its own: `steady`, `peers` or `outliers`.
+`python -m bench PART THREADS` is one part, in a process of its own: `steady`, `peers`, `fixed_scales` or `outliers`.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ def main() -> None:
     for threads in (1, 2):
         result[f"threads_{threads}"] = _in_a_process("steady", threads)
     result["peers"] = _in_a_process("peers", 2)
+    result["static_int8_with_outlier_tokens"] = _in_a_process("fixed_scales", 2)
     result["outliers"] = _in_a_process("outliers", 2)
     _tell("Measuring cold starts")
     result |= _starts()
@@ -61,6 +62,13 @@ def _part(name: str, threads: int) -> dict[str, Any]:
     # torch, ONNX Runtime and OpenVINO together are more than the others need.
     from importlib import import_module
 
+    if name == "fixed_scales":
+        from bench.peers import static_int8_with_outlier_tokens
+
+        try:
+            return dict(static_int8_with_outlier_tokens())
+        except ImportError as error:
+            return {"absent": str(error)}
     figures: dict[str, Any] = import_module(f"bench.{name}").measure(threads)
     return figures
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,25 @@ def measure(threads: int) -> dict[str, Any]:
     }
 
 
+def static_int8_with_outlier_tokens() -> dict[str, float]:
+    """Return the cosines to float32 of OpenVINO's int8 tower, whose scales are fixed, on weights with outlier tokens.
+
+    Raises:
+        ImportError: OpenVINO or NNCF is not installed.
+    """
+    import openvino
+
+    source = load(models.NAME, str(models.checkpoint("tokens")))
+    seen = torch.stack([source.preprocess(Image.open(io.BytesIO(one))) for one in pictures.thumbnails(_SEEN)])
+    with torch.no_grad():
+        exact = torch.nn.functional.normalize(source.model.encode_image(seen), dim=-1).numpy()
+    model = openvino.convert_model(source.model.visual, example_input=seen[:1])
+    compiled = _compiled(_in_int8(model, [source.preprocess(one)[np.newaxis].numpy() for one in real_pictures()]), 2)
+    found = np.concatenate([compiled(one[np.newaxis].numpy())[0] for one in seen])
+    cosines = (exact * found).sum(axis=1) / np.linalg.norm(found, axis=1)
+    return {"mean_cosine": float(cosines.mean()), "worst_cosine": float(cosines.min())}
+
+
 def _bound(embed: Embed, pixels: NDArray[np.uint8]) -> Callable[[], object]:
     return lambda: embed(pixels)
 
@@ -125,18 +144,23 @@ def _torch(source: Source, threads: int, *, compiled: bool) -> Embed:
 def _openvino(source: Source, threads: int, *, int8: bool) -> Embed:
     import openvino
 
-    core = openvino.Core()
-    model: Any = core.read_model(models.plain_image_tower())
+    model: Any = openvino.Core().read_model(models.plain_image_tower())
     if int8:
-        import nncf
-
-        photographs = [resized_pixels(source, picture)[np.newaxis] for picture in real_pictures()]
-        model = nncf.quantize(
-            model, nncf.Dataset(photographs), model_type=nncf.ModelType.TRANSFORMER, subset_size=len(photographs)
-        )
-    compiled = core.compile_model(
-        model,
-        "CPU",
-        {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"},
-    )
+        model = _in_int8(model, [resized_pixels(source, picture)[np.newaxis] for picture in real_pictures()])
+    compiled = _compiled(model, threads)
     return lambda pixels: compiled(pixels)[0]
+
+
+def _in_int8(model: Any, photographs: Sequence[Any]) -> Any:
+    import nncf
+
+    return nncf.quantize(
+        model, nncf.Dataset(photographs), model_type=nncf.ModelType.TRANSFORMER, subset_size=len(photographs)
+    )
+
+
+def _compiled(model: Any, threads: int) -> Any:
+    import openvino
+
+    settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+    return openvino.Core().compile_model(model, "CPU", settings)

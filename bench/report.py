@@ -53,6 +53,7 @@ def markdown(result: Mapping[str, Any]) -> str:
             ("", "1 picture", "8 pictures", "mean cosine", "worst", "within our bounds"),
             (_peer(PEERS[name], figures) for name, figures in result["peers"].items()),
         ),
+        _static(result["static_int8_with_outlier_tokens"], result["outliers"].get("tokens", {}).get("image", {})),
         "## Outliers, as trained weights have them\n\nPlanted into the random weights; each tower beside that without.",
         _table(
             ("planted", "tower", "time", "mean cosine", "worst", "products"),
@@ -96,8 +97,8 @@ def _busy(load: float, cpus: int) -> str:
     if load < cpus / 4:
         return "Nothing else ran."
     return (
-        f"**Other programs were busy meanwhile** (a load of {load:.0f}):\nratios with 2 threads are worse than on a quiet"
-        " machine."
+        f"**Other programs were busy meanwhile** (a load of {load:.0f}):\nratios with 2 threads are worse than on a"
+        " quiet machine."
     )
 
 
@@ -129,6 +130,16 @@ def _peer(name: str, figures: Mapping[str, Any]) -> tuple[str, ...]:
         f"{figures['mean_cosine']:.5f}",
         f"{figures['worst_cosine']:.5f}",
         "yes" if figures["within_bounds"] else "no",
+    )
+
+
+def _static(static: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
+    if "mean_cosine" not in static or not ours:
+        return "How fixed scales cope with outlier tokens could not be measured here."
+    return (
+        "Scales that are fixed beforehand do not survive what trained weights have: on weights with outlier tokens\n"
+        f"(below) OpenVINO's int8 tower has a mean cosine of {static['mean_cosine']:.3f} and at worst"
+        f" {static['worst_cosine']:.3f};\nours {ours['mean_cosine']:.4f} and {ours['worst_cosine']:.4f}."
     )
 
 
