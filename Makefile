@@ -35,8 +35,19 @@ PRECISION_TARGET ?=
 RECALL_TARGET ?=
 METHOD     ?=
 MODELS     ?=
-# Of `make image-tree`
+# Of `make image-tree` and `make image`
 ARGS       ?=
+DOCKER     ?= docker
+TAG        ?= clip-video-moderator
+TORCH_INDEX ?=
+BASE_IMAGE ?=
+# Of `make measure`: a deployed stack
+URL        ?=
+FUNCTION   ?=
+AUTH       ?=
+PICTURE    ?=
+TOKEN      ?=
+export TOKEN
 
 # A value as one word for the shell, whatever is in it.
 quoted = '$(subst ','\'',$(1))'
@@ -45,7 +56,7 @@ RELIABILITY_TESTS := $(addprefix lambda_src/tests/,$(addprefix test_,lambda_runt
   store_cluster.py hostile_pictures.py hostile_requests.py largest_bodies.py out_of_time.py \
   openapi_fuzzed.py nothing_leaks.py) web/test_server_odd_requests.py)
 
-.PHONY: help run test check moderate calibrate compare bench bench-arm audit soak reliability screenshots model demo-model image-tree supported-models lock format clean
+.PHONY: help run test check moderate calibrate compare bench bench-arm audit soak reliability screenshots model demo-model image image-tree measure supported-models lock format clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -133,6 +144,18 @@ demo-model: $(VENV)/.dev ## Train the demo model again from nothing
 
 image-tree: $(VENV)/.dev ## Make the image's files without a container engine and check them (ARGS=--native, --model, ...)
 	$(BIN)/python -m tools.image_tree $(ARGS)
+
+# Any engine with BuildKit, or podman. Lambda takes no index of images, which a record of provenance would make of it.
+image: $(VENV)/.dev ## Build the arm64 image with a container engine and check it; nothing is pushed (TAG=, MODEL=demo|..., PRETRAINED=, TORCH_INDEX=, BASE_IMAGE=, DOCKER=, ARGS=)
+	$(BIN)/python -m tools.image_tree.build --docker $(call quoted,$(DOCKER)) --tag $(call quoted,$(TAG)) \
+	  $(if $(filter command line environment,$(origin MODEL)),--model $(call quoted,$(MODEL)) --pretrained $(call quoted,$(PRETRAINED))) \
+	  --precision $(call quoted,$(PRECISION)) $(if $(TORCH_INDEX),--torch-index $(call quoted,$(TORCH_INDEX))) \
+	  $(if $(BASE_IMAGE),--base-image $(call quoted,$(BASE_IMAGE))) -- $(ARGS)
+
+measure: $(VENV)/.tools ## Measure a deployed stack: one table for an issue (URL=, FUNCTION=, AUTH=iam|token|none, TOKEN=, PICTURE=)
+	$(call needed,URL,what pulumi stack output url says)
+	@$(BIN)/python -m tools.measure $(call quoted,$(URL)) $(if $(FUNCTION),--function $(call quoted,$(FUNCTION))) \
+	  $(if $(AUTH),--auth $(call quoted,$(AUTH))) $(if $(PICTURE),--picture $(call quoted,$(PICTURE)))
 
 supported-models: $(VENV)/.dev ## Write infra/models.json again: the models and weights that a stack may choose
 	$(BIN)/python -m infra.tests.exportable

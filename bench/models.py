@@ -31,9 +31,9 @@ def _plant_tokens(source: Source) -> None:
     import torch
 
     from bench.planted import plant_tokens
-    from model_build.agreement import real_pictures
+    from model_build.photographs import photographs
 
-    pixels = torch.stack([source.preprocess(picture) for picture in real_pictures()])
+    pixels = torch.stack([source.preprocess(picture) for picture in photographs()])
     plant_tokens(source.model, pixels, first=_FIRST, last=_LAST)
 
 

@@ -15,8 +15,9 @@ from PIL import Image
 
 from bench import models, pictures
 from bench.timing import fastest
-from model_build.agreement import real_pictures, resized_pixels
+from model_build.agreement import resized_pixels
 from model_build.fidelity import BOUNDS
+from model_build.photographs import photographs
 from model_build.source import Source, load
 from moderator.clip.session import cpu_session
 
@@ -94,7 +95,7 @@ def static_int8_with_outlier_tokens() -> dict[str, float]:
     with torch.no_grad():
         exact = torch.nn.functional.normalize(source.model.encode_image(seen), dim=-1).numpy()
     model = openvino.convert_model(source.model.visual, example_input=seen[:1])
-    compiled = _compiled(_in_int8(model, [source.preprocess(one)[np.newaxis].numpy() for one in real_pictures()]), 2)
+    compiled = _compiled(_in_int8(model, [source.preprocess(one)[np.newaxis].numpy() for one in photographs()]), 2)
     found = np.concatenate([compiled(one[np.newaxis].numpy())[0] for one in seen])
     cosines = (exact * found).sum(axis=1) / np.linalg.norm(found, axis=1)
     return {"mean_cosine": float(cosines.mean()), "worst_cosine": float(cosines.min())}
@@ -146,17 +147,15 @@ def _openvino(source: Source, threads: int, *, int8: bool) -> Embed:
 
     model: Any = openvino.Core().read_model(models.plain_image_tower())
     if int8:
-        model = _in_int8(model, [resized_pixels(source, picture)[np.newaxis] for picture in real_pictures()])
+        model = _in_int8(model, [resized_pixels(source, picture)[np.newaxis] for picture in photographs()])
     compiled = _compiled(model, threads)
     return lambda pixels: compiled(pixels)[0]
 
 
-def _in_int8(model: Any, photographs: Sequence[Any]) -> Any:
+def _in_int8(model: Any, seen: Sequence[Any]) -> Any:
     import nncf
 
-    return nncf.quantize(
-        model, nncf.Dataset(photographs), model_type=nncf.ModelType.TRANSFORMER, subset_size=len(photographs)
-    )
+    return nncf.quantize(model, nncf.Dataset(seen), model_type=nncf.ModelType.TRANSFORMER, subset_size=len(seen))
 
 
 def _compiled(model: Any, threads: int) -> Any:

@@ -57,7 +57,7 @@ def read_file(path: Path, *, max_bytes: int) -> bytes:
     """
     size = path.stat().st_size
     if size > max_bytes:
-        raise TooMuch(f"The file has {size:,} bytes: at most {max_bytes:,} are read (MAX_BODY_BYTES).")
+        raise TooMuch(f"The file has {size:,} bytes: at most {max_bytes:,} are allowed (MAX_BODY_BYTES).")
     return path.read_bytes()
 
 

@@ -30,6 +30,7 @@ from model_build.manifest import (
 from model_build.norms import with_plain_norms
 from model_build.onnx_files import Towers, image_graph, save, text_graph
 from model_build.optimise import optimised
+from model_build.photographs import refuse_missing_photographs
 from model_build.precision_choice import choose_precision, forms_of, refuse_choice, table
 from model_build.precision_choice import summary as summary_of_choices
 from model_build.samples import refuse_folder
@@ -63,11 +64,12 @@ def export(
         verbose: whether it is told each layer's form and errors too.
 
     Raises:
-        ExportError: the precision, the target or the template cannot be used, or the written model disagrees with
-            open_clip; `out` is then as it was.
+        ExportError: the precision, the target or the template cannot be used, there are no photographs to measure
+            on, or the written model disagrees with open_clip; `out` is then as it was.
     """
     refuse_options(precision, label_template)
     costs = read_costs(target)
+    refuse_missing_photographs()
     with replaced_folder(out) as folder:
         # 1. The tokenizer.
         tell("Writing the tokenizer and both towers in float32")
@@ -126,6 +128,7 @@ def export(
             "agreement": as_json(agreement),
         }
         if choices is not None:
+            manifest["samples"] = {"pictures": choices.pictures, "photographs": choices.photographs}
             manifest["smoothing"] = {tower: smoothing.exponent for tower, smoothing in choices.smoothing.items()}
             manifest["layers"] = {"image": choices.image.as_json(), "text": choices.text.as_json()}
         write_manifest(manifest, folder)
@@ -164,6 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         refuse_options(options.precision, options.label_template)
         read_costs(options.target)
+        refuse_missing_photographs()
         if options.samples is not None:
             refuse_folder(options.samples)
         name = add_config(options.config) if options.config else options.model
@@ -193,7 +197,8 @@ def summary(manifest: dict[str, Any], out: Path) -> str:
     return (
         f"{out}: {manifest['name']} ({manifest['pretrained']}), {manifest['precision']}, {manifest['fingerprint']}\n"
         f"  {sizes}\n"
-        f"  against open_clip over {agreement['pictures']} pictures and {agreement['labels']} labels, at worst: "
+        f"  against open_clip over {agreement['pictures']} pictures ({agreement['real_pictures']} photographs) "
+        f"and {agreement['labels']} labels, at worst: "
         f"cosine {agreement['image_cosine']} (image), {agreement['text_cosine']} (text), "
         f"probability difference {agreement['probability_difference']}"
     )

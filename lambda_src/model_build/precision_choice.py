@@ -34,6 +34,8 @@ class Choices:
     image: Choice
     text: Choice
     smoothing: Mapping[str, Smoothing]  # of `image` and `text`
+    pictures: int  # that they were measured on
+    photographs: int  # of which these many are different photographs, whole
 
 
 def choose_precision(
@@ -48,11 +50,15 @@ def choose_precision(
         label_template: wraps every label.
         own: a folder of pictures to measure on, instead of those that are at hand.
         costs: of the forms, on the target.
+
+    Raises:
+        ExportError: there are no photographs to measure on.
     """
     labels = samples.labels()
     sets = samples.label_sets(len(labels))
     scale = float(source.model.logit_scale.exp())
-    image_feeds: list[Feed] = [{"pixels": batch} for batch in samples.picture_batches(source, own)]
+    pictures = samples.pictures(source, own)
+    image_feeds: list[Feed] = [{"pixels": batch} for batch in pictures.batches]
     tokenizer = Tokenizer(folder / TOKENIZER, source.context_length, label_template)
     text_feeds = _text_feeds(tokenizer.encode(labels), towers)
     pictures_embedded, labels_embedded = embed(towers.image, image_feeds), embed(towers.text, text_feeds)
@@ -62,6 +68,8 @@ def choose_precision(
     }
     return Choices(
         smoothing=smoothing,
+        pictures=pictures.count,
+        photographs=pictures.photographs,
         image=choose(
             smoothing["image"].model,
             Judge(feeds=image_feeds, others=labels_embedded, logit_scale=scale, label_sets=sets, embeds_pictures=True),
@@ -104,8 +112,8 @@ def forms_of(choices: Choices | None) -> list[str]:
 
 
 def summary(choices: Choices) -> str:
-    """Return what was chosen, a line a tower."""
-    lines = []
+    """Return what was chosen, a line a tower, and on what it was measured."""
+    lines = [f"measured on {choices.pictures} pictures, among them {choices.photographs} different photographs"]
     for tower, choice in (("image", choices.image), ("text", choices.text)):
         forms = Counter(layer.form for layer in choice.layers)
         counted = ", ".join(f"{count} in {form}" for form, count in forms.most_common())

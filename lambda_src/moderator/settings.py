@@ -1,7 +1,7 @@
 """The service's settings, read once from the environment into a frozen value.
 
-What AWS itself sets is read where it is needed: the role's keys (`labels/iam.py`), the memory (`cpus.py`), and the
-names that Powertools reads (`telemetry.py`).
+What is not the service's own is read where it is needed: AWS's keys and region (`labels/iam.py`), memory (`cpus.py`)
+and way of starting (`handler.py`), and the names that are set for Powertools (`telemetry.py`).
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class Settings:
     label_sets_dir: Path = _LAMBDA_SRC / "label_sets"
     policies_dir: Path = _LAMBDA_SRC / "policies"
 
-    # The store: `redis://` or `rediss://` (TLS); empty means that there is none.
+    # The store: `redis://` or `rediss://` (TLS); empty for no store.
     cache_url: str = ""
-    # A cluster client asks the store for its slots first; serverless ElastiCache needs one.
+    # Use a cluster client, which asks the store for its slots first: serverless ElastiCache needs one.
     cache_cluster: bool = False
     # Both set: authenticate to ElastiCache with a signed IAM token instead of a password.
     cache_iam_user: str = ""
@@ -53,8 +53,8 @@ class Settings:
 
     # The most that a request may take: API Gateway answers 503 itself after 30 s, and Lambda ends the function before.
     max_seconds: float = 29.0
-    # By what other services' clients are answered where they do not say, and the mildest action that is a yes where
-    # their form knows only yes and no: review or block.
+    # What answers other services' clients that name nothing, and the mildest action that counts as a yes where their
+    # form knows only yes and no: review or block.
     default_policy: str = "moderation"
     default_label_set: str = "moderation"
     flag_from: Literal["review", "block"] = "block"
@@ -69,7 +69,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     """Read the settings from `environment`.
 
     Raises:
-        ConfigurationError: a variable's value cannot be what it has to be; names the variable.
+        ConfigurationError: a variable's value is not valid; the message names the variable.
     """
     defaults = Settings()
     values: dict[str, object] = {}
@@ -135,7 +135,7 @@ def _check(settings: Settings) -> None:
 
 
 def _names_a_port(url: str) -> bool:
-    """Whether the URL's port, where it has one, can be a port."""
+    """Return whether the URL's port, if it has one, can be a port."""
     try:
         return urlsplit(url).port != 0
     except ValueError:

@@ -6,11 +6,11 @@ import json
 import re
 from typing import Any
 
-# Texts, and what stands between values. The largest request, a thousand labels with their categories, has a tenth of
-# it; each value costs up to hundreds of bytes of memory, and a body of two bytes a value holds millions.
+# Strings, and the marks that begin or separate values. The largest request, a thousand labels with their categories,
+# has less than a tenth of this. A value can cost hundreds of bytes of memory, and a body can hold millions of values.
 MOST_MARKS = 50_000
 _MARKS = "[{,"
-# Possessive: nothing is remembered of the way, however long the string is.
+# Possessive, so that no state for backtracking is kept, however long the string is.
 _STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 
 
@@ -34,7 +34,7 @@ def loads(text: str | bytes) -> Any:
 
     Raises:
         RepeatedKeyError: an object has a key twice.
-        TooManyValuesError: its values are separated by more than `MOST_MARKS`.
+        TooManyValuesError: it has more than `MOST_MARKS` strings and marks.
         ValueError: anything else that is not JSON.
     """
     try:
@@ -48,8 +48,8 @@ def loads(text: str | bytes) -> Any:
 
 
 def _holds_too_many(text: str) -> bool:
-    """Count before anything is built: what `json.loads` makes of ten megabytes can take half a gigabyte."""
-    if _marks(text, 0, len(text)) <= MOST_MARKS:  # with those inside strings: nearly always enough to know
+    """Count before anything is built: `json.loads` can turn ten megabytes into half a gigabyte."""
+    if _marks(text, 0, len(text)) <= MOST_MARKS:  # strings' own content included: nearly always enough
         return False
     found = end = 0
     for string in _STRING.finditer(text):

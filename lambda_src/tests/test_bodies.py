@@ -1,4 +1,4 @@
-"""Every form of body is taken, and one that cannot be is called what it is, with what to do."""
+"""Every form of body is taken; for one that cannot be, the answer says what it is and what to send."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_form_may_hold_several_pictures_and_every_field(service: Service) -> N
         ([("image", PICTURE)], 422, ["labels is missing"]),
         ([("image", PICTURE), ("lable", b"a")], 422, ["'lable' in the form is not a field", "label"]),
         ([("image", PICTURE), ("label_set", b"a"), ("label_set", b"b")], 422, ["label_set is given twice in the form"]),
-        ([("image", PICTURE), ("labels", b"[1")], 400, ["labels begins as JSON but is not"]),
+        ([("image", PICTURE), ("labels", b"[1")], 400, ["labels begins like JSON but is not"]),
         ([("image", PICTURE), ("label", b"\xff")], 400, ["not text in UTF-8"]),
         ([("image", PICTURE), ("image", b"nothing"), ("label", b"a")], 415, ["image[1] is not a picture"]),
         ([("image", b"nothing"), ("label", b"a")], 415, ["image is not a picture"]),
@@ -67,7 +67,7 @@ def post(
 @pytest.mark.parametrize(
     ("body", "content_type", "status", "words"),
     [
-        pytest.param(PICTURE, "video/mp4", 415, ["'video/mp4'", "Send a frame"], id="a video"),
+        pytest.param(PICTURE, "video/mp4", 415, ["'video/mp4'", "Send single frames"], id="a video"),
         pytest.param(gzip.compress(PICTURE), "application/json", 415, ["compressed (gzip)"], id="gzip unannounced"),
         pytest.param(b"label=a", "application/x-www-form-urlencoded", 415, ["HTML form", "multipart"], id="HTML form"),
         pytest.param(b"--x", "multipart/form-data", 400, ["lacks its boundary"], id="no boundary"),

@@ -88,7 +88,7 @@ def text(source: Source) -> ModelProto:
 def test_a_picture_is_embedded_the_same_in_any_company(source: Source, image: ModelProto, form: Form) -> None:
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (PICTURES, *source.image_size, 3), dtype=np.uint8)
-    pixels[1] = 255  # flat: its patches are all alike
+    pixels[1] = 255  # flat: all its patches are the same
     pixels[2] //= 8  # dark: its largest values are far from its neighbours'
     written = everywhere(image, form).SerializeToString()
     alone: NDArray[np.float32] | None = None

@@ -1,4 +1,4 @@
-"""What stops the start: settings, label sets and model folders that cannot be used, each with a sentence."""
+"""What stops the start: settings, label sets and model folders that cannot be used. Each gets a sentence."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def test_the_readmes_request_gets_the_readmes_answer(service: Service) -> None:
     assert answer["result"] == pytest.approx(shown["result"], rel=0.01)
     assert answer["model"] == shown["model"]
 
-    # The sentence on bad labels, of which something bad wins.
+    # The sentence about bad labels: among them, something bad wins.
     bad = re.findall(r"`(an? [a-z ]+)`", text)
     said = float(re.findall(r"with (0\.\d+) when", text)[0])
     result = ask(f"/classify?{urlencode([('label', label) for label in bad])}")["result"]

@@ -110,8 +110,8 @@ def cost(decoder: DecoderProcess, name: str, data: bytes, view: str) -> dict[str
     for _ in range(3):
         answer = decoder.read(data, view)
         assert answer["bytes"] < BYTES, f"{name}, {view}: {answer['bytes'] / 1e6:.0f} MB more"
-        # Beside others' work everything takes longer: then the centre of the same picture does too, of which half as
-        # much again is what tiles may take, for they overlap.
+        # On a busy machine everything takes longer, the centre of the same picture too. Tiles overlap, so they may take
+        # half as long again.
         if answer["seconds"] < SECONDS or answer["seconds"] < 1.6 * decoder.read(data, "center")["seconds"]:
             return answer
     raise AssertionError(f"{name}, {view}: {answer['seconds']:.2f} s")
@@ -160,7 +160,7 @@ def test_pictures_larger_than_allowed_are_refused_with_the_number(probe: Probe, 
     ],
 )
 def test_other_formats_are_refused_untried(name: str, data: bytes, probe: Probe, tally: Tally) -> None:
-    # Pillow, asked without the list, would read those that it wrote: it is the list that refuses them.
+    # Pillow wrote these, and would read them without the list: so it is the list that refuses them.
     reply = answered_or_refused(probe, name, data)
     assert reply.status == 415, f"{name}: {reply.status}"
     tally.add("Pictures", "Formats outside the contract, and nothing at all", happened(reply))

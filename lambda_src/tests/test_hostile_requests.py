@@ -56,7 +56,7 @@ def handler() -> Handler:
 
 
 def checked(response: dict[str, Any]) -> int:
-    """The status, of an answer that has the form that its status promises."""
+    """Check that an answer has the form that its status promises, and return the status."""
     status = int(response["statusCode"])
     headers = response.get("headers") or {}
     kinds = response.get("multiValueHeaders") or {}

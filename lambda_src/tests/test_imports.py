@@ -46,7 +46,7 @@ def part(name: str) -> str:
 
 
 def known_to(source: str) -> set[str]:
-    """The parts of the service that a source imports, wherever in it that stands."""
+    """The parts of the service that a source imports, anywhere in the file."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):

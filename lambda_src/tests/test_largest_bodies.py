@@ -18,7 +18,7 @@ from support.tally import Tally
 LARGEST = Settings().max_body_bytes
 PICTURE = as_base64(encoded(drawn("red", "circle")))
 
-# What a value is made of, repeated until the body is full: of texts, and of lists, objects and numbers.
+# What fills a value, repeated until the body is full: texts, lists, objects and numbers.
 TEXTS = {
     "one letter": "A",
     "white space": " ",

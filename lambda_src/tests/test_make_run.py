@@ -17,7 +17,7 @@ import pytest
 from support.harness import LAMBDA_SRC, Service, free_port
 
 ROOT = LAMBDA_SRC.parent
-# What a make around the tests would hand on to ours.
+# Variables that a make which runs the tests would pass on to ours.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
 
 
@@ -122,7 +122,7 @@ def test_a_host_of_the_environments_is_not_served() -> None:
 
 @pytest.mark.parametrize("broken", ["without pip", "without a Python that starts"])
 def test_a_virtual_environment_that_is_broken_is_repaired(broken: str, tmp_path: Path) -> None:
-    """With a list of requirements that is empty: what is repaired is the environment."""
+    """The list of requirements is empty: this is about repairing the environment only."""
     shutil.copy(ROOT / "Makefile", tmp_path)
     (tmp_path / "lambda_src").mkdir()
     (tmp_path / "lambda_src/requirements.txt").touch()

@@ -1,4 +1,4 @@
-"""`POST /moderate`: a verdict over HTTP, in every form of picture, by a policy that is configured or comes along."""
+"""`POST /moderate`: a verdict over HTTP, on every form of picture, by a configured policy or one in the request."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_policy_may_come_with_the_request(service: Service) -> None:
 
 
 def test_scores_are_those_of_the_probabilities_over_the_same_labels(service: Service) -> None:
-    """Contract, section 2: means of probabilities stand in the ratio of the means of exp(s cos)."""
+    """Means of probabilities stand in the same ratio as the means of exp(s cos) in docs/policies.md."""
     policy = INLINE | {"view": "center"}
     # Of a shape in two colours at once, so that no score is all but 0 or 1.
     mixed = Image.blend(drawn("red", "circle").convert("RGB"), drawn("blue", "square").convert("RGB"), 0.45)
@@ -126,7 +126,7 @@ def test_policies_are_listed(service: Service) -> None:
         ({"policy": ""}, 422, ["policy is empty"]),
         ({"policy": 5}, 422, ["policy is a number", "name of a policy"]),
         ({"policy": {}}, 422, ["policy.categories is missing"]),
-        ({"policy": INLINE | {"verdict": 1}}, 422, ["policy.verdict is no field"]),
+        ({"policy": INLINE | {"verdict": 1}}, 422, ["policy.verdict is not a field"]),
         ({"policy": INLINE | {"view": "all"}}, 422, ["policy.view"]),
         ({"policy": "demo", "view": "all"}, 422, ["view is 'all'", "center", "tiles"]),
         ({"policy": "demo", "labels": ["a"]}, 422, ["'labels' is not a field", "policy"]),
@@ -225,7 +225,7 @@ def test_an_embedding_is_not_given_beside_a_picture_or_a_view(service: Service) 
 
 def test_a_policy_that_is_not_valid_stops_the_start(tmp_path: Path) -> None:
     (tmp_path / "mine.json").write_text(json.dumps({"categories": {"a": {"labels": ["x"], "neutral": []}}}))
-    with pytest.raises(ConfigurationError, match=r"mine\.json: categories\.a\.neutral is no field"):
+    with pytest.raises(ConfigurationError, match=r"mine\.json: categories\.a\.neutral is not a field"):
         build_handler(Settings(policies_dir=tmp_path))
 
 
@@ -308,7 +308,7 @@ class TestCandidates:
         capsys: pytest.CaptureFixture[str],
         log: list[logging.LogRecord],
     ) -> None:
-        # A label that no context holds: it passes every check until it is embedded.
+        # A label too long for any context: it passes every check until it is embedded.
         endless = {"categories": {"red circles": {"labels": ["word " * 100], "block": 0.5}}}
         service = start_service(policies_dir=self.policies(tmp_path, endless))
         without = start_service()

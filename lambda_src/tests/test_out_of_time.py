@@ -65,7 +65,7 @@ def test_what_was_done_is_kept_and_the_next_request_goes_on() -> None:
     cache = tower.cache()
     with pytest.raises(OutOfTime) as caught:
         cache.embed(LABELS, tower.now + 4.0)
-    # A tenth of the four seconds is the pictures': a fourth batch would not leave it.
+    # A tenth of the four seconds is kept for the pictures: a fourth batch would take it.
     assert caught.value.problem() == {
         "type": "urn:clip-video-moderator:problem:out-of-time",
         "title": "Not all labels are embedded yet",
@@ -91,7 +91,7 @@ def test_no_batch_begins_that_would_not_end_in_time_by_the_last_ones_pace() -> N
 
 
 def test_a_pace_that_leaves_no_time_for_anything_is_measured_anew() -> None:
-    """As after a moment in which the machine stood still."""
+    """The machine may have stood still for a moment."""
     tower = SteadyTower(seconds=3600.0)
     cache = tower.cache()
     cache.embed(LABELS[:10])
@@ -126,7 +126,7 @@ def test_batches_are_bit_for_bit_what_is_computed_together_and_alone() -> None:
 
 
 def ask_until_answered(service: Service, seconds: float) -> tuple[list[int], Any]:
-    """Ask again as the answers say; the counts done, and the answer at last."""
+    """Ask again as the answers say; return how many were done each time, and the last answer."""
     done: list[int] = []
     for _ in range(60):
         began = time.perf_counter()
@@ -149,7 +149,7 @@ def test_a_thousand_labels_of_full_length_are_answered_in_the_end_and_exactly_so
     limited = start_service(load=slow, cache_url=redis_server.url, max_seconds=1.5)
     done, answered = ask_until_answered(limited, 1.5)
     assert done, "there was time for all at once: nothing was tried"
-    # Not each request does some: a busy machine may take its time for reading a thousand labels.
+    # A request need not compute any: a busy machine may need all the time to read a thousand labels.
     assert done == sorted(done), "a request did not go on from where the one before stopped"
     assert len(set(done)) > 1
     assert answered.body == expected.body
@@ -187,7 +187,7 @@ def test_lambda_says_how_much_time_is_left_and_another_instance_goes_on(
         assert report.kind == "response"
         return cast("dict[str, Any]", report.body)
 
-    # Half a second is reserved for the answer's way.
+    # Half a second is kept for the answer's way to the client.
     first = answer(0.5 + needed / 4, "first")
     assert first["statusCode"] == 503
     assert first["headers"]["Retry-After"] == "1"

@@ -30,12 +30,12 @@ from moderator.clip.session import cpu_session
 from moderator.clip.towers import ImageTower
 from moderator.errors import ConfigurationError
 
-# What a trained transformer's outlier channels are like: a few that are hundreds of times larger than the others.
+# As in a trained transformer: a few outlier channels are hundreds of times larger than the others.
 OUTLIER_CHANNELS = (5, 70)
 OUTLIER_FACTOR = 400.0
 
 CONFIG = {
-    # With 64, one in eighty random labels is so close to another that no 8 bits hold them apart.
+    # With 64, one in eighty random labels is too close to another for 8 bits to tell them apart.
     "embed_dim": 128,
     "vision_cfg": {"image_size": 32, "layers": 3, "width": 128, "head_width": 32, "patch_size": 8},
     "text_cfg": {"context_length": 20, "vocab_size": 49408, "width": 128, "heads": 4, "layers": 3},
@@ -84,7 +84,7 @@ def fidelity(described: dict[str, float]) -> Fidelity:
 
 
 def operators(folder: Path, tower: str) -> set[str]:
-    return {node.op_type for node in onnx.load(folder / f"{tower}.onnx").graph.node}
+    return {node.op_type for node in onnx.load(folder / f"{tower}.onnx", load_external_data=False).graph.node}
 
 
 def test_outlier_channels_leave_the_function_as_it_was(name: str) -> None:

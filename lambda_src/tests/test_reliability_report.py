@@ -1,4 +1,4 @@
-"""The page on reliability says what was counted, and nothing else; and what feeds it keeps working."""
+"""The page on reliability reports what was counted, and nothing else."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 
 
 def witness_of(cluster: Cluster, start_service: StartService, service: Service) -> Witness:
-    """With the default budget: the cloud's."""
+    """A witness with the default budget, as in the cloud."""
     clustered = start_service(
         cache_url=cluster.url, cache_cluster=True, memory_labels=1, cache_retry_seconds=RETRY_SECONDS
     )

@@ -81,7 +81,7 @@ def generated_texts(count: int, seed: int) -> list[str]:
 
 
 def held_to_open_clip(texts: list[str], ours: Tokenizer, theirs: open_clip.SimpleTokenizer) -> int:
-    """Compare every text; answers how many had anything to compare."""
+    """Compare every text; return how many had anything to compare."""
     compared = 0
     for text in texts:
         cleaned = theirs.clean_fn(text)

@@ -1,4 +1,4 @@
-"""Which part of a picture is seen: nothing at the edge is overlooked, and what is overlooked is said."""
+"""Which part of a picture is seen: tiles overlook nothing at the edge, and the answer says what a view overlooks."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def test_a_longer_strip_is_padded_first_and_then_cut_into_four(size: tuple[int, 
         box = (start, 0, start + side, side) if size[0] > size[1] else (0, start, side, start + side)
         expected = np.asarray(padded.crop(box).resize((224, 224), Image.Resampling.BICUBIC)).astype(int)
         difference = np.abs(tile.astype(int) - expected)
-        # Only where picture and padding meet is it another thing to pad before scaling than after it.
+        # Padding before scaling differs from padding after it only where picture and padding meet.
         assert np.median(difference) <= 1
         assert difference.mean() < 2
 

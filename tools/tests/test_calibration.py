@@ -125,7 +125,7 @@ def test_the_useless_prompts_are_named_and_no_others(finished: Finished) -> None
         assert f"better without '{useless}'" in finished.told.stdout
     assert finished.told.stdout.count("better without") == len(USELESS)
     page = (finished.folder / "build/calibration/shapes-next/report.html").read_text()
-    assert "would be told better without “a circle”" in page
+    assert "would be recognised better without “a circle”" in page
 
 
 def test_a_rerun_is_bit_for_bit_the_same(finished: Finished) -> None:

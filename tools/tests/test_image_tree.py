@@ -186,6 +186,21 @@ def test_only_the_last_stage_is_for_the_other_processor_and_it_only_copies() -> 
     assert {step for step, _ in last} == {"FROM", "COPY", "ENV", "CMD"}
 
 
+def test_an_edit_of_the_demo_model_or_of_a_label_set_repeats_no_export_and_installs_no_wheel() -> None:
+    """A builder repeats each step after the first one whose files changed."""
+    text = (CONTEXT / "Dockerfile").read_text(encoding="utf-8")
+    _, model, labels, code, image = re.split(r"^FROM .*$", text, flags=re.MULTILINE)
+    assert model.index("model_build.export") < model.index("COPY demo_model")
+    for often in ("COPY label_sets", "COPY policies"):
+        assert often not in model
+        assert labels.index("pip install") < labels.index(often)
+    assert code.index("compileall -q -j 0 --invalidation-mode unchecked-hash wheels") < code.index("COPY moderator")
+    copied = re.findall(r"^COPY --from=\w+ /build/(\w+)", image, re.MULTILINE)
+    assert copied == ["wheels", "model", "task", "precomputed"], (
+        "the largest and least changed first, each its own layer"
+    )
+
+
 def test_wheels_are_for_graviton_pinned_by_hash_and_never_built() -> None:
     text = (CONTEXT / "Dockerfile").read_text(encoding="utf-8")
     (install,) = [line for line in text.splitlines() if "--platform manylinux" in line]

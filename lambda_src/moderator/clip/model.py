@@ -50,7 +50,7 @@ class _Size(BaseModel):
 
 
 class _Manifest(BaseModel):
-    # What the export measured stands beside, for people.
+    # The manifest also holds what the export measured: that is for people.
     model_config = ConfigDict(strict=True, extra="ignore")
 
     name: Text

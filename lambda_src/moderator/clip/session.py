@@ -1,4 +1,4 @@
-"""One session of ONNX Runtime, with the same rules for the service and for the export that measures what it will do."""
+"""One session of ONNX Runtime, with the same options for the service and for the export, which measures its answers."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ class TextTower:
         return embeddings
 
     def batches(self, labels: Sequence[str]) -> list[TextBatch]:
-        """Cut labels into batches, the longest first so that labels of like length share one and little is padded.
+        """Cut labels into batches, the longest first, so that labels of similar length share one and little is padded.
 
         Raises:
             InvalidField: a label cannot be tokenised or is longer than the model's context.
@@ -107,7 +107,7 @@ class TextTower:
 
     def embed_batch(self, batch: TextBatch) -> Embeddings:
         """Embed the labels of one batch: float32 (labels, dim), unit length."""
-        # Only after every label is known to be valid is it worth loading the session.
+        # Loaded only now, when every label is known to be valid.
         if self._session is None:
             self._session = _session(self._model.folder / "text.onnx", self._threads, optimise=False)
         (embeddings,) = self._session.run(["embeddings"], {"tokens": batch.tokens})

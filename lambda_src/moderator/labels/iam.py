@@ -59,7 +59,7 @@ class IamCredentialProvider(CredentialProvider):
         self._now = now
 
     def get_credentials(self) -> tuple[str, str]:
-        """Give the user's name and a token for one connection.
+        """Return the user's name and a token for one connection.
 
         Raises:
             redis.exceptions.AuthenticationError: the environment offers no credentials or no region; a failure of the

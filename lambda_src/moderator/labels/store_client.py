@@ -40,7 +40,7 @@ class Commands(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Client:
-    """A client, and how to close all of its connections under whoever is using them."""
+    """A client, and how to close all of its connections even while they are in use."""
 
     commands: Commands
     close: Callable[[], None]
@@ -49,11 +49,11 @@ class Client:
 def connector(
     settings: Settings, environment: Mapping[str, str], now: Callable[[], datetime] = lambda: datetime.now(UTC)
 ) -> Callable[[Callable[[Commands], object]], Client]:
-    """Make what makes clients for `settings.cache_url`, given the first command, which shows where to connect.
+    """Return a function that makes clients for `settings.cache_url`; its first command shows which node to connect to.
 
-    redis-py's defaults (10 retries with pauses) would hold up a request for seconds. Here nothing is retried, and a
-    connection that is lost stays lost, and after the first command no other is made: `Connection` replaces the whole
-    client, because the nodes and addresses that it knew may be the very ones that are gone.
+    redis-py's defaults (10 retries with pauses) would hold up a request for seconds. Here nothing is retried, a lost
+    connection stays lost, and after the first command no new one is made: `Connection` replaces the whole client,
+    because the nodes and addresses that it knew may be gone.
 
     redis-py is imported with the first connection, which is made in the background while the start loads the model:
     importing takes as long as that, and loading leaves Python to others meanwhile.
@@ -132,7 +132,7 @@ class _Options:
 
 
 def unreachable(error: Exception) -> bool:
-    """Whether `error` means that nothing at all can be asked of the store, rather than that it refused a command."""
+    """Return whether `error` means that the store cannot be asked at all, rather than that it refused a command."""
     import redis
 
     return isinstance(

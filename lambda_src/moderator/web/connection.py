@@ -1,7 +1,7 @@
-"""One client's connection: requests are read and answers written in HTTP/1.1, and each leaves one line in the log.
+"""One client's connection: reads requests and writes answers in HTTP/1.1, with one line in the log for each.
 
-h11 knows the protocol, and is strict where leniency lets requests be smuggled past a proxy. What a request is answered
-with is the gateway's concern.
+h11 knows the protocol, and is strict where leniency lets requests be smuggled past a proxy. What the answer is,
+the gateway says.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from moderator.web.gateway import Request, Response, answer_of_problem
 MOST_BODY_BYTES = 10 * 1024 * 1024
 _MOST_HEAD_BYTES = 64 * 1024
 _RECEIVED_AT_ONCE = 256 * 1024
-# What is still on its way is read and thrown away before closing, or the client's machine would discard our answer.
+# Before closing, what still arrives is read and thrown away: otherwise the client's machine might discard our answer.
 _LINGER_SECONDS = 2.0
 
 Log = Callable[[str], None]
 
 
 class UnreadableRequest(RequestError):
-    """The bytes are not one HTTP request, or not one that all servers would read alike."""
+    """The bytes are not an HTTP request, or not one that all servers would read alike."""
 
     title = "Not an HTTP request that can be read"
 
 
 class LongHead(RequestError):
-    """The first line and the headers are longer than anybody's."""
+    """The first line and the headers are longer than any client needs."""
 
     status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
     title = "The request's headers are too large"
@@ -72,9 +72,9 @@ class Connection:
         self._received = b""  # and not yet read
 
     def serve(self) -> None:
-        """Answer one request after the other until either side has enough. A client that leaves is no error."""
+        """Answer one request after the other until either side ends the connection. A client may leave at any time."""
         try:
-            # Each answer is sent in one piece: nothing is won by waiting for more to send with it.
+            # Each answer is sent in one piece: waiting for more to send with it gains nothing.
             self._client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             while self._await_request():
                 if not self._serve_one():
@@ -128,7 +128,7 @@ class Connection:
             milliseconds = (time.perf_counter() - began) * 1000
             reason = f"  {response.reason}" if response.reason else ""
             self._log(f"{told} {response.status} {milliseconds:.0f} ms{gone}{reason}")
-        # Of the next request, where the client sent it without waiting.
+        # The beginning of the next request, if the client sent it without waiting.
         self._received = http.trailing_data[0]
         return http.our_state is h11.DONE and http.their_state is h11.DONE
 
@@ -174,7 +174,7 @@ class Connection:
     def _receive(self, until: float) -> bytes:
         """Return what comes next; empty where the client has closed its side."""
         try:
-            # 0 would not wait and report something else; a moment too late is late as well.
+            # A timeout of 0 means not to wait at all, and raises another error; so a late read waits a moment.
             self._client.settimeout(max(0.001, until - time.monotonic()))
             return self._client.recv(_RECEIVED_AT_ONCE)
         except TimeoutError:
@@ -192,8 +192,8 @@ class Connection:
 
 def _refusal(error: h11.RemoteProtocolError) -> RequestError:
     if error.error_status_hint == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
-        return LongHead(f"The first line and the headers may have {_MOST_HEAD_BYTES:,} bytes together.")
-    # h11 quotes bytes of the client's, perhaps a header that holds a password: they stay out of the log.
+        return LongHead(f"The first line and the headers may have at most {_MOST_HEAD_BYTES:,} bytes together.")
+    # h11 quotes the client's bytes, perhaps a header with a password: they stay out of the log.
     told = re.sub(r""": (bytearray\()?b['"].*""", "", str(error), flags=re.DOTALL)
     return UnreadableRequest(f"{told[0].upper()}{told[1:]}.")
 
@@ -222,6 +222,6 @@ def _written(http: h11.Connection, response: Response) -> bytes:
 
 def _too_large(told: str) -> TooMuch:
     return TooMuch(
-        f"The body has {told} bytes: at most {MOST_BODY_BYTES:,} are read. "
+        f"The body has {told} bytes: at most {MOST_BODY_BYTES:,} are allowed. "
         "(Deployed on AWS, a picture may have about 4.5 MB: Lambda takes 6 MB, in base64.)"
     )

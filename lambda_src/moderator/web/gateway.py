@@ -1,7 +1,7 @@
-"""What stands between HTTP and the handler where there is no API Gateway: requests become its events.
+"""Stands in for API Gateway on your own machine: turns HTTP requests into the handler's events, and its answers back.
 
-And what a server on one's own machine is also asked: by HEAD and OPTIONS, by pages of other origins, and with a slash
-too many.
+It also answers what only a local server is asked: HEAD and OPTIONS, pages of other origins, and paths that end with a
+slash.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Response:
-    """An answer, and why it is none where the log says so."""
+    """An answer; of a refusal also the reason, for the log."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -55,7 +55,7 @@ class Response:
 class Gateway:
     """Asks one handler.
 
-    The classifier answers one request at a time, as in a Lambda instance; what only reads is not kept waiting by it.
+    POST requests are answered one at a time, as in a Lambda instance; requests that only read do not wait for them.
     """
 
     def __init__(self, handler: Handler, *, cors: Cors, log_details: bool) -> None:
@@ -68,7 +68,7 @@ class Gateway:
         """Answer one request.
 
         Raises:
-            RequestError: the target is no path and no URL.
+            RequestError: the target is neither a path nor a URL.
         """
         path, query = split_target(request.target)
         path = path.rstrip("/") or "/"
@@ -82,7 +82,7 @@ class Gateway:
         )
 
     def _ask(self, request: Request, path: str, query: str) -> Response:
-        # The same headers as for GET, and no body: that is left out where the answer is written.
+        # The same headers as for GET; the body is left out where the answer is written.
         method = "GET" if request.method == "HEAD" else request.method
         event = _event(replace(request, method=method), path, query)
         context = SimpleNamespace(function_name="local", aws_request_id=event["requestContext"]["requestId"])
@@ -90,7 +90,7 @@ class Gateway:
             with self._turn if method == "POST" else nullcontext():
                 response = _response(self._handler(event, context))
         except Exception:  # noqa: BLE001 - the server goes on, whatever a bug raises
-            # Lambda reports the error to CloudWatch, and API Gateway answers for it.
+            # On AWS, Lambda would report the error to CloudWatch, and API Gateway would answer.
             _LOG.exception("The handler failed; this is a bug.")
             return answer_of_problem(
                 _without_type(HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed; its log says why.")
@@ -103,7 +103,7 @@ class Gateway:
         return response
 
     def _reason(self, problem: Mapping[str, Any]) -> str:
-        """Return what the log says of a refusal. Its detail may quote the client: it is kept only where asked for."""
+        """Return what the log says of a refusal. Its detail may quote the client, so it is logged only if asked for."""
         words = str(problem["detail"] if self._log_details else problem["title"])
         return "".join(letter if letter.isprintable() else "?" for letter in words)
 
@@ -134,7 +134,7 @@ def event_of(*, method: str, target: str, headers: Mapping[str, str], body: byte
 
 
 def answer_of_problem(problem: Mapping[str, str | int], *, close: bool = False) -> Response:
-    """Return the answer that a problem document (RFC 9457) is sent in."""
+    """Return the answer that carries a problem document (RFC 9457)."""
     return Response(
         status=int(problem["status"]),
         headers={"Content-Type": _PROBLEM_JSON} | ({"Connection": "close"} if close else {}),

@@ -1,4 +1,4 @@
-"""The description of the routes that other services' clients ask, as far as it is ours to give."""
+"""Describes the routes for other services' clients; their own documents describe what stands in the bodies."""
 
 from __future__ import annotations
 
@@ -16,16 +16,20 @@ TAG = {
 _TEXT = {"type": "string"}
 _BYTES = {"type": "string", "format": "binary"}
 _LEAST = {"type": "string", "enum": list(LEAST_FLAGGED)}
-_FLAG = ("flag", "The mildest action that is a yes.", _LEAST)
+_FLAG = ("flag", "The mildest action that counts as a yes.", _LEAST)
 _POLICY = ("policy", "The name of a policy.", _TEXT)
 
-# What may stand in the address, which is the client's configuration.
+# What may stand in the query of the address that the client is configured with.
 _QUERY: dict[str, tuple[tuple[str, str, dict[str, Any]], ...]] = {
     "/v1/moderations": (_FLAG,),
     "/hooks/pict-rs": (
         _POLICY,
         ("refuse", "The mildest action that refuses an upload.", _LEAST),
-        ("on_error", "What becomes of what cannot be judged.", {"type": "string", "enum": ["allow", "refuse"]}),
+        (
+            "on_error",
+            "What to do with an upload that cannot be judged.",
+            {"type": "string", "enum": ["allow", "refuse"]},
+        ),
     ),
     "/api/v1/vision/nsfw": (_POLICY, _FLAG),
     "/api/v1/vision/labels": (("label_set", "The name of a label set.", _TEXT),),

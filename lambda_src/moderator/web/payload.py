@@ -26,13 +26,10 @@ _URL_SAFE = str.maketrans("-_", "+/")
 # No media type with its parameters is longer.
 _LONGEST_DATA_PREFIX = 400
 
-# A picture with this share of letters would be none; what is shorter is looked at whole.
-_SAMPLE_BYTES = 64
-
-# What may stand in the query of a request whose fields are elsewhere: the token that a gateway has looked at.
+# Allowed in the query even where the fields are elsewhere: the token that a gateway has checked.
 _ALWAYS = frozenset({"token"})
 
-# Fields of a form or a query that hold JSON, and those whose name may be repeated.
+# Fields of a form or a query that may hold JSON, and how such a field says true and false.
 _JSON_FIELDS = ("labels", "questions", "policy")
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
@@ -41,7 +38,7 @@ _HOW = "send a JSON object, a form (multipart/form-data) with the part image, or
 
 @dataclass(frozen=True, kw_only=True)
 class Sent:
-    """A request's fields, and where they stood; pictures outside JSON are among `pictures` already."""
+    """A request's fields, and where they stood; pictures that came outside JSON are in `pictures`."""
 
     fields: Mapping[str, Any]
     pictures: tuple[Picture, ...] | None  # None: they are in the fields
@@ -57,14 +54,14 @@ def read_body(request: Request, fields: Sequence[str], limits: Limits) -> Sent:
         limits: the most that it may hold.
 
     Raises:
-        MalformedBody: it is neither JSON nor a form nor a picture, though it says so.
+        MalformedBody: it is not JSON, or not the form that it says it is.
         UnsupportedBody: it is of a kind that is not read here.
-        InvalidField: a name in the query or the form is not a field's, or is given twice.
-        TooMuch: more bytes than `limits`.
+        InvalidField: a field in the query or the form is not known, or is given twice.
+        TooMuch: it has more bytes, values, parts or pictures than allowed.
     """
     body = request.body()
     if len(body) > limits.body_bytes:
-        raise TooMuch(f"The body has {len(body):,} bytes: at most {limits.body_bytes:,} are read.")
+        raise TooMuch(f"The body has {len(body):,} bytes: at most {limits.body_bytes:,} are allowed.")
     kind = request.content_type
     if kind == "multipart/form-data":
         _refuse_query(request, "a form", "parts of it")
@@ -86,7 +83,7 @@ def decode_base64(text: str) -> bytes:
     """
     text = text[_data_prefix(text) :]
     try:
-        # Nearly always right at once; every clean-up below copies the whole picture.
+        # Nearly always enough; every clean-up below copies the whole picture.
         return base64.b64decode(text, validate=True)
     except binascii.Error:
         text = _WHITE_SPACE.sub("", text).translate(_URL_SAFE).rstrip("=")
@@ -111,7 +108,7 @@ def decode_picture(text: str, name: str) -> Picture:
 
 def _data_prefix(text: str) -> int:
     """Return the length of `data:…;base64,`; 0 where there is none."""
-    # By finding, not by a pattern: one that tries every way to part a text of a million semicolons takes a gigabyte.
+    # Not by a pattern: trying every way to split a text of a million semicolons takes a gigabyte.
     head = text[:_LONGEST_DATA_PREFIX]
     start = head.lstrip()[:5].lower()
     comma = head.find(",")
@@ -124,7 +121,7 @@ def _read_json(body: bytes) -> dict[str, Any]:
     except strict_json.RepeatedKeyError as error:
         raise InvalidField(f"{readable(error.key)} is given twice: give each field and each label once.") from error
     except strict_json.TooManyValuesError as error:
-        raise TooMuch(f"The body has {error}: no request needs as many.") from error
+        raise TooMuch(f"The body has {error}: no request needs that many.") from error
     except ValueError as error:
         raise MalformedBody(
             f"The body is not JSON ({error}): send a JSON object with image_data and the other fields, or the picture "
@@ -150,7 +147,7 @@ def _read_form(body: bytes, content_type: str, names: Sequence[str], limits: Lim
         for part in read_parts(body, content_type, most=limits.labels + limits.pictures + len(names)):
             if part.name == "image":
                 if len(pictures) == limits.pictures:
-                    raise TooMuch(f"image is given more than {limits.pictures} times: no more pictures are read.")
+                    raise TooMuch(f"image is given more than {limits.pictures} times: no more pictures are allowed.")
                 pictures.append(Picture(name=f"image[{len(pictures)}]", data=part.data))
             else:
                 texts.setdefault(part.name, []).append(part.data.decode("utf-8"))
@@ -191,14 +188,14 @@ def _plain_value(name: str, text: str) -> Any:
         try:
             return strict_json.loads(text)
         except strict_json.TooManyValuesError as error:
-            raise TooMuch(f"{name} has {error}: no request needs as many.") from error
+            raise TooMuch(f"{name} has {error}: no request needs that many.") from error
         except ValueError as error:
-            raise MalformedBody(f"{name} begins as JSON but is not ({error}).") from error
+            raise MalformedBody(f"{name} begins like JSON but is not ({error}).") from error
     return text
 
 
 def _is_unlabelled(kind: str) -> bool:
-    """Return whether a body's kind says nothing: none is given, or the one that curl sends with --data-binary."""
+    """Return whether a body's type says nothing: there is none, or the one that curl sends with --data-binary."""
     return kind in ("", "application/x-www-form-urlencoded")
 
 
@@ -208,9 +205,9 @@ def _refuse_other_kinds(body: bytes, kind: str, encoding: str) -> None:
     if body.startswith(b"\x1f\x8b"):
         raise UnsupportedBody("The body is compressed (gzip): send it as it is.")
     if kind.startswith(("video/", "audio/")):
-        raise UnsupportedBody(f"The body is {readable(kind)}: single pictures are read here. Send a frame of it.")
+        raise UnsupportedBody(f"The body is {readable(kind)}: only pictures are read here. Send single frames of it.")
     if kind == "application/x-www-form-urlencoded" and body.lstrip()[:1] not in (b"{", b"["):
-        raise UnsupportedBody(f"The body is of the kind of an HTML form (application/x-www-form-urlencoded): {_HOW}.")
+        raise UnsupportedBody(f"The body is sent as an HTML form (application/x-www-form-urlencoded): {_HOW}.")
 
 
 def _refuse_query(request: Request, kind: str, elsewhere: str) -> None:

@@ -1,6 +1,6 @@
-"""The same handler as in the Lambda over plain HTTP: on one's own machine, or from the image in a container.
+"""Serves the Lambda's handler over plain HTTP: on your own machine, or from the image in a container.
 
-A thread a connection. `connection.py` speaks the protocol, `gateway.py` asks the handler.
+Each connection has a thread. `connection.py` speaks the protocol, `gateway.py` asks the handler.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def make_server(
     """Make a server of `handler`; port 0 takes a free one.
 
     Raises:
-        OSError: the host is not known, or the port cannot be had.
+        OSError: the host is not known, or the port cannot be used.
     """
     gateway = Gateway(handler, cors=cors, log_details=log_details)
     return Server(host, port, lambda client: Connection(client, gateway.answer, patience=patience, log=log).serve())
@@ -76,13 +76,13 @@ class Server(socketserver.ThreadingTCPServer):
         return int(self.socket.getsockname()[1])
 
     def server_bind(self) -> None:
-        """Take IPv4 too where IPv6 is asked for on all addresses."""
+        """Bind; where all IPv6 addresses are asked for, accept IPv4 too."""
         if self.address_family == socket.AF_INET6:
             self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         super().server_bind()
 
     def get_request(self) -> tuple[socket.socket, Any]:
-        """Accept the next connection where there is a place for it; raises OSError, which ends no server, where not."""
+        """Accept the next connection if there is a place for it; else raise OSError, after which the server goes on."""
         if not self._places.acquire(timeout=0.2):
             raise TimeoutError
         try:
@@ -102,7 +102,7 @@ class Server(socketserver.ThreadingTCPServer):
         _LOG.exception("A connection's thread failed; this is a bug.")
 
     def shutdown_request(self, request: Any) -> None:
-        """Close a connection and give its place away."""
+        """Close a connection and free its place."""
         super().shutdown_request(request)
         self._places.release()
 
@@ -121,7 +121,7 @@ def main() -> None:
     port = _port(options.port)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     _LOG.setLevel(logging.INFO)
-    # One short line a request is enough for a person; the metrics and the service's own JSON are CloudWatch's.
+    # One short line for each request is enough for a person; the metrics and the JSON log are for CloudWatch.
     os.environ.setdefault("POWERTOOLS_METRICS_DISABLED", "true")
     os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "WARNING")
     try:
@@ -134,7 +134,7 @@ def main() -> None:
     try:
         server = make_server(handler, port, host=host, cors=cors, log_details=settings.log_labels)
     except socket.gaierror as error:
-        sys.exit(f"HOST is {host!r}, which is no address of this machine ({error.strerror}).")
+        sys.exit(f"HOST is {host!r}, which is not an address of this machine ({error.strerror}).")
     except OSError as error:
         sys.exit(f"Port {options.port} of {host} cannot be used ({error.strerror}): choose another with PORT=.")
     # What `docker stop` sends; as a container's first process, Python would otherwise ignore it.

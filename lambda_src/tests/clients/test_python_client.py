@@ -222,7 +222,7 @@ class TestSigningIn:
 
 
 def test_pip_installs_it_from_its_folder(tmp_path: Path) -> None:
-    # A copy, for a build leaves files; and with the setuptools that is here, so that no network is needed.
+    # A copy, because a build leaves files; with the setuptools that is here, so that no network is needed.
     folder = shutil.copytree(FOLDER, tmp_path / "python")
     done = subprocess.run(
         [

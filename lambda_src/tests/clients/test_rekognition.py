@@ -67,7 +67,7 @@ class TestModerationLabels:
     def test_min_confidence_leaves_out_what_is_below_it_and_without_it_nothing_is(
         self, start_service: StartService, tmp_path: Path
     ) -> None:
-        # Calibrated to doubt, and to act on little.
+        # Calibrated to low scores, with low thresholds.
         content = {
             "categories": {"red": {"labels": ["a red circle"], "against": ["a green star"], "block": 0.1}},
             "calibration": {

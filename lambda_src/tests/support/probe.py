@@ -23,7 +23,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Probe:
-    """Measures each request: others use this machine too, so what counts is the server's own processor time."""
+    """Measures each request, in the server's own processor time, because others use this machine too."""
 
     server: ServerProcess
 

@@ -319,7 +319,7 @@ class TestStart:
             (["--port", "99999"], {}, "PORT is '99999': it must be a whole number from 0 to 65535."),
             (["--port", "http"], {}, "PORT is 'http'"),
             (["--port", "-1"], {}, "PORT is '-1'"),
-            (["--port", "0", "--host", "nowhere.invalid"], {}, "HOST is 'nowhere.invalid', which is no address"),
+            (["--port", "0", "--host", "nowhere.invalid"], {}, "HOST is 'nowhere.invalid', which is not an address"),
             (["--port", "0", "--host", "192.0.2.1"], {}, "of 192.0.2.1 cannot be used"),
             (["--port", "0", "--cors-origins", "example.org"], {}, "CORS_ORIGINS names 'example.org'"),
             (["--port", "0"], {"CACHE_URL": "redis://localhost:99999"}, "CACHE_URL's port must be"),
@@ -355,7 +355,7 @@ class TestStart:
         ):
             try:
                 assert process.stdout is not None
-                url = re.search(r"on (http://\S+)", process.stdout.readline())
+                url = re.search(r"on (http://\S+:\d+)", process.stdout.readline())
                 assert url, log.read_text()
                 hosts = [url[1]] + ([url[1].replace("[::1]", "127.0.0.1")] if host == "::" else [])
                 for one in hosts:

@@ -1,7 +1,7 @@
 """What an adapter is made of: it lets another service's clients ask here, in that service's own form.
 
 A module of this folder reads a request as a question about pictures, and writes what was found as its client expects
-it; errors too, so that none reads as "safe". It neither judges nor knows who does: `web/clients.py` comes between.
+it. Errors too, so that none reads as "safe". It does not judge: `web/clients.py` asks those who do.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Text = TypeVar("Text", bound=str)
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """What a request may name, and what holds where it names nothing."""
+    """What a request may name, and the defaults where it names nothing."""
 
     policies: Mapping[str, Policy]
     label_sets: Mapping[str, LabelSet]
@@ -67,7 +67,7 @@ class NotConfigured(InvalidField):
 class Asked:
     """What a request asks, and what its answer needs to know of it."""
 
-    pictures: tuple[Picture | RequestError, ...]  # an error: that one cannot even be taken out of the request
+    pictures: tuple[Picture | RequestError, ...]  # an error: that picture cannot even be taken out of the request
     by: Policy | LabelSet
     details: Mapping[str, Any] = field(default_factory=dict)
 
@@ -86,7 +86,7 @@ class Adapter:
     read: Callable[[Request, Known], Asked]  # raises RequestError
     write: Callable[[Asked, Sequence[Outcome], Model], Response]  # raises RequestError
     refuse: Callable[[Request, RequestError | None], Response]  # None: a bug of ours
-    # Whether a picture that cannot be read leaves the others their answers; else it is the whole request's error.
+    # Whether the others are answered when one picture cannot be read; otherwise the whole request is an error.
     picture_by_picture: bool
 
 
@@ -107,7 +107,7 @@ def repeated(value: object, field: str, *, missing: str) -> str:
     """Return a client's own word, which the answer repeats; `missing` where it gives none.
 
     Raises:
-        InvalidField: it is not a text, or none that an answer can carry.
+        InvalidField: it is not a text, or not one that an answer can carry.
     """
     if value is None or value == "":
         return missing
@@ -124,14 +124,14 @@ def read_object(request: Request, limits: Limits) -> dict[str, Any]:
     Raises:
         MalformedBody: it is not JSON.
         InvalidField: it is not an object, or names a field twice.
-        TooMuch: more bytes or fields than are read.
+        TooMuch: it has more bytes or values than allowed.
     """
     try:
         content = strict_json.loads(read_body(request, limits))
     except strict_json.RepeatedKeyError as error:
         raise InvalidField(f"{readable(error.key)} is given twice: give each field once.") from error
     except strict_json.TooManyValuesError as error:
-        raise TooMuch(f"The body has {error}: no request needs as many.") from error
+        raise TooMuch(f"The body has {error}: no request needs that many.") from error
     except ValueError as error:
         raise MalformedBody(f"The body is not JSON ({error}).") from error
     if not isinstance(content, dict):
@@ -143,11 +143,11 @@ def read_body(request: Request, limits: Limits) -> bytes:
     """Read a request's bytes.
 
     Raises:
-        TooMuch: there are more than are read.
+        TooMuch: there are more than allowed.
     """
     body = request.body()
     if len(body) > limits.body_bytes:
-        raise TooMuch(f"The body has {len(body):,} bytes: at most {limits.body_bytes:,} are read.")
+        raise TooMuch(f"The body has {len(body):,} bytes: at most {limits.body_bytes:,} are allowed.")
     return body
 
 
@@ -167,14 +167,14 @@ def choice(request: Request, name: str, choices: Sequence[Text], default: Text) 
     return chosen
 
 
-# The mildest action that can be a yes.
+# The actions that may be the mildest that counts as a yes.
 LEAST_FLAGGED: tuple[Action, ...] = ("review", "block")
 
 
 def is_flagged(verdict: Verdict, least: Action) -> bool:
     """Return whether a verdict is a yes where there is only yes and no.
 
-    What only the sample sends to review is none: nothing was found in it.
+    A picture that only the sample sends to review is not: nothing was found in it.
     """
     return any(
         ACTIONS.index(reason.action) >= ACTIONS.index(least)

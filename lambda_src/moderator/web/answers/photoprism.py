@@ -1,9 +1,9 @@
 """PhotoPrism's form: `POST /api/v1/vision/nsfw` and `/labels`, as its vision service has them.
 
 PhotoPrism compares `score` with a threshold of its own (75 % unless its owner changes it), whatever `status` says, and
-versions before 2026 read nothing but the five classes. The policy has thresholds already: so the numbers are the
-decision itself, 1 for unsafe and 0 for safe. What cannot be judged has `status: unavailable` and no number at all. As
-that, PhotoPrism takes every error, admits the upload, and never marks nor unmarks a photo.
+versions before 2026 read nothing but the five classes. The policy has thresholds already, so the numbers are
+the decision itself: 1 for unsafe and 0 for safe. What cannot be judged has `status: unavailable` and no number at all.
+PhotoPrism takes every error for that: it admits the upload, and neither marks nor unmarks a photo.
 """
 
 from __future__ import annotations
@@ -47,9 +47,11 @@ def read(request: Request, known: Known) -> Asked:
     if body.get("url") is not None:
         raise InvalidField("url is an address: nothing is fetched here. Set FileScheme: data.")
     if not isinstance(images, list) or not images or not all(isinstance(image, str) for image in images):
-        raise InvalidField(f"images is {kind_of(images)}: it must be a list of data URLs with at least one.")
+        raise InvalidField(f"images is {kind_of(images)}: it must be a list of at least one data URL.")
     if len(images) > known.limits.pictures:
-        raise TooMuch(f"images holds {len(images):,} pictures: at most {known.limits.pictures} are read in one call.")
+        raise TooMuch(
+            f"images holds {len(images):,} pictures: at most {known.limits.pictures} are allowed in one call."
+        )
     details: dict[str, Any] = {"id": repeated(body.get("id"), "id", missing="")}
     by: Policy | LabelSet
     if request.path.endswith("/labels"):
@@ -65,7 +67,7 @@ def read(request: Request, known: Known) -> Asked:
 
 
 def write(asked: Asked, outcomes: Sequence[Outcome], model: Model) -> Response:
-    """Write one status a picture, or the labels of all pictures, which are one photo's."""
+    """Write one status for each picture, or the labels of all pictures together: they are one photo's."""
     if isinstance(asked.by, LabelSet):
         kind, version = "labels", asked.by.name
         result: dict[str, Any] = {"labels": _labels(asked.by, outcomes)}
@@ -77,7 +79,7 @@ def write(asked: Asked, outcomes: Sequence[Outcome], model: Model) -> Response:
 
 
 def refuse(_: Request, error: RequestError | None) -> Response:
-    """Write an error; without a result, which PhotoPrism takes for unavailable."""
+    """Write an error without a result, which PhotoPrism takes for unavailable."""
     status = HTTPStatus.INTERNAL_SERVER_ERROR if error is None else error.status
     why = "The service failed; its log says why." if error is None else error.detail
     return as_json({"code": int(status), "error": why, "result": {}}, status=status)

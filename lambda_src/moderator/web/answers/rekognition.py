@@ -1,9 +1,9 @@
 """Amazon Rekognition's form: `POST /` with X-Amz-Target, as AWS' own SDKs send it.
 
 The policy decides what DetectModerationLabels answers: the categories that it does not allow, each with the label that
-fired most beneath it; MinConfidence leaves out more. DetectLabels answers a label set. What cannot be judged is one of
-Rekognition's errors, which the SDKs raise; they ask again on 500 and on ThrottlingException first. An empty list of
-labels always means that the picture was judged.
+fired most beneath it; MinConfidence leaves out more. DetectLabels answers with a label set. What cannot be judged is
+one of Rekognition's errors, which the SDKs raise; on 500 and on ThrottlingException they ask again first. An empty list
+of labels always means that the picture was judged.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class InvalidS3Object(InvalidField):
 
 
 class UnknownOperation(InvalidField):
-    """Rekognition has, or may have, such an operation; this service has not."""
+    """Rekognition may have such an operation; this service does not."""
 
 
 _EXCEPTIONS: tuple[tuple[type[RequestError], str], ...] = (
@@ -78,7 +78,7 @@ def read(request: Request, known: Known) -> Asked:
         )
     if operation != "DetectModerationLabels":
         raise UnknownOperation(
-            f"{readable(operation)} is not an operation here: there are DetectModerationLabels and DetectLabels."
+            f"{readable(operation)} is not an operation here: send DetectModerationLabels or DetectLabels."
         )
     version = body.get("ProjectVersion")
     if not isinstance(version, str | None):

@@ -25,7 +25,7 @@ export async function readFragment(fragment) {
   const bytes = await through(new DecompressionStream("deflate-raw"), Uint8Array.from(text, (letter) => letter.charCodeAt(0)));
   const kept = JSON.parse(new TextDecoder().decode(bytes));
   const policy = kept.policy ?? state.policies.get(kept.base);
-  state.policy = copyOf(policy); // which fails where there is none of that name here
+  state.policy = copyOf(policy); // which fails if that name is unknown here
   state.base = state.policies.has(kept.base) ? kept.base : "";
   state.name = kept.name ?? kept.base;
   state.view = kept.view ?? "";

@@ -1,4 +1,4 @@
-// A policy's arithmetic, as far as it is done here: thresholds make actions of the scores that the service gave.
+// The part of a policy's arithmetic that is done here: thresholds turn the service's scores into actions.
 
 export const ACTIONS = ["allow", "review", "block"];
 export const WORDS = { allow: "Allow", review: "Review", block: "Block" };
@@ -43,7 +43,7 @@ export function rename(policy, from, to) {
   if (policy.calibration) policy.calibration.categories = renamed(policy.calibration.categories);
 }
 
-// Other labels make other evidence: what was measured for the old ones no longer holds.
+// With other labels, what was measured for the old ones no longer holds.
 export function forgetCalibration(policy, names) {
   const scales = policy.calibration?.categories ?? {};
   const forgotten = names.filter((name) => name in scales);
@@ -52,7 +52,7 @@ export function forgetCalibration(policy, names) {
   return forgotten.length > 0;
 }
 
-// Which category and field a sentence of the service's is about: "policy.categories['hate symbols'].labels[0] is ...".
+// Which category and field the service's sentence is about: "policy.categories['hate symbols'].labels[0] is ...".
 export function placeOf(detail) {
   const [, plain, , quoted, field = "name"] = detail.match(/^policy\.categories(?:\.(\w+)|\[(['"])(.*?)\2\])(?:\.(\w+))?/) ?? [];
   const name = plain ?? quoted;

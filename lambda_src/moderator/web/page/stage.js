@@ -75,7 +75,7 @@ function partsOf(kind, count, width, height, unseen) {
   const [longer, shorter] = [Math.max(width, height), Math.min(width, height)];
   if (kind === "center" && unseen > 0) return [[(width - shorter) / 2, (height - shorter) / 2, shorter, shorter]];
   if (kind !== "tiles" || count === 1) return [[0, 0, width, height]];
-  // A long strip is seen in tiles of a quarter of its length, filled up beside it.
+  // A long strip is seen in tiles of a quarter of its length, padded.
   const side = Math.min(longer, Math.max(shorter, Math.ceil(longer / MOST_TILES)));
   return Array.from({ length: count }, (_, i) => {
     const start = Math.round((i * (longer - side)) / (count - 1));
