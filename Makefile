@@ -22,6 +22,7 @@ MODEL      ?= ViT-B-32-quickgelu
 PRETRAINED ?= openai
 OUT        ?=
 PRECISION  ?= auto
+TARGET     ?= graviton2
 SAMPLES     ?=
 VERBOSE     ?=
 # Folders of pictures: `make moderate`, `make calibrate`, `make compare`
@@ -55,7 +56,7 @@ RELIABILITY_TESTS := $(addprefix lambda_src/tests/,$(addprefix test_,lambda_runt
   store_cluster.py hostile_pictures.py hostile_requests.py largest_bodies.py out_of_time.py \
   openapi_fuzzed.py nothing_leaks.py) web/test_server_odd_requests.py)
 
-.PHONY: help run test check moderate calibrate compare bench audit soak reliability screenshots videos model demo-model image image-tree measure supported-models lock format clean
+.PHONY: help run test check moderate calibrate compare bench bench-arm audit soak reliability screenshots videos model demo-model image image-tree measure supported-models lock format clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -102,7 +103,7 @@ compare: $(VENV)/.tools ## Several exported models on the same labelled pictures
 test: $(VENV)/.dev redis chromium ffmpeg ## Run every test
 	$(BIN)/python -m pytest -q
 
-bench: $(VENV)/.dev redis ## Measure everything: docs/benchmark.md for people, build/bench.json for programs
+bench: $(VENV)/.bench redis ## Measure everything: docs/benchmark.md for people, build/bench.json for programs
 	$(BIN)/python -W ignore -m bench
 
 check: $(VENV)/.dev ## Formatting, lint, strict types
@@ -113,6 +114,9 @@ check: $(VENV)/.dev ## Formatting, lint, strict types
 format: $(VENV)/.dev ## Format the code and mend what lint can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+bench-arm: $(VENV)/.dev emulator ## Count for Graviton2 under emulation: docs/benchmark-arm.md and that target's costs
+	$(BIN)/python -W ignore -m bench.arm
 
 audit: $(VENV)/.dev ## Known vulnerabilities of what runs in the Lambda (tools/audit.py: 1 some, 3 nothing was audited)
 	@$(BIN)/python -m tools.audit
@@ -131,9 +135,10 @@ reliability: $(VENV)/.dev redis ## Run the reliability tests and write docs/reli
 videos: $(VENV)/.dev ffmpeg ## Judge generated videos and write what that took into docs/videos.md
 	PYTHONPATH=lambda_src:lambda_src/tests $(BIN)/python -m tools.videos
 
-model: $(VENV)/.dev ## Export a model (MODEL=, PRETRAINED=tag|path|none, OUT=, PRECISION=auto|fp32|int8, SAMPLES=DIR, VERBOSE=1)
+model: $(VENV)/.dev ## Export a model (MODEL=, PRETRAINED=tag|path|none, OUT=, PRECISION=auto|fp32|int8, TARGET=graviton2|x86-vnni, SAMPLES=DIR, VERBOSE=1)
 	@$(BIN)/python -m model_build.export --model $(call quoted,$(MODEL)) --pretrained $(call quoted,$(PRETRAINED)) \
 	  --out $(call quoted,$(or $(OUT),models/vit-b-32)) --precision $(call quoted,$(PRECISION)) \
+	  --target $(call quoted,$(TARGET)) \
 	  $(if $(SAMPLES),--samples $(call quoted,$(SAMPLES))) $(if $(VERBOSE),--verbose)
 	@MODEL_DIR=$(call quoted,$(or $(OUT),models/vit-b-32)) $(BIN)/python -m moderator.jobs.precompute
 
@@ -190,6 +195,11 @@ $(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt requirements.txt lambda_src/
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
 	@touch $@
 
+# What today's service is measured beside. Where a wheel does not install, the page says so in place of its figures.
+$(VENV)/.bench: $(VENV)/.dev bench/requirements.txt
+	-$(BIN)/python -m pip install --quiet -r bench/requirements.txt
+	@touch $@
+
 # The tests talk to a real server.
 .PHONY: redis
 redis:
@@ -199,6 +209,15 @@ redis:
 	  elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq redis-server; \
 	  elif command -v apt-get >/dev/null && command -v sudo >/dev/null; then sudo apt-get update -qq && sudo apt-get install -y -qq redis-server; \
 	  else echo "Please install redis-server or valkey-server: the tests need one of them."; exit 1; fi; }
+
+# What `make bench-arm` counts with; nothing is needed of it elsewhere.
+.PHONY: emulator
+emulator:
+	@command -v qemu-aarch64 >/dev/null && test -x /usr/lib/llvm-19/bin/llvm-mca && command -v gcc >/dev/null || { \
+	  echo "Installing qemu-user, llvm-19 and gcc, by which instructions are counted."; \
+	  if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends qemu-user llvm-19 gcc libc6-dev; \
+	  elif command -v apt-get >/dev/null && command -v sudo >/dev/null; then sudo apt-get update -qq && sudo apt-get install -y -qq --no-install-recommends qemu-user llvm-19 gcc libc6-dev; \
+	  else echo "Please install qemu-user, llvm-19 and gcc: counting needs Debian's."; exit 1; fi; }
 
 # The page is tried in a real browser; nothing is downloaded but Debian's own. With Inter the screenshots look the same everywhere.
 .PHONY: chromium

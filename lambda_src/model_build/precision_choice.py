@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from model_build import samples
+from model_build.costs import Costs
 from model_build.fidelity import BOUNDS, Feed, Judge
 from model_build.forms import Form
 from model_build.manifest import TOKENIZER
@@ -37,7 +38,9 @@ class Choices:
     photographs: int  # of which these many are different photographs, whole
 
 
-def choose_precision(source: Source, towers: Towers, folder: Path, label_template: str, own: Path | None) -> Choices:
+def choose_precision(
+    source: Source, towers: Towers, folder: Path, label_template: str, *, own: Path | None, costs: Costs
+) -> Choices:
     """Choose the forms of both towers.
 
     Args:
@@ -46,6 +49,7 @@ def choose_precision(source: Source, towers: Towers, folder: Path, label_templat
         folder: the model folder so far; its tokenizer is used.
         label_template: wraps every label.
         own: a folder of pictures to measure on, instead of those that are at hand.
+        costs: of the forms, on the target.
 
     Raises:
         ExportError: there are no photographs to measure on.
@@ -70,6 +74,7 @@ def choose_precision(source: Source, towers: Towers, folder: Path, label_templat
             smoothing["image"].model,
             Judge(feeds=image_feeds, others=labels_embedded, logit_scale=scale, label_sets=sets, embeds_pictures=True),
             forms=_FORMS,
+            costs=costs,
         ),
         text=choose(
             smoothing["text"].model,
@@ -77,6 +82,7 @@ def choose_precision(source: Source, towers: Towers, folder: Path, label_templat
                 feeds=text_feeds, others=pictures_embedded, logit_scale=scale, label_sets=sets, embeds_pictures=False
             ),
             forms=_FORMS,
+            costs=costs,
         ),
     )
 
