@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-REQUIREMENTS = Path("lambda_src/requirements.txt")
+REQUIREMENTS = (Path("lambda_src/requirements.txt"), Path("lambda_src/requirements-videos.txt"))
 NOTHING_AUDITED = 3
 # PyPI's own advisories, and OSV's where PyPI does not answer.
 SERVICES = ("pypi", "osv")
@@ -44,11 +44,12 @@ class Findings:
 
 def ask(service: str) -> dict[str, Any] | None:
     """Ask one service; return None where it does not answer."""
+    audited = [word for path in REQUIREMENTS for word in ("-r", str(path))]
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "report.json"
         # --disable-pip: the hashed lock is complete, and nothing has to be resolved or installed.
         subprocess.run(  # noqa: S603 - our own words only
-            [sys.executable, "-m", "pip_audit", "-r", str(REQUIREMENTS), "--disable-pip", "--require-hashes",
+            [sys.executable, "-m", "pip_audit", *audited, "--disable-pip", "--require-hashes",
              "--vulnerability-service", service, "--timeout", "10", "--progress-spinner", "off",
              "--format", "json", "--output", str(output)],
             check=False, capture_output=True,

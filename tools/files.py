@@ -1,4 +1,4 @@
-"""The picture files below a folder, in an order that does not depend on the file system."""
+"""The picture and video files below a folder, in an order that does not depend on the file system."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from moderator.errors import TooMuch
+from moderator.jobs.video import HEAD_BYTES, is_video
 
 # Files with these names are pictures to whoever named them: one that cannot be read is said so, not passed over.
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"}
     | {".heic", ".heif", ".jxl", ".jp2"}
 )
+VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".qt", ".webm", ".mkv", ".3gp"})
 # Stores that name files by their content give them no suffix: those are known by how they begin.
 _BEGINNING = re.compile(
     rb"\xff\xd8\xff|\x89PNG|RIFF.{4}WEBP|GIF8|BM.{12}[\x0c-\x7c]\0\0\0|II[*+]\0|MM\0[*+]|.{4}ftypavi", re.DOTALL
@@ -25,12 +27,14 @@ class PictureFiles:
     """What is below a folder."""
 
     folder: Path
-    paths: tuple[str, ...]  # of the pictures, relative to the folder, with slashes, sorted
-    others: int  # files that are not pictures
+    paths: tuple[str, ...]  # of the pictures and videos, relative to the folder, with slashes, sorted
+    others: int  # files that are neither
 
 
-def find_pictures(folder: Path) -> PictureFiles:
-    """Find every picture below `folder`. Links to folders are not followed, for they can lead in circles.
+def find_pictures(folder: Path, *, videos: bool = False) -> PictureFiles:
+    """Find every picture below `folder`, and every video where these are wanted, too.
+
+    Links to folders are not followed, for they can lead in circles.
 
     Raises:
         NotADirectoryError: there is no such folder.
@@ -38,10 +42,11 @@ def find_pictures(folder: Path) -> PictureFiles:
     if not folder.is_dir():
         raise NotADirectoryError(f"There is no folder {folder}.")
     paths, others = [], 0
+    suffixes = SUFFIXES | VIDEO_SUFFIXES if videos else SUFFIXES
     for parent, _, names in os.walk(folder):
         for name in names:
             path = Path(parent, name)
-            if path.suffix.lower() in SUFFIXES or (not path.suffix and _begins_like_a_picture(path)):
+            if path.suffix.lower() in suffixes or (not path.suffix and _begins_like_one(path, videos=videos)):
                 paths.append(path.relative_to(folder).as_posix())
             else:
                 others += 1
@@ -66,9 +71,10 @@ def printable(path: str) -> str:
     return path.encode("utf-8", "replace").decode()
 
 
-def _begins_like_a_picture(path: Path) -> bool:
+def _begins_like_one(path: Path, *, videos: bool) -> bool:
     try:
         with path.open("rb") as file:
-            return _BEGINNING.match(file.read(32)) is not None
+            head = file.read(HEAD_BYTES)
     except OSError:
         return False  # it can neither be opened nor is it named like a picture
+    return _BEGINNING.match(head) is not None or (videos and is_video(head))

@@ -119,7 +119,7 @@ class Classifier:
 
     def score(
         self,
-        pictures: Sequence[Picture | Embedded],
+        pictures: Sequence[Picture | Embedded | Decoded],
         labels: Sequence[str],
         *,
         view: View,
@@ -129,7 +129,8 @@ class Classifier:
         """Say how similar each picture is to each label.
 
         Args:
-            pictures: at least one; either all of them are pictures, or all are embeddings of pictures seen before.
+            pictures: at least one, and all of one kind: as they came, decoded already, or embeddings of what was seen
+                before.
             labels: all different.
             view: which part of a picture is looked at.
             frames: how an animated picture is sampled; None takes its first frame.
@@ -143,7 +144,7 @@ class Classifier:
         # 1. Bytes become pixels. This comes first because it is a cheap way to find a broken picture.
         encoded = [picture for picture in pictures if isinstance(picture, Picture)]
         decoded = (
-            []
+            [picture for picture in pictures if isinstance(picture, Decoded)]
             if not encoded
             else read_batch(
                 encoded,
@@ -161,7 +162,7 @@ class Classifier:
         labelled = time.perf_counter()
 
         # 3. Pixels become embeddings: the one thing that is new in every request.
-        if encoded:
+        if decoded:
             seen = self._see(decoded, known.matrix)
         else:
             seen = [
@@ -188,30 +189,30 @@ class Classifier:
         return [self._compare(one.embeddings, matrix).cosines for one in seen]
 
     def _see(self, decoded: Sequence[Decoded], labels: Embeddings) -> list[Seen]:
-        parts = [part for picture in decoded for frame in picture.frames for part in frame.parts]
+        # Frames that share their parts, the same tuple, go through the tower once: a still stretch of a video.
+        different = {id(frame.parts): frame.parts for picture in decoded for frame in picture.frames}
+        parts = [part for frame in different.values() for part in frame]
         batches = [
             self._image_tower.embed(parts[start : start + _PARTS_AT_ONCE])
             for start in range(0, len(parts), _PARTS_AT_ONCE)
         ]
         rows = batches[0] if len(batches) == 1 else np.concatenate(batches)
-        seen = []
+        embedded = {}
         place = 0
-        for picture in decoded:
-            embeddings = []
-            for frame in picture.frames:
-                embeddings.append(rows[place : place + len(frame.parts)])
-                place += len(frame.parts)
-            seen.append(
-                replace(
-                    self._compare(embeddings, labels),
-                    coverage=picture.coverage,
-                    seconds=tuple(frame.seconds for frame in picture.frames),
-                    numbers=tuple(frame.number for frame in picture.frames),
-                    total_frames=picture.total_frames,
-                    warnings=picture.warnings,
-                )
+        for key, frame in different.items():
+            embedded[key] = rows[place : place + len(frame)]
+            place += len(frame)
+        return [
+            replace(
+                self._compare([embedded[id(frame.parts)] for frame in picture.frames], labels),
+                coverage=picture.coverage,
+                seconds=tuple(frame.seconds for frame in picture.frames),
+                numbers=tuple(frame.number for frame in picture.frames),
+                total_frames=picture.total_frames,
+                warnings=picture.warnings,
             )
-        return seen
+            for picture in decoded
+        ]
 
     def _compare(self, frames: Sequence[Embeddings], labels: Embeddings) -> Seen:
         # 4. Embeddings become cosines. Not with @: numpy's BLAS has threads of its own, which would compete with the

@@ -9,9 +9,11 @@
         ├── MethodNotAllowed   405
         ├── TooMuch            413
         ├── UnknownPicture     415
+        ├── UnknownVideo       415: of jobs; no route takes videos
         ├── UnsupportedBody    415
         ├── InvalidField       422
-        │   └── BrokenPicture  422
+        │   ├── BrokenPicture  422
+        │   └── BrokenVideo    422: as above
         └── OutOfTime          503: not the caller's mistake, but one that the caller can mend
 
 Adapters and the local server add kinds of their own. Anything else that is raised while a request is answered is a bug,
@@ -92,6 +94,13 @@ class UnknownPicture(RequestError):
     title = "Not a picture that can be read"
 
 
+class UnknownVideo(RequestError):
+    """The bytes are not a video of a kind that is read here."""
+
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    title = "Not a video that can be read"
+
+
 class UnsupportedBody(RequestError):
     """The body as a whole is of a kind that is not read here."""
 
@@ -110,6 +119,12 @@ class BrokenPicture(InvalidField):
     """The picture is of a known kind but truncated or damaged."""
 
     title = "The picture is damaged"
+
+
+class BrokenVideo(InvalidField):
+    """The video is of a known kind, but no frame of it can be decoded."""
+
+    title = "The video is damaged"
 
 
 class OutOfTime(RequestError):

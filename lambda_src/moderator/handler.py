@@ -146,7 +146,9 @@ def _store(settings: Settings, model: Model, telemetry: Telemetry) -> LabelStore
         retry_seconds=settings.cache_retry_seconds,
         log=telemetry.log,  # type: ignore[arg-type]  # Powertools' logger has Logger's methods
     )
-    if not _SNAPSHOT:
+    if _SNAPSHOT:
+        import redis  # noqa: F401  # into the snapshot: no connection is made before it, and none may wait for this
+    else:
         store.open()  # while the model is loaded
     return store
 
@@ -159,6 +161,9 @@ def _sign_in(store: LabelStore) -> None:
 
         register_after_restore(store.open, _SIGN_IN_SECONDS)
     else:
+        # What `open` began in the background imports it too: wait for that first, for it says nothing of the store.
+        import redis  # noqa: F401
+
         store.open(_SIGN_IN_SECONDS)
 
 

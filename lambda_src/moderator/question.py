@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from moderator.clip.towers import Embeddings
 from moderator.pictures.batch import Picture
+from moderator.pictures.decode import Decoded
 from moderator.pictures.views import View
 from moderator.policy.policy import Policy
 
@@ -48,6 +49,6 @@ class Question:
 class ModerationQuestion:
     """Asks what `policy` says of each picture."""
 
-    pictures: tuple[Picture | Embedded, ...]
+    pictures: tuple[Picture | Embedded | Decoded, ...]
     policy: Policy
     view: View | None = None  # instead of the policy's

@@ -19,6 +19,8 @@ from model_build.agreement import LABELS, measure
 from model_build.demo import CHECKPOINT, CONFIG, LEAST_TOP_1, RECORD
 from model_build.demo_captions import combinations, labels
 from model_build.demo_pictures import BACKGROUNDS, COLOURS, SHAPES, draw
+from model_build.manifest import fingerprint
+from model_build.photographs import NAMES
 from model_build.source import Source, add_config, load
 from moderator.clip.tokenizer import Tokenizer
 
@@ -122,6 +124,17 @@ def test_the_shipped_files_agree_with_open_clip_on_the_shipped_checkpoint(source
     assert agreement.image_cosine >= 0.99999
     assert agreement.text_cosine >= 0.99999
     assert agreement.probability_difference <= 1e-4
+
+
+def test_the_shipped_fingerprint_is_the_one_that_an_export_would_write_today(
+    source: Source, manifest: dict[str, Any]
+) -> None:
+    """Where it is not: python -m model_build.demo --out lambda_src/demo_model --export-only."""
+    tokenizer = (DEMO_MODEL / "tokenizer.json").read_text(encoding="utf-8")
+    assert manifest["fingerprint"] == fingerprint(
+        source, precision="fp32", forms=[], tokenizer=tokenizer, label_template="{}"
+    )
+    assert manifest["agreement"]["real_pictures"] == len(NAMES)
 
 
 def test_it_knows_colours_without_shapes(fresh: list[Image.Image], manifest: dict[str, Any]) -> None:

@@ -199,11 +199,11 @@ def test_a_checkpoint_is_exported_and_the_manifest_names_no_path(tiny: Source, t
 
 
 def test_half_precision_weights_make_a_smaller_text_tower_with_the_same_answers(tiny: Source, tmp_path: Path) -> None:
-    full = export(tiny, tmp_path / "full")["files"]["text.onnx"]["bytes"]
+    full = export(tiny, tmp_path / "full")["files"]["text.data"]["bytes"]
     halved = load(tiny.name, "none")
     table = halved.model.token_embedding.weight
     table.copy_(table.half().float())
-    saved = full - export(halved, tmp_path / "half")["files"]["text.onnx"]["bytes"]
+    saved = full - export(halved, tmp_path / "half")["files"]["text.data"]["bytes"]
     assert saved > 0.99 * table.numel() * 2
     tokens = np.array([[49406, 320, 2368, 49407]], np.int64)
     (found,) = session(tmp_path / "half" / "text.onnx").run(None, {"tokens": tokens})

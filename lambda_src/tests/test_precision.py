@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,9 @@ from model_build.smoothing import best_smoothing, smoothed
 from model_build.source import Source, add_config, load
 from model_build.text_tower import TextTower
 from moderator.clip.model import read_model
+from moderator.clip.session import cpu_session
 from moderator.clip.towers import ImageTower
+from moderator.errors import ConfigurationError
 
 # As in a trained transformer: a few outlier channels are hundreds of times larger than the others.
 OUTLIER_CHANNELS = (5, 70)
@@ -81,7 +84,7 @@ def fidelity(described: dict[str, float]) -> Fidelity:
 
 
 def operators(folder: Path, tower: str) -> set[str]:
-    return {node.op_type for node in onnx.load(folder / f"{tower}.onnx").graph.node}
+    return {node.op_type for node in onnx.load(folder / f"{tower}.onnx", load_external_data=False).graph.node}
 
 
 def test_outlier_channels_leave_the_function_as_it_was(name: str) -> None:
@@ -118,11 +121,12 @@ def test_the_written_towers_are_within_the_bounds_too(outliers: tuple[Source, Pa
 
 
 def test_outlier_channels_cost_no_speed(outliers: tuple[Source, Path, dict[str, Any]]) -> None:
-    """Smoothing moves them into the weights: a product after a norm or an attention still has the fastest form."""
+    """Smoothing moves them into the weights: the products are in the form in which they are without them."""
     _, _, manifest = outliers
     for tower in ("image", "text"):
         layers = manifest["layers"][tower]["layers"]
-        assert {layer["form"] for layer in layers if "c_proj" not in layer["layer"]} == {"row"}
+        # Of random labels in 128 numbers half a percent are ties: one product of the text tower's has to give.
+        assert sum(layer["form"] != "row" for layer in layers) <= 1
         assert manifest["layers"][tower]["fidelity"]["mean_cosine"] >= 0.9995
 
 
@@ -147,10 +151,11 @@ def test_a_model_without_outliers_runs_in_8_bits_throughout(name: str, tmp_path:
     for tower in ("image", "text"):
         layers = manifest["layers"][tower]["layers"]
         assert len(layers) >= 12
-        assert {layer["form"] for layer in layers if "c_proj" not in layer["layer"]} == {"row"}
+        # Of random labels in 128 numbers half a percent are ties: one product of the text tower's has to give.
+        assert sum(layer["form"] != "row" for layer in layers) <= 1
         assert all(0 < layer["error"]["row"] < 0.02 for layer in layers)
         assert all(layer["layer"] in printed for layer in layers)
-    assert manifest["files"]["image.onnx"]["bytes"] < 0.4 * sum(
+    assert manifest["files"]["image.data"]["bytes"] < 0.4 * sum(
         4 * parameter.numel() for parameter in load(name, "none").model.visual.parameters()
     )
     assert manifest["precision"] == "auto"
@@ -169,6 +174,30 @@ def test_the_saved_graph_is_already_optimised(outliers: tuple[Source, Path, dict
         onnxruntime.InferenceSession(str(folder / f"{tower}.onnx"), options, providers=["CPUExecutionProvider"])
         assert operators(tmp_path, tower) == operators(folder, tower)
         assert "MultiHeadAttention" in operators(folder, tower)
+
+
+@pytest.mark.parametrize("tower", ["image", "text"])
+def test_a_start_that_does_not_optimise_again_answers_the_same(
+    outliers: tuple[Source, Path, dict[str, Any]], tower: str
+) -> None:
+    source, folder, manifest = outliers
+    assert manifest["convolutions"] is False
+    _, feeds = tower_and_feeds(source, tower)
+    found = [cpu_session(folder / f"{tower}.onnx", optimise=again).run(None, feeds[0])[0] for again in (True, False)]
+    assert np.array_equal(*found)
+
+
+def test_a_folder_whose_weights_are_missing_or_cut_off_is_refused(
+    outliers: tuple[Source, Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(outliers[1], folder)
+    (folder / "image.data").write_bytes(b"cut off")
+    with pytest.raises(ConfigurationError, match=r"image\.data has 7 bytes instead of"):
+        read_model(folder)
+    (folder / "image.data").unlink()
+    with pytest.raises(ConfigurationError, match=r"image\.data is missing"):
+        read_model(folder)
 
 
 def test_a_folder_of_samples_is_used_and_a_wrong_one_is_refused(

@@ -20,10 +20,12 @@ class Counts:
         self.reasons: Counter[tuple[str, str]] = Counter()  # (action, category)
         self.unreadable: list[tuple[str, str]] = []  # path, why
         self.new = 0
+        self.videos = 0
 
     def add(self, line: Line, *, new: bool) -> None:
         """Count one line."""
         self.new += new
+        self.videos += "video" in line
         if "error" in line:
             self.unreadable.append((printable(line["source"]["path"]), line["error"]["detail"]))
             return
@@ -47,6 +49,8 @@ class Counts:
     def summary(self, *, others: int) -> str:
         """Return the summary of a run."""
         pictures = "picture" if self.total == 1 else "pictures"
+        if self.videos:
+            pictures += f" ({self.videos:,} of them {'a video' if self.videos == 1 else 'videos'})"
         lines = [f"{self.total:,} {pictures}, {self.new:,} of them judged now.", self.short()]
         for action in reversed(ACTIONS[1:]):
             of_action = [(category, count) for (one, category), count in self.reasons.most_common() if one == action]
@@ -57,5 +61,6 @@ class Counts:
             if len(self.unreadable) > _MOST_LISTED:
                 lines.append(f"  and {len(self.unreadable) - _MOST_LISTED:,} more, which the page lists.")
         if others:
-            lines.append(f"{others:,} other {'file is not a picture' if others == 1 else 'files are not pictures'}.")
+            are = "file is neither a picture nor a video" if others == 1 else "files are neither pictures nor videos"
+            lines.append(f"{others:,} other {are}.")
         return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Judges pictures in batches: files in, lines out, as `/moderate` would answer them."""
+"""Judges pictures in batches, and videos one by one: files in, lines out, as `/moderate` would answer them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from moderator.errors import RequestError
+from moderator.errors import RequestError, UnknownVideo
+from moderator.jobs.video import HEAD_BYTES, Videos, can_judge_videos, is_video
 from moderator.moderation import Moderation, Moderator
 from moderator.pictures.batch import Picture
 from moderator.policy.policy import Policy
 from moderator.policy.verdict import unjudged
-from moderator.question import ModerationQuestion
+from moderator.question import Embedded, ModerationQuestion
 from moderator.web.answers import native
 from moderator.web.requests import Asking
 from tools.core import Core
@@ -40,7 +41,7 @@ class _Waiting:
 
 
 class FolderJudge:
-    """Judges the pictures below one folder by one policy."""
+    """Judges the pictures and videos below one folder by one policy."""
 
     def __init__(self, core: Core, policy: Policy, folder: Path) -> None:
         """Embed the policy's labels.
@@ -58,6 +59,7 @@ class FolderJudge:
             logit_scale=core.model.logit_scale,
             candidate_failed=lambda *_: None,
         )
+        self._videos = Videos(self._moderator, core.model) if can_judge_videos() else None
         self._names = {"policy": native.policy_name(policy), "model": native.model_name(core.model)}
         self.decode_ms = 0.0  # what decoding took, for all that was judged
 
@@ -71,6 +73,9 @@ class FolderJudge:
         for path in paths:
             source: dict[str, Any] = {"path": path}
             try:
+                if self._is_video(path):
+                    yield [self._video(path, ledger)]
+                    continue
                 data = read_file(self._folder / path, max_bytes=self._core.settings.max_body_bytes)
             except RequestError as error:
                 yield [self._added(ledger, self._error(source, error.problem()))]
@@ -89,6 +94,36 @@ class FolderJudge:
                 waiting = []
         if waiting:
             yield self._judge_and_add(waiting, ledger)
+
+    def _is_video(self, path: str) -> bool:
+        with (self._folder / path).open("rb") as file:
+            return is_video(file.read(HEAD_BYTES))
+
+    def _video(self, path: str, ledger: Ledger) -> Judged:
+        """Judge one video. All of it is read once, to know it again; the decoder reads little of it."""
+        if self._videos is None:
+            missing = UnknownVideo(
+                "The file is a video, and PyAV, which decodes these, is not installed: pip install av."
+            )
+            # Without its hash, so that it is judged when PyAV is there.
+            return self._added(ledger, self._error({"path": path}, missing.problem()))
+        with (self._folder / path).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            source = {"path": path, "bytes": file.tell(), "sha256": digest}
+            if known := ledger.known(path, digest):
+                return Judged(line=known, new=False)
+            try:
+                line = self._judge_video(self._videos, file, source)
+            except RequestError as error:
+                line = self._error(source, error.problem())
+        return self._added(ledger, line)
+
+    def _judge_video(self, videos: Videos, file: BinaryIO, source: dict[str, Any]) -> Line:
+        found = videos.judge(file, self._policy)
+        self.decode_ms += 1000 * found.spent.cpu_seconds
+        question = ModerationQuestion(pictures=(Embedded(name="", frames=()),), policy=self._policy)
+        (result,) = self._results(question, found.moderation)
+        return {"source": source} | result | {"video": found.described()} | self._names
 
     def _judge_and_add(self, waiting: Sequence[_Waiting], ledger: Ledger) -> list[Judged]:
         lines = in_halves(waiting, self._judge, lambda one, error: self._error(one.source, error.problem()))

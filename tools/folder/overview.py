@@ -24,6 +24,8 @@ class Shown:
     category: str
     threshold: float | None
     label: str | None
+    is_video: bool = False
+    seconds: float | None = None  # of what moves: when
 
     @property
     def shown(self) -> str:
@@ -78,6 +80,8 @@ def _places(line: Line, lowest: dict[str, float]) -> Iterable[tuple[str, Shown]]
                 score=reason.get("score", 0.0),
                 threshold=reason.get("threshold"),
                 label=reason.get("label"),
+                is_video="video" in line,
+                seconds=reason.get("seconds"),
             ),
         )
     if not reasons:
@@ -86,7 +90,14 @@ def _places(line: Line, lowest: dict[str, float]) -> Iterable[tuple[str, Shown]]
         name = max(acting, key=lambda name: acting[name]["score"] - lowest[name])
         yield (
             "",
-            Shown(path=path, category=name, score=acting[name]["score"], threshold=lowest[name], label=None),
+            Shown(
+                path=path,
+                category=name,
+                score=acting[name]["score"],
+                threshold=lowest[name],
+                label=None,
+                is_video="video" in line,
+            ),
         )
 
 

@@ -28,18 +28,18 @@ class Run:
     """What a run found, and how long its decoders took."""
 
     counts: Counts
-    others: int  # files that are not pictures
-    decode_ms: float  # all pictures, and once more those that the page shows
+    others: int  # files that are neither pictures nor videos
+    decode_ms: float  # of all pictures, and again of those that the page shows
 
 
 def moderate_folder(core: Core, policy: Policy, folder: Path, out: Path, console: Console) -> Run:
-    """Judge every picture below `folder`, and write `verdicts.jsonl` and `index.html` into `out`.
+    """Judge every picture and video below `folder`, and write `verdicts.jsonl` and `index.html` into `out`.
 
     Raises:
         NotADirectoryError: there is no such folder.
         InvalidField: a label of the policy is longer than the model's context.
     """
-    files = find_pictures(folder)
+    files = find_pictures(folder, videos=True)
     judge = FolderJudge(core, policy, folder)
     counts = Counts()
     bar = Progress(

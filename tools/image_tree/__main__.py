@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tools.image_tree.checks import MAX_MEGABYTES, faults, megabytes
+from tools.image_tree.checks import MAX_MEGABYTES, VIDEOS, faults, megabytes
 from tools.image_tree.tree import ask_for_health, build_tree, find_python
 
 
@@ -22,13 +22,21 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="keep the tree in this new folder")
     parser.add_argument("--model", default="demo", help="the model to put in; others than demo get random weights")
     parser.add_argument("--precision", default="auto", help="of a model other than demo: auto, fp32 or int8")
+    parser.add_argument("--target", choices=("service", VIDEOS), help="the stage to look at; default the last one")
     parser.add_argument("--python", type=Path, default=None, help="the Python to build with, best 3.13")
     parser.add_argument("--native", action="store_true", help="take this machine's wheels and start the handler")
     options = parser.parse_args()
     python = options.python or find_python()
     with tempfile.TemporaryDirectory() as temporary:
         out = (options.out or Path(temporary) / "tree").resolve()
-        image = build_tree(out, model=options.model, precision=options.precision, python=python, native=options.native)
+        image = build_tree(
+            out,
+            model=options.model,
+            precision=options.precision,
+            python=python,
+            native=options.native,
+            target=options.target,
+        )
         print(f"image: {megabytes(image):.0f} MB unpacked, of {MAX_MEGABYTES} MB, without the base image {image.base}")
         found = faults(image, native=options.native)
         for fault in found:

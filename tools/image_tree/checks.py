@@ -15,6 +15,8 @@ MAX_MEGABYTES = 450
 # https://docs.aws.amazon.com/lambda/latest/dg/snapstart-runtime-hooks-python.html
 _OF_THE_RUNTIME = {"snapshot_restore_py"}
 MODEL_FILES = ("image.onnx", "text.onnx", "tokenizer.json", "manifest.json", "labels.safetensors")
+# FFmpeg is for the worker with videos alone: elsewhere no stranger's bytes may reach it.
+VIDEOS, _VIDEOS_ONLY = "worker-videos", "av"
 BUILD_TIME_ONLY = ("torch", "torchvision", "open_clip", "timm", "onnx", "onnxscript", "pip", "pytest")
 
 # The processor's number in an ELF file's head. https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html
@@ -24,7 +26,7 @@ _AARCH64 = 183
 def faults(image: Stage, *, native: bool = False) -> list[str]:
     """List what is wrong with the image, in sentences; `native` does not ask which processor it is for."""
     task = image.root / "var" / "task"
-    found = [*_of_steps(image), *_of_imports(task), *_of_content(image, task), *_of_rights(task)]
+    found = [*_of_steps(image), *_of_imports(image, task), *_of_content(image, task), *_of_rights(task)]
     return found if native else [*found, *_of_processor(task)]
 
 
@@ -64,9 +66,13 @@ def _of_steps(image: Stage) -> Iterator[str]:
         yield "The last stage has a RUN: it must only copy, or an x86 machine needs an emulator."
 
 
-def _of_imports(task: Path) -> Iterator[str]:
+def _of_imports(image: Stage, task: Path) -> Iterator[str]:
+    with_videos = image.name == VIDEOS
     for missing in missing_imports(task):
-        yield f"{missing} is imported but not in the image."
+        if with_videos or missing.partition(": ")[2].split(".")[0] != _VIDEOS_ONLY:
+            yield f"{missing} is imported but not in the image."
+    if not with_videos and (task / _VIDEOS_ONLY).exists():
+        yield f"{_VIDEOS_ONLY} is in the image: it is for {VIDEOS} only."
 
 
 def _of_content(image: Stage, task: Path) -> Iterator[str]:

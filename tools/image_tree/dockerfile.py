@@ -13,7 +13,7 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tools.image_tree.context import context_files
@@ -47,7 +47,7 @@ class Builder:
     rewrite: Callable[[str], str] = lambda command: command
 
     def follow(self, dockerfile: Path) -> list[Stage]:
-        """Follow every step and answer the stages; the last one is the image.
+        """Follow every step and answer the stages; the last one is the image where none is named.
 
         Raises:
             ValueError: a step that is not understood here.
@@ -60,15 +60,27 @@ class Builder:
             if step == "ARG" and not stages:
                 global_arguments |= self._argument(rest)
             elif step == "FROM":
-                stages.append(self._begin(rest, global_arguments, number=len(stages)))
+                stages.append(self._begin(rest, global_arguments, stages))
             else:
                 self._take(step, rest, stages)
         return stages
 
-    def _begin(self, rest: str, arguments: Mapping[str, str], *, number: int) -> Stage:
+    def _begin(self, rest: str, arguments: Mapping[str, str], stages: list[Stage]) -> Stage:
         words = [word for word in shlex.split(rest) if not word.startswith("--")]
-        name = words[2] if len(words) == 3 else str(number)
+        name = words[2] if len(words) == 3 else str(len(stages))
         root = self.out / name
+        for earlier in stages:
+            if earlier.name == words[0]:
+                # A stage that goes on from another has all that it has: files, environment, command.
+                shutil.copytree(earlier.root, root)
+                return replace(
+                    earlier,
+                    name=name,
+                    root=root,
+                    variables=dict(earlier.variables),
+                    environment=dict(earlier.environment),
+                    command=list(earlier.command),
+                )
         root.mkdir(parents=True)
         return Stage(name=name, base=_substitute(words[0], arguments), root=root)
 

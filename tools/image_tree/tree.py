@@ -22,9 +22,10 @@ def build_tree(
     precision: str = "auto",
     python: Path,
     native: bool = False,
+    target: str | None = None,
     context: Path = CONTEXT,
 ) -> Stage:
-    """Follow the Dockerfile of `context` into `out` and answer its last stage."""
+    """Follow the Dockerfile of `context` into `out` and answer the stage named `target`, or its last one."""
     platforms = re.compile(r"--(platform|implementation|python-version) \S+ ")
     builder = Builder(
         context=context,
@@ -33,7 +34,8 @@ def build_tree(
         arguments={"MODEL": model, "PRETRAINED": "none", "PRECISION": precision},
         rewrite=(lambda command: platforms.sub("", command)) if native else (lambda command: command),
     )
-    return builder.follow(context / "Dockerfile")[-1]
+    stages = {stage.name: stage for stage in builder.follow(context / "Dockerfile")}
+    return stages[target or list(stages)[-1]]
 
 
 def find_python() -> Path:
@@ -47,6 +49,17 @@ def find_python() -> Path:
     return Path(sys.executable)
 
 
+def health_program(command: str) -> str:
+    """Return what starts the handler that an image's CMD names, and writes its answer to stdin's event to stderr."""
+    module, function = command.rsplit(".", 1)
+    return (
+        f"import json, sys, types; from {module} import {function} as handler; "
+        "context = types.SimpleNamespace(function_name='f', memory_limit_in_mb=1769, invoked_function_arn='arn', "
+        "aws_request_id='id', get_remaining_time_in_millis=lambda: 29000); "
+        "sys.stderr.write(json.dumps(handler(json.load(sys.stdin), context)))"
+    )
+
+
 def ask_for_health(image: Stage, python: Path) -> dict[str, object]:
     """Start the handler of a native tree as Lambda would and answer what it says to the deployment's health check.
 
@@ -54,17 +67,10 @@ def ask_for_health(image: Stage, python: Path) -> dict[str, object]:
         subprocess.CalledProcessError: the handler cannot be imported, or raises.
     """
     task = image.root / "var" / "task"
-    module, function = image.command[0].rsplit(".", 1)
-    program = (
-        f"import json, sys, types; from {module} import {function} as handler; "
-        "context = types.SimpleNamespace(function_name='f', memory_limit_in_mb=1769, invoked_function_arn='arn', "
-        "aws_request_id='id', get_remaining_time_in_millis=lambda: 29000); "
-        "sys.stderr.write(json.dumps(handler(json.load(sys.stdin), context)))"
-    )
     environment = {name: value.replace("/var/task", str(task)) for name, value in image.environment.items()}
     answer = subprocess.run(  # noqa: S603  # our own handler
         # -S: nothing that is installed on this machine may stand in for what the tree lacks.
-        [str(python), "-S", "-c", program],
+        [str(python), "-S", "-c", health_program(image.command[0])],
         cwd=task,
         env={**environment, "PYTHONPATH": str(task), "PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"},
         input=json.dumps(HEALTH_EVENT),

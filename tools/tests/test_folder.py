@@ -16,6 +16,7 @@ from rich.console import Console
 
 from moderator.handler import build_handler
 from moderator.settings import Settings
+from support.films import Studio
 from support.harness import serving
 from support.pictures import as_base64
 from tools.core import Core, build_core
@@ -146,6 +147,31 @@ def test_the_page_is_self_contained_and_shows_the_worst_first(core: Core, folder
     assert headings == ["block", "review", "allow", "Unreadable"]
     assert page.count("data:image/jpeg") == 25
     assert "The file is not a picture" in page
+
+
+def test_videos_are_judged_beside_the_pictures(core: Core, folder: Path, tmp_path: Path) -> None:
+    studio = Studio(tmp_path)
+    (folder / "film.mp4").write_bytes(studio.film("h264.mp4").read_bytes())
+    (folder / "without-suffix").write_bytes(studio.film("vp9.webm").read_bytes())
+    (folder / "cut.mov").write_bytes(studio.film("h264.mp4").read_bytes()[:9000])
+    frames = json.loads((Settings().policies_dir / "demo.json").read_text()) | {"frames": {"most": 64, "every": 1}}
+    core = build_core(Settings(policies_dir=policies(tmp_path / "policies", demo=frames)))
+    run = moderate(core, folder)
+    assert (run.counts.videos, run.counts.verdicts.total(), run.others) == (2, 26, 1)
+    by_path = {line["source"]["path"]: line for line in lines(ledger(folder))}
+    for path in ("film.mp4", "without-suffix"):
+        line = by_path[path]
+        assert (line["verdict"], line["reasons"][0]["category"]) == ("block", "red circles")
+        assert line["reasons"][0]["seconds"] in line["video"]["fired"]["red circles"]
+        assert all(12 <= second < 15 for second in line["video"]["fired"]["red circles"])
+        assert line["frames"] == {"seen": 60, "of": 600}
+        assert line["view"]["kind"] == "tiles"
+    assert by_path["cut.mov"]["verdict"] == "review"
+    assert by_path["cut.mov"]["error"]["title"] == "The video is damaged"
+    page = (folder.parent / "out" / "index.html").read_text()
+    assert "a video" in page
+    assert re.search(r"red.*, at 1[234]\.\d s<br>", page)
+    assert moderate(core, folder).counts.new == 0
 
 
 @pytest.mark.parametrize(("fail_on", "status"), [(None, 0), ("review", 1), ("block", 1)])

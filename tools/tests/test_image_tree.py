@@ -46,6 +46,7 @@ def make_context(folder: Path) -> Path:
         "policies/moderation.json": "{}",
         "tests/test_handler.py": "",
         "requirements.txt": "# nothing\n",
+        "requirements-videos.txt": "# nothing\n",
         **{f"demo_model/{name}": "x" for name in MODEL_FILES},
     }
     for name, text in files.items():
@@ -179,23 +180,82 @@ def test_only_the_last_stage_is_for_the_other_processor_and_it_only_copies() -> 
             stages.append([])
         if stages:
             stages[-1].append((step, rest))
-    assert len(stages) == 4
-    *build, last = stages
-    assert all(stage[0][1].startswith("--platform=$BUILDPLATFORM ") for stage in build)
-    assert last[0][1].startswith("--platform=$TARGETPLATFORM ")
-    assert {step for step, _ in last} == {"FROM", "COPY", "ENV", "CMD"}
+    names = [stage[0][1].split()[-1] for stage in stages]
+    assert names == ["model", "labels", "code", "service", "ffmpeg", "worker-videos", "service"]
+    run = [stages[place] for place in (3, 5, 6)]
+    assert all(stage[0][1].startswith("--platform=$BUILDPLATFORM ") for stage in stages if stage not in run)
+    assert run[0][0][1].startswith("--platform=$TARGETPLATFORM ")
+    assert {step for stage in run for step, _ in stage} == {"FROM", "COPY", "ENV", "CMD"}
+
+
+def test_an_image_that_nobody_names_is_the_services_without_ffmpeg() -> None:
+    """Docker builds a Dockerfile's last stage, and of the others only those that it needs."""
+    steps = list(instructions((CONTEXT / "Dockerfile").read_text(encoding="utf-8")))
+    assert steps[-1] == ("FROM", "service")
+    started = next(place for place, (step, rest) in enumerate(steps) if step == "FROM" and rest.endswith(" AS ffmpeg"))
+    assert not [rest for _, rest in steps[:started] if "requirements-videos" in rest or "from=ffmpeg" in rest]
+
+
+def test_the_worker_with_videos_is_the_service_and_ffmpeg(tmp_path: Path) -> None:
+    context = make_context(tmp_path / "src")
+    dockerfile = context / "Dockerfile"
+    # In the place of the wheel, which is fetched by `make image-tree ARGS="--target worker-videos"`.
+    wheel = "RUN mkdir -p wheels/av && touch wheels/av/__init__.py\nRUN python -m compileall"
+    stages = dockerfile.read_text("utf-8").rpartition("RUN python -m compileall")
+    dockerfile.write_text(stages[0] + wheel + stages[2])
+    (context / "moderator/jobs/video_child.py").write_text("import av\n")
+    videos = build_tree(tmp_path / "videos", python=Path(sys.executable), context=context, target="worker-videos")
+    service = build_tree(tmp_path / "service", python=Path(sys.executable), context=context)
+    for stage, has_it in ((videos, True), (service, False)):
+        task = stage.root / "var/task"
+        assert (task / "av").exists() == has_it
+        assert (task / "model/image.onnx").exists()
+        assert stage.command == ["moderator.handler.handler"]
+        assert stage.environment["MODEL_DIR"] == "/var/task/model"
+        assert not [fault for fault in faults(stage) if fault.startswith(("moderator/jobs", "av "))]
+    # Each in the other's place is wrong.
+    assert "av is in the image: it is for worker-videos only." in faults(replace(videos, name="service"))
+    (missing,) = [fault for fault in faults(replace(service, name="worker-videos")) if "video_child" in fault]
+    assert missing == "moderator/jobs/video_child.py: av is imported but not in the image."
+
+
+def test_the_desk_judges_videos_with_the_version_that_the_worker_has() -> None:
+    pinned = [
+        re.search(r"^av==(\S+)", path.read_text("utf-8"), re.MULTILINE)
+        for path in (CONTEXT / "requirements-videos.txt", CONTEXT.parent / "tools/requirements.txt")
+    ]
+    assert pinned[0]
+    assert pinned[1]
+    assert pinned[0][1] == pinned[1][1]
+
+
+def test_an_edit_of_the_demo_model_or_of_a_label_set_repeats_no_export_and_installs_no_wheel() -> None:
+    """A builder repeats each step after the first one whose files changed."""
+    text = (CONTEXT / "Dockerfile").read_text(encoding="utf-8")
+    _, model, labels, code, image = re.split(r"^FROM .*$", text, flags=re.MULTILINE)
+    assert model.index("model_build.export") < model.index("COPY demo_model")
+    for often in ("COPY label_sets", "COPY policies"):
+        assert often not in model
+        assert labels.index("pip install") < labels.index(often)
+    assert code.index("compileall -q -j 0 --invalidation-mode unchecked-hash wheels") < code.index("COPY moderator")
+    copied = re.findall(r"^COPY --from=\w+ /build/(\w+)", image, re.MULTILINE)
+    assert copied == ["wheels", "model", "task", "precomputed"], (
+        "the largest and least changed first, each its own layer"
+    )
 
 
 def test_wheels_are_for_graviton_pinned_by_hash_and_never_built() -> None:
     text = (CONTEXT / "Dockerfile").read_text(encoding="utf-8")
-    (install,) = [line for line in text.splitlines() if "--platform manylinux" in line]
-    assert "--platform manylinux_2_28_aarch64" in install
-    assert {"--only-binary=:all:", "--require-hashes", "--no-deps"} <= set(install.split())
-    version = re.search(r"--python-version (\S+)", install)
-    base = re.search(r"ARG BASE_IMAGE=\S+:(\S+)", text)
-    assert version
-    assert base
-    assert version[1] == base[1], "the wheels and the base image must be for one Python"
+    installs = [line for line in text.splitlines() if "--platform manylinux" in line]
+    assert len(installs) == 2, "the service's, and FFmpeg"
+    for install in installs:
+        assert "--platform manylinux_2_28_aarch64" in install
+        assert {"--only-binary=:all:", "--require-hashes", "--no-deps"} <= set(install.split())
+        version = re.search(r"--python-version (\S+)", install)
+        base = re.search(r"ARG BASE_IMAGE=\S+:(\S+)", text)
+        assert version
+        assert base
+        assert version[1] == base[1], "the wheels and the base image must be for one Python"
 
 
 def test_onnxruntime_is_one_that_starts_on_graviton() -> None:

@@ -27,7 +27,7 @@ class ImageTower:
     """Embeds pictures."""
 
     def __init__(self, model: Model, *, threads: int) -> None:
-        self._session = _session(model.folder / "image.onnx", threads)
+        self._session = _session(model.folder / "image.onnx", threads, optimise=model.convolutions)
 
     def embed(self, pictures: Sequence[Pixels]) -> Embeddings:
         """Embed pictures of the model's input size in one batch.
@@ -109,13 +109,13 @@ class TextTower:
         """Embed the labels of one batch: float32 (labels, dim), unit length."""
         # Loaded only now, when every label is known to be valid.
         if self._session is None:
-            self._session = _session(self._model.folder / "text.onnx", self._threads)
+            self._session = _session(self._model.folder / "text.onnx", self._threads, optimise=False)
         (embeddings,) = self._session.run(["embeddings"], {"tokens": batch.tokens})
         return embeddings  # type: ignore[no-any-return]  # ONNX Runtime ships no types
 
 
-def _session(path: Path, threads: int) -> Any:
+def _session(path: Path, threads: int, *, optimise: bool) -> Any:
     try:
-        return cpu_session(path, threads=threads)
+        return cpu_session(path, threads=threads, optimise=optimise)
     except Exception as error:
         raise ConfigurationError(f"{path} cannot be loaded ({error}): export the model again.") from error

@@ -136,12 +136,32 @@ class StoreHealth(BaseModel):
     state: str = Field(description="none (not configured), up, read-only, down, or unknown (not asked yet).")
 
 
+class Instance(BaseModel):
+    """The process that answered."""
+
+    id: str = Field(description="Two answers with one id came from one process.")
+    seconds: float = Field(description="How long it has run.")
+    memory_mb: int | None = Field(description="The memory that its Lambda has, in MiB; null elsewhere.")
+    peak_mb: float | None = Field(description="The most that it ever held, in MiB; null where the system does not say.")
+
+
+class Processor(BaseModel):
+    """What it runs on, as /proc/cpuinfo says."""
+
+    architecture: str
+    name: str | None
+    cpus: int | None
+    features: list[str] = Field(description="The instructions that the first CPU offers.")
+
+
 class Health(BaseModel):
     """The answer of `GET /health`."""
 
     status: Literal["ok"]
     model: ModelName
     store: StoreHealth
+    instance: Instance | None = Field(default=None, description="With `details`.")
+    processor: Processor | None = Field(default=None, description="With `details`.")
     warnings: Warnings
 
 

@@ -18,6 +18,7 @@ from moderator.web.answers.adapter import Known
 from moderator.web.answers.caveats import DEMO_MODEL
 from moderator.web.clients import Clients
 from moderator.web.http_event import Request, Response, read_request, write_response
+from moderator.web.instance import details, wants_details
 from moderator.web.payload import read_body
 from moderator.web.requests import RequestReader
 from moderator.web.routes import ROUTES, Route
@@ -119,14 +120,15 @@ class App:
 
         return page()
 
-    def health(self, _: Request, __: float) -> Response:
-        """Answer `GET /health`: the model, and whether the store answers just now."""
+    def health(self, request: Request, _: float) -> Response:
+        """Answer `GET /health`: the model, whether the store answers just now, and with `?details` what runs it."""
+        more = details() if wants_details(request.query) else {}
         state = "none"
         if self._store is not None:
             self._store.ping(self._store.allowance())
             state = self._store.state
         health: dict[str, Any] = {"status": "ok", "model": native.model_name(self._model), "store": {"state": state}}
-        return _ok(health | ({"warnings": [DEMO_MODEL]} if self._model.is_demo else {}))
+        return _ok(health | more | ({"warnings": [DEMO_MODEL]} if self._model.is_demo else {}))
 
     def label_sets(self, _: Request, __: float) -> Response:
         """Answer `GET /label-sets`."""

@@ -34,6 +34,13 @@ _HEADERS = {
     "Server-Timing": "Milliseconds of decode, labels, image and total",
     "X-Label-Cache": "How many labels came from where, and how many were computed",
 }
+_DETAILS: dict[str, Any] = {
+    "name": "details",
+    "in": "query",
+    "description": "Adds the instance that answers and its processor.",
+    "allowEmptyValue": True,
+    "schema": {"type": "string", "enum": ["", "true", "false"]},
+}
 _IN_QUERY = "Only where the body is the picture itself."
 
 _EXAMPLES: dict[str, dict[str, Any]] = {
@@ -129,7 +136,12 @@ def _operation(route: Route, limits: Limits) -> dict[str, Any]:
     else:
         schema = _any_of(_ANSWERS[route.answer]) if route.answer in _ANSWERS else {"type": "object"}
         responses = {"200": {"description": route.summary, "content": {"application/json": {"schema": schema}}}}
-    return {"operationId": route.name, "tags": ["service"], "summary": route.summary, "responses": responses}
+    parameters: dict[str, Any] = {}
+    if route.answer == "health":
+        parameters = {"parameters": [_DETAILS]}
+        responses["422"] = _problem("`details` is neither true, false nor empty, or given twice.")
+    about = {"operationId": route.name, "tags": ["service"], "summary": route.summary}
+    return about | parameters | {"responses": responses}
 
 
 def _question(route: Route, limits: Limits) -> dict[str, Any]:
@@ -166,14 +178,12 @@ def _question(route: Route, limits: Limits) -> dict[str, Any]:
                 "content": {"application/json": {"schema": _any_of(_ANSWERS[route.answer])}},
             },
         }
-        | {
-            status: {
-                "description": description,
-                "content": {"application/problem+json": {"schema": _reference("Problem")}},
-            }
-            for status, description in _PROBLEMS.items()
-        },
+        | {status: _problem(description) for status, description in _PROBLEMS.items()},
     } | ({"deprecated": True} if route.path == "/" else {})
+
+
+def _problem(description: str) -> dict[str, Any]:
+    return {"description": description, "content": {"application/problem+json": {"schema": _reference("Problem")}}}
 
 
 def _parameters(route: Route, limits: Limits) -> list[dict[str, Any]]:

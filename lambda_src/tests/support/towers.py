@@ -21,15 +21,17 @@ class FailingTower(ImageTower):
 
 
 class CountingTower(ImageTower):
-    """The real image tower, which counts the pictures that it is given."""
+    """The real image tower, which counts the pictures that it is given, and keeps the last ones."""
 
     def __init__(self, model: Model, *, threads: int) -> None:
         super().__init__(model, threads=threads)
         self.pictures = 0
+        self.last: Sequence[Pixels] = ()
 
     def embed(self, pictures: Sequence[Pixels]) -> Embeddings:
         """Count and embed."""
         self.pictures += len(pictures)
+        self.last = pictures
         return super().embed(pictures)
 
 
