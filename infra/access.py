@@ -11,7 +11,7 @@ import pulumi_aws as aws
 
 from infra.tokens import QUERY_ROUTES, Tokens
 
-# Open with tokens too: the page, which asks for the token, what describes the API, and its health.
+# Open with tokens of the stack's own: the page, which asks for one, what describes the API, and its health.
 OPEN_ROUTES = frozenset({"GET /", "GET /try", "GET /docs", "GET /openapi.json", "GET /health"})
 
 # A route's key to the inputs of its resource.
@@ -51,13 +51,12 @@ def access_to(api: aws.apigatewayv2.Api, parent: pulumi.Resource, args: AccessAr
             jwt_configuration={"issuer": args.jwt_issuer, "audiences": list(args.jwt_audience)},
             opts=pulumi.ResourceOptions(parent=parent),
         )
-        return _but_open(
-            lambda route: {
-                "authorization_type": "JWT",
-                "authorizer_id": issuer.id,
-                "authorization_scopes": args.jwt_scopes.get(route, args.jwt_scopes.get("*")),
-            }
-        )
+        # Every route: the page asks for tokens of the stack's own, and cannot sign in with an issuer.
+        return lambda route: {
+            "authorization_type": "JWT",
+            "authorizer_id": issuer.id,
+            "authorization_scopes": args.jwt_scopes.get(route, args.jwt_scopes.get("*")),
+        }
     return lambda _: {"authorization_type": "AWS_IAM"} if args.auth == "iam" else _EVERYBODY
 
 

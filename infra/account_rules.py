@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network
 from urllib.parse import urlsplit
 
-from infra.access import OPEN_ROUTES
 from infra.api import ROUTES
 from infra.settings import StackSettings, key_of
 
@@ -190,10 +189,9 @@ def _of_tokens(settings: StackSettings) -> Iterator[str]:
 def _of_scopes(settings: StackSettings) -> Iterator[str]:
     if settings.jwt_scopes and settings.auth != "jwt":
         yield f"auth is {settings.auth!r}: it must be jwt when jwtScopes is set, or they are ignored."
-    guarded = [route for route in ROUTES if route not in OPEN_ROUTES]
     for route, scopes in settings.jwt_scopes.items():
-        if route != "*" and route not in guarded:
-            yield f"jwtScopes has {route!r}: it must be * or one of {', '.join(guarded)}."
+        if route != "*" and route not in ROUTES:
+            yield f"jwtScopes has {route!r}: it must be * or one of {', '.join(ROUTES)}."
         if not isinstance(scopes, list) or not all(isinstance(one, str) and one for one in scopes) or not scopes:
             yield f"jwtScopes has {scopes!r} for {route!r}: it must be a list of scopes, such as [moderate]."
 

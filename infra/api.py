@@ -76,7 +76,7 @@ class ApiArgs:
 class Api(pulumi.ComponentResource):
     """Offers `id`, `url`, `curl`, ready to paste, and `domain_target`, where a domain of one's own must point.
 
-    `page_url` is there where a browser can use the page: not where requests must be signed.
+    `page_url` is there where a browser can use the page: not where requests are signed or an issuer lets people in.
     """
 
     def __init__(self, name: str, args: ApiArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -120,7 +120,7 @@ class Api(pulumi.ComponentResource):
                 parent=self,
             )
             self.url = pulumi.Output.from_input(f"https://{args.domain_name}")
-        self.page_url = None if args.auth == "iam" else pulumi.Output.format("{0}/", self.url)
+        self.page_url = pulumi.Output.format("{0}/", self.url) if args.auth in ("token", "none") else None
         self.curl = pulumi.Output.all(self.url, args.region).apply(
             lambda values: curl(auth=args.auth, url=values[0], region=values[1])
         )

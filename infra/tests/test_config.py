@@ -137,8 +137,8 @@ WRONG: list[tuple[dict[str, object], str]] = [
     ({"auth": "token"}, "authTokens is {}: with auth token it must have one token at least, set with `pulumi config"),
     ({"jwtScopes": {"*": ["use"]}}, "auth is 'iam': it must be jwt when jwtScopes is set, or they are ignored."),
     (
-        {**JWT, "jwtScopes": {"GET /health": ["use"]}},
-        "jwtScopes has 'GET /health': it must be * or one of POST /classify",
+        {**JWT, "jwtScopes": {"GET /nothing": ["use"]}},
+        "jwtScopes has 'GET /nothing': it must be * or one of POST /classify",
     ),
     (
         {**JWT, "jwtScopes": {"*": "use"}},
