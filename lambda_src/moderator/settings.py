@@ -130,6 +130,10 @@ def _check(settings: Settings) -> None:
     ):
         if getattr(settings, field) < 1:
             raise ConfigurationError(f"{field.upper()} is 0: it must be 1 or more.")
+    if settings.max_seconds < 1:
+        raise ConfigurationError(
+            f"MAX_SECONDS is {settings.max_seconds:g}: it must be 1 or more, for half a second of it is the answer's."
+        )
     if settings.flag_from not in ("review", "block"):
         raise ConfigurationError(f"FLAG_FROM is {settings.flag_from!r}: it must be review or block.")
     if settings.cache_url and not settings.cache_url.startswith(("redis://", "rediss://")):

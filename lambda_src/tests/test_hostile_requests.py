@@ -174,7 +174,7 @@ SPECIAL: dict[str, tuple[str | bytes, int]] = {
     "Half a surrogate pair as a field": ('{"\\ud83d": 1}', 422),
     "Half a surrogate pair in the picture": ('{"image_data": "\\ud83d", "labels": ["a"]}', 422),
     "Half a surrogate pair, as bytes": (b'{"image_data": "x", "labels": ["\xed\xa0\xbd"]}', 400),
-    "A byte order mark": (b"\xef\xbb\xbf{}", 400),
+    "A byte order mark": (b"\xef\xbb\xbf{}", 422),
     "UTF-16": ('{"labels": ["a"]}'.encode("utf-16"), 400),
     "A null byte behind the JSON": (b"{}\0", 400),
     "6 MB of white space": (" " * 6_000_000, 400),

@@ -24,9 +24,15 @@ ROUTES = tuple(route.key for route in TABLE if route.path != "/openapi.json" and
 # Nothing can be wrong with requests for the others: they take no parameters.
 PARAMETERS = tuple(key for key in ROUTES if key.startswith("POST"))
 # Other services describe what their clients send.
-EXAMPLES = tuple(dict.fromkeys(route.key for route in TABLE if route.method == "POST" and route.adapter is None))
+EXAMPLES = tuple(
+    dict.fromkeys(
+        route.key
+        for route in TABLE
+        if route.method == "POST" and not route.header and route.takes == "application/json"  # a page chooses files
+    )
+)
 
-# No schema can say which bytes are a picture, nor that a query beside JSON is not looked at.
+# No schema can say which bytes are a picture, nor that a query beside JSON is refused.
 BEYOND_A_SCHEMA = [checks.positive_data_acceptance, checks.negative_data_rejection]
 
 

@@ -62,6 +62,11 @@ _TIFF_WIDTH, _TIFF_BITS, _TIFF_COMPRESSION, _TIFF_CHANNELS = 256, 258, 259, 277
 _JPEG_NOT_READ = (0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF)
 
 
+def looks_like_a_picture(data: bytes) -> bool:
+    """Return whether `data` begins like a picture of a kind that is read."""
+    return _kind_of(data, _READ) is not None
+
+
 def looks_like_a_file(data: bytes) -> bool:
     """Return whether `data` begins like a picture, or like another file that people send by mistake."""
     return _kind_of(data, _READ) is not None or _kind_of(data, _NOT_READ) is not None

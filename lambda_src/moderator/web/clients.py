@@ -19,6 +19,7 @@ from moderator.policy.policy import Policy
 from moderator.question import ModerationQuestion, Question, Wanted
 from moderator.telemetry import Telemetry
 from moderator.web.answers.adapter import Adapter, Asked, Known, Outcome
+from moderator.web.answers.caveats import DEMO_MODEL
 from moderator.web.http_event import Request, Response
 
 
@@ -46,7 +47,10 @@ class Clients:
         """Answer one request, mistakes and bugs included."""
         try:
             asked = adapter.read(request, self._known)
-            return adapter.write(asked, self._outcomes(asked, adapter, until), self._model)
+            response = adapter.write(asked, self._outcomes(asked, adapter, until), self._model)
+            # A header, because their forms have no place for it.
+            warnings = {"X-Warning": DEMO_MODEL} if self._model.is_demo else {}
+            return replace(response, headers={**response.headers, **warnings})
         except RequestError as error:
             self._telemetry.refused(error)
             response = adapter.refuse(request, error)
@@ -78,6 +82,8 @@ class Clients:
     def _judge_one(self, asked: Asked, picture: Picture, until: float | None) -> Outcome:
         try:
             (outcome,) = self._judge(asked, [picture], until)
+        except OutOfTime:  # the time is the whole request's
+            raise
         except RequestError as error:
             return error
         return outcome

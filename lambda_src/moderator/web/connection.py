@@ -22,6 +22,8 @@ from moderator.web.gateway import Request, Response, answer_of_problem
 # API Gateway's own limit: a client meets the same one here. https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
 MOST_BODY_BYTES = 10 * 1024 * 1024
 _MOST_HEAD_BYTES = 64 * 1024
+_LONG_HEAD = f"The first line and the headers may have at most {_MOST_HEAD_BYTES:,} bytes together."
+_LONGEST_PATH = 100  # characters in the log
 _RECEIVED_AT_ONCE = 256 * 1024
 # Before closing, what still arrives is read and thrown away: otherwise the client's machine might discard our answer.
 _LINGER_SECONDS = 2.0
@@ -103,7 +105,7 @@ class Connection:
         told = "(unreadable)"
         try:
             head = self._read_head(http)
-            told = f"{head.method.decode()} {head.target.decode().partition('?')[0]}"
+            told = f"{head.method.decode()} {_shortened(head.target.decode().partition('?')[0])}"
             response = self._answer(
                 Request(
                     method=head.method.decode(),
@@ -136,6 +138,7 @@ class Connection:
         until = time.monotonic() + self._patience.head
         if self._received.startswith(b"\x16\x03"):
             raise UnreadableRequest("This is TLS, and this server speaks plain HTTP: ask with http://, not https://.")
+        # h11 counts only what is incomplete, and a whole head may come at once.
         while b"\n" not in self._received and len(self._received) < _MOST_HEAD_BYTES:
             more = self._receive(until)
             if not more:
@@ -148,6 +151,8 @@ class Connection:
             http.receive_data(self._receive(until))
         if not isinstance(event, h11.Request):
             raise UnreadableRequest("The request ends before its headers do.")
+        if len(event.target) + sum(len(name) + len(value) + 4 for name, value in event.headers) > _MOST_HEAD_BYTES:
+            raise LongHead(_LONG_HEAD)
         return event
 
     def _read_body(self, http: h11.Connection, head: h11.Request) -> bytes:
@@ -192,10 +197,14 @@ class Connection:
 
 def _refusal(error: h11.RemoteProtocolError) -> RequestError:
     if error.error_status_hint == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
-        return LongHead(f"The first line and the headers may have at most {_MOST_HEAD_BYTES:,} bytes together.")
+        return LongHead(_LONG_HEAD)
     # h11 quotes the client's bytes, perhaps a header with a password: they stay out of the log.
     told = re.sub(r""": (bytearray\()?b['"].*""", "", str(error), flags=re.DOTALL)
     return UnreadableRequest(f"{told[0].upper()}{told[1:]}.")
+
+
+def _shortened(path: str) -> str:
+    return path if len(path) <= _LONGEST_PATH else f"{path[:_LONGEST_PATH]}…"
 
 
 def _joined(head: h11.Request) -> Mapping[str, str]:

@@ -28,6 +28,7 @@ Handler = Callable[[dict[str, Any], Any], Mapping[str, Any]]
 _LOG = logging.getLogger("server")
 
 _PROBLEM_JSON = "application/problem+json"
+_LONGEST_REASON = 160  # characters in the log
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,13 +100,17 @@ class Gateway:
             allowed = response.headers["Allow"].replace("GET", "GET, HEAD")
             return Response(status=HTTPStatus.NO_CONTENT, headers={"Allow": f"{allowed}, OPTIONS"})
         if response.headers.get("Content-Type") == _PROBLEM_JSON:
-            return replace(response, reason=self._reason(json.loads(response.body)))
+            problem = json.loads(response.body)
+            return replace(response, reason=self._reason(problem["detail"], problem["title"]))
+        if response.status >= HTTPStatus.BAD_REQUEST:  # in the form of another service
+            return replace(response, reason=self._reason(response.body.decode(errors="replace"), ""))
         return response
 
-    def _reason(self, problem: Mapping[str, Any]) -> str:
+    def _reason(self, detail: str, title: str) -> str:
         """Return what the log says of a refusal. Its detail may quote the client, so it is logged only if asked for."""
-        words = str(problem["detail"] if self._log_details else problem["title"])
-        return "".join(letter if letter.isprintable() else "?" for letter in words)
+        words = detail if self._log_details else title
+        shown = words if len(words) <= _LONGEST_REASON else f"{words[:_LONGEST_REASON]}…"
+        return "".join(letter if letter.isprintable() else "?" for letter in shown)
 
 
 def split_target(target: str) -> tuple[str, str]:

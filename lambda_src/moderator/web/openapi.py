@@ -188,9 +188,12 @@ def _problem(description: str) -> dict[str, Any]:
 
 def _parameters(route: Route, limits: Limits) -> list[dict[str, Any]]:
     views: dict[str, Any] = {"type": "string", "enum": list(get_args(View))}
-    shared = [("view", "Which part of the picture is looked at.", views)]
+    shared: list[tuple[str, str, dict[str, Any]]] = [
+        ("view", "Which part of the picture is looked at.", views),
+        ("return_embedding", "Whether the answer holds the picture's embedding.", {"type": "boolean"}),
+    ]
     if route.answer == "moderate":
-        own = [("policy", "The name of a policy.", {"type": "string"})]
+        own: list[tuple[str, str, dict[str, Any]]] = [("policy", "The name of a policy.", {"type": "string"})]
     else:
         labels: dict[str, Any] = {"type": "array", "items": {"type": "string"}, "maxItems": limits.labels}
         own = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from moderator.web.answers.adapter import LEAST_FLAGGED
+from moderator.web.request_models import EXAMPLE_PICTURE
 from moderator.web.routes import Route
 
 TAG = {
@@ -42,6 +43,18 @@ _TAKEN: dict[str, dict[str, Any]] = {
 }
 
 
+_PICTURE = f"data:image/png;base64,{EXAMPLE_PICTURE}"
+# Of those whose requests are JSON.
+_EXAMPLES: dict[str, dict[str, Any]] = {
+    "/v1/moderations": {
+        "model": "omni-moderation-latest",
+        "input": [{"type": "image_url", "image_url": {"url": _PICTURE}}],
+    },
+    "/api/v1/vision/nsfw": {"id": "1", "images": [_PICTURE]},
+    "/api/v1/vision/labels": {"id": "1", "images": [_PICTURE]},
+}
+
+
 def operation_of(route: Route) -> dict[str, Any]:
     """Describe one route."""
     return {
@@ -52,9 +65,15 @@ def operation_of(route: Route) -> dict[str, Any]:
             {"name": name, "in": "query", "description": description, "schema": schema}
             for name, description, schema in _QUERY.get(route.path, ())
         ],
-        "requestBody": {"required": True, "content": {route.takes: {"schema": _TAKEN[route.takes]}}},
+        "requestBody": {"required": True, "content": {route.takes: _body_of(route)}},
         "responses": {
             "200": {"description": "What was found, in that service's own form."},
             "default": {"description": "An error, in that service's own form."},
         },
     }
+
+
+def _body_of(route: Route) -> dict[str, Any]:
+    example = _EXAMPLES.get(route.path)
+    examples = {} if example is None else {"examples": {"a picture": {"value": example}}}
+    return {"schema": _TAKEN[route.takes]} | examples

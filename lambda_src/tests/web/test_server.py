@@ -287,6 +287,16 @@ class TestLog:
         assert lines[0].isprintable()
         assert re.match(r"POST /classify 422 \d+ ms  labels", lines[0])
 
+    def test_each_line_is_short_even_with_the_whole_reason(self) -> None:
+        lines: list[str] = []
+        with serving(build_handler(Settings()), log_details=True, log=lines.append) as service:
+            service.get("/nothing")
+            service.get(f"/{'x' * 50_000}")
+            service.request("POST", "/v1/moderations", '{"input": "a text"}', {"Content-Type": "application/json"})
+            wait_until(lambda: len(lines) == 3)
+        assert max(map(len, lines)) < 300
+        assert "Text is not judged here" in lines[2], "a refusal in another service's form has its reason too"
+
     def test_a_bug_is_a_500_and_the_server_goes_on(self, caplog: pytest.LogCaptureFixture) -> None:
         def fail(event: dict[str, Any], context: Any) -> dict[str, Any]:
             raise ZeroDivisionError(event["rawPath"], context.function_name)

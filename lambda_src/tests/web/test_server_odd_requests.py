@@ -59,6 +59,10 @@ REFUSED = {
     "A header of 200,000 bytes": (
         b"GET /health HTTP/1.1\r\n" + HOST + b"X: " + b"a" * 200_000 + b"\r\n\r\n", 431, "65,536 bytes",
     ),
+    "Headers of 70,000 bytes, which may come at once": (
+        b"GET /health HTTP/1.1\r\n" + HOST + b"X: " + b"a" * 70_000 + b"\r\n\r\n", 431, "65,536 bytes",
+    ),
+    "A first line of 70,000 bytes": (b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n" + HOST + b"\r\n", 431, "65,536"),
     "A first line of 200,000 bytes": (b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\n\r\n", 431, "65,536 bytes"),
     "A header in two lines, the first empty": (b"GET /health HTTP/1.1\r\n X: 1\r\n\r\n", 400, ""),
     "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, "https://"),

@@ -153,6 +153,18 @@ def read_body(request: Request, limits: Limits) -> bytes:
     return body
 
 
+def check_query(request: Request, *names: str) -> None:
+    """Refuse a name in the query that means nothing, such as one that is misspelt; a gateway's token may stand there.
+
+    Raises:
+        InvalidField: there is one.
+    """
+    unknown = next((name for name in request.query if name not in (*names, "token")), None)
+    if unknown is not None:
+        known = f"the names are {', '.join(names)}" if names else "it takes none"
+        raise InvalidField(f"{readable(unknown)} in the query is not a field of this request: {known}.")
+
+
 def choice(request: Request, name: str, choices: Sequence[Text], default: Text) -> Text:
     """Return what a field of the query chooses.
 

@@ -23,7 +23,7 @@ from moderator.errors import (
 )
 from moderator.pictures.batch import Picture
 from moderator.web.answers import native
-from moderator.web.answers.adapter import Adapter, Asked, Known, NotConfigured, Outcome, as_json, read_body
+from moderator.web.answers.adapter import Adapter, Asked, Known, NotConfigured, Outcome, as_json, check_query, read_body
 from moderator.web.form_parts import Part, read_parts
 from moderator.web.http_event import Request, Response
 
@@ -51,11 +51,13 @@ _CODES: tuple[tuple[type[RequestError], str, HTTPStatus], ...] = (
     (BrokenPicture, "IMAGE_DECODE_FAILED", HTTPStatus.UNPROCESSABLE_ENTITY),
     (UnknownPicture, "IMAGE_DECODE_FAILED", HTTPStatus.UNPROCESSABLE_ENTITY),
     (NotConfigured, "MODEL_UNAVAILABLE", HTTPStatus.SERVICE_UNAVAILABLE),
+    (InvalidField, "INVALID_REQUEST", HTTPStatus.BAD_REQUEST),
 )
 
 
 def read(request: Request, known: Known) -> Asked:
     """Read a form of pictures; what their parts are called does not matter, their order does."""
+    check_query(request)
     body = read_body(request, known.limits)
     if request.content_type != "multipart/form-data":
         raise UnsupportedBody("The Content-Type must be multipart/form-data.")

@@ -26,6 +26,7 @@ from moderator.web.answers.adapter import (
     NotConfigured,
     Outcome,
     as_json,
+    check_query,
     choice,
     is_flagged,
     read_object,
@@ -45,6 +46,7 @@ class TextNotJudged(InvalidField):
 
 def read(request: Request, known: Known) -> Asked:
     """Read a request for moderations; its model may name a policy (`policy/NAME`); any other is only repeated."""
+    check_query(request, "flag")
     body = read_object(request, known.limits)
     model = repeated(body.get("model"), "model", missing="")
     name = model.removeprefix(_POLICY_PREFIX) if model.startswith(_POLICY_PREFIX) else None

@@ -26,6 +26,7 @@ from moderator.web.answers.adapter import (
     Known,
     Outcome,
     as_json,
+    check_query,
     choice,
     is_flagged,
     read_object,
@@ -42,6 +43,7 @@ _LEAST_PROBABLE = 0.1  # PhotoPrism's own: 10 % (DefaultThresholds.Confidence)
 
 def read(request: Request, known: Known) -> Asked:
     """Read a request; `?policy=` and `?flag=` in the service's Uri choose what a photo is judged by."""
+    check_query(request, *(("label_set",) if request.path.endswith("/labels") else ("policy", "flag")))
     body = read_object(request, known.limits)
     images = body.get("images")
     if body.get("url") is not None:

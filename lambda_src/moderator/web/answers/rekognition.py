@@ -23,6 +23,7 @@ from moderator.web.answers.adapter import (
     NotConfigured,
     Outcome,
     as_json,
+    check_query,
     read_object,
     verdict_of,
 )
@@ -56,6 +57,7 @@ _EXCEPTIONS: tuple[tuple[type[RequestError], str], ...] = (
 def read(request: Request, known: Known) -> Asked:
     """Read a request of either operation; the end of ProjectVersion may name a policy (`…policy/NAME`)."""
     operation = request.headers.get(TARGET, "").removeprefix(_SERVICE)
+    check_query(request)
     body = read_object(request, known.limits)
     for name in ("HumanLoopConfig", "Settings"):
         if body.get(name) is not None:
