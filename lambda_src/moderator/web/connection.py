@@ -10,14 +10,14 @@ import re
 import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import formatdate
 from http import HTTPStatus
 
 import h11
 
 from moderator.errors import RequestError, TooMuch
-from moderator.web.gateway import Request, Response, answer_of_problem
+from moderator.web.gateway import Gateway, Request, Response, answer_of_problem
 
 # API Gateway's own limit: a client meets the same one here. https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
 MOST_BODY_BYTES = 10 * 1024 * 1024
@@ -64,11 +64,10 @@ class Patience:
 class Connection:
     """A connected client."""
 
-    def __init__(
-        self, client: socket.socket, answer: Callable[[Request], Response], *, patience: Patience, log: Log
-    ) -> None:
+    def __init__(self, client: socket.socket, asked: Gateway, *, patience: Patience, log: Log, most_bytes: int) -> None:
         self._client = client
-        self._answer = answer
+        self._asked = asked
+        self._most_bytes = most_bytes
         self._patience = patience
         self._log = log
         self._received = b""  # and not yet read
@@ -101,24 +100,28 @@ class Connection:
     def _serve_one(self) -> bool:
         """Read and answer one request; False where the connection cannot be used for another one."""
         began = time.perf_counter()
+        request = None
         http = h11.Connection(h11.SERVER, max_incomplete_event_size=_MOST_HEAD_BYTES)
         told = "(unreadable)"
         try:
             head = self._read_head(http)
             told = f"{head.method.decode()} {_shortened(head.target.decode().partition('?')[0])}"
-            response = self._answer(
-                Request(
-                    method=head.method.decode(),
-                    target=head.target.decode(),
-                    headers=_joined(head),
-                    body=self._read_body(http, head),
-                    client=str(self._client.getpeername()[0]),
-                )
+            request = Request(
+                method=head.method.decode(),
+                target=head.target.decode(),
+                headers=_joined(head),
+                client=str(self._client.getpeername()[0]),
             )
+            response = self._asked.answer(replace(request, body=self._read_body(http, head)))
         except h11.RemoteProtocolError as error:
             response = answer_of_problem(_refusal(error).problem(), close=True)
         except RequestError as error:
-            response = answer_of_problem(error.problem(), close=True)
+            # In another service's form, where its client sent too much.
+            response = (
+                self._asked.refuse(request, error)
+                if request is not None and isinstance(error, TooMuch)
+                else answer_of_problem(error.problem(), close=True)
+            )
         gone = ""
         try:
             self._client.settimeout(self._patience.sending)
@@ -160,15 +163,15 @@ class Connection:
         if {b"content-length", b"transfer-encoding"} <= names:
             raise UnreadableRequest("Content-Length and Transfer-Encoding exclude each other: send one of them.")
         announced = next((int(value) for name, value in head.headers if name == b"content-length"), 0)
-        if announced > MOST_BODY_BYTES:
-            raise _too_large(f"{announced:,}")
+        if announced > self._most_bytes:
+            raise _too_large(f"{announced:,}", self._most_bytes)
         until = time.monotonic() + self._patience.body
         body = bytearray()
         while not isinstance(event := http.next_event(), h11.EndOfMessage):
             if isinstance(event, h11.Data):
                 body += event.data
-                if len(body) > MOST_BODY_BYTES:
-                    raise _too_large(f"more than {MOST_BODY_BYTES:,}")
+                if len(body) > self._most_bytes:
+                    raise _too_large(f"more than {self._most_bytes:,}", self._most_bytes)
             else:
                 if http.they_are_waiting_for_100_continue:
                     go_on = http.send(h11.InformationalResponse(status_code=100, headers=[], reason="Continue"))
@@ -229,8 +232,8 @@ def _written(http: h11.Connection, response: Response) -> bytes:
     return sent + (http.send(h11.EndOfMessage()) or b"")
 
 
-def _too_large(told: str) -> TooMuch:
+def _too_large(told: str, most: int) -> TooMuch:
     return TooMuch(
-        f"The body has {told} bytes: at most {MOST_BODY_BYTES:,} are allowed. "
+        f"The body has {told} bytes: at most {most:,} are allowed. "
         "(Deployed on AWS, a picture may have about 4.5 MB: Lambda takes 6 MB, in base64.)"
     )

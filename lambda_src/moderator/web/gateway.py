@@ -21,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 
 from moderator.errors import RequestError
 from moderator.web.cors import Cors
+from moderator.web.http_event import read_request, write_response
 
 # Takes an event and Lambda's context.
 Handler = Callable[[dict[str, Any], Any], Mapping[str, Any]]
@@ -81,6 +82,23 @@ class Gateway:
             headers={**response.headers, **self._cors.headers(request.headers)},
             head_only=request.method == "HEAD",
         )
+
+    def refuse(self, request: Request, error: RequestError) -> Response:
+        """Answer a request whose body was not read: in the form of whoever would have answered it."""
+        from moderator.web.app import find  # here, because the handler that is served has it loaded already
+
+        path, query = split_target(request.target)
+        event = _event(request, path.rstrip("/") or "/", query)
+        asked = read_request(event)
+        try:
+            adapter = find(asked).adapter
+        except RequestError:
+            adapter = None
+        if adapter is None:
+            return answer_of_problem(error.problem(), close=True)
+        response = _response(write_response(adapter.refuse(asked, error), event))
+        reason = self._reason(error.detail, error.title)
+        return replace(response, headers={**response.headers, "Connection": "close"}, reason=reason)
 
     def _ask(self, request: Request, path: str, query: str) -> Response:
         # The same headers as for GET; the body is left out where the answer is written.

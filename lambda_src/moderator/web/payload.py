@@ -38,7 +38,10 @@ _ALWAYS = frozenset({"token"})
 _JSON_FIELDS = ("labels", "questions", "policy")
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
-_HOW = "send a JSON object with image_data, a form (multipart/form-data) with the part image, or the picture itself as the body"
+_HOW = (
+    "send a JSON object with image_data, a form (multipart/form-data) with the part image, or the picture itself as "
+    "the body"
+)
 
 
 @dataclass(frozen=True, kw_only=True)

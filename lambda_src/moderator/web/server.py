@@ -23,7 +23,7 @@ from moderator.clip.model import read_model
 from moderator.errors import ConfigurationError
 from moderator.settings import read_settings
 from moderator.web.answers.caveats import DEMO_MODEL
-from moderator.web.connection import Connection, Log, Patience
+from moderator.web.connection import MOST_BODY_BYTES, Connection, Log, Patience
 from moderator.web.cors import Cors, read_cors
 from moderator.web.gateway import Gateway, Handler
 
@@ -46,6 +46,7 @@ def make_server(
     log_details: bool = False,
     patience: Patience = Patience(),  # noqa: B008 - a frozen value
     log: Log = _LOG.info,
+    most_bytes: int = MOST_BODY_BYTES,
 ) -> Server:
     """Make a server of `handler`; port 0 takes a free one.
 
@@ -53,7 +54,11 @@ def make_server(
         OSError: the host is not known, or the port cannot be used.
     """
     gateway = Gateway(handler, cors=cors, log_details=log_details)
-    return Server(host, port, lambda client: Connection(client, gateway.answer, patience=patience, log=log).serve())
+
+    def serve(client: socket.socket) -> None:
+        Connection(client, gateway, patience=patience, log=log, most_bytes=most_bytes).serve()
+
+    return Server(host, port, serve)
 
 
 class Server(socketserver.ThreadingTCPServer):
@@ -132,7 +137,9 @@ def main() -> None:
         sys.exit(f"The service cannot start. {error}")
     host = options.host.strip("[]")
     try:
-        server = make_server(handler, port, host=host, cors=cors, log_details=settings.log_labels)
+        # A little more than the service takes, so that it says itself what is too much.
+        most = max(MOST_BODY_BYTES, settings.max_body_bytes)
+        server = make_server(handler, port, host=host, cors=cors, log_details=settings.log_labels, most_bytes=most)
     except socket.gaierror as error:
         sys.exit(f"HOST is {host!r}, which is not an address of this machine ({error.strerror}).")
     except OSError as error:
@@ -140,7 +147,11 @@ def main() -> None:
     # What `docker stop` sends; as a container's first process, Python would otherwise ignore it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     model = read_model(settings.model_dir)
-    print(_greeting(host, server.port, settings.model_dir.name, caveat=DEMO_MODEL if model.is_demo else ""), flush=True)
+    caveat = DEMO_MODEL if model.is_demo else ""
+    print(
+        _greeting(host, server.port, settings.model_dir.name, megabytes=settings.max_body_bytes / 1e6, caveat=caveat),
+        flush=True,
+    )
     try:
         server.serve_forever()
     except KeyboardInterrupt:
@@ -161,14 +172,16 @@ def _port(text: str) -> int:
     sys.exit(f"PORT is {text!r}: it must be a whole number from 0 to 65535.")
 
 
-def _greeting(host: str, port: int, model: str, *, caveat: str) -> str:
+def _greeting(host: str, port: int, model: str, *, megabytes: float, caveat: str) -> str:
     everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not bound to
     name = everywhere.get(host, host)
     url = f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
     to_all = " and on every other address of this machine" if host in everywhere else ""
-    greeting = f"""Serving {model} on {url}{to_all}: a page to try it with, and {url}/docs for programs
-A request may have 10 MB here. Deployed on AWS, a picture may have about 4.5 MB: Lambda takes 6 MB, in base64.
-"""
+    greeting = (
+        f"Serving {model} on {url}{to_all}: a page to try it with, and {url}/docs for programs\n"
+        f"A request may have {megabytes:g} MB here. "
+        "Deployed on AWS, a picture may have about 4.5 MB: Lambda takes 6 MB, in base64.\n"
+    )
     if caveat:
         greeting += f"{caveat}\n"
     if not _EXAMPLE.is_file():

@@ -44,6 +44,26 @@ def test_a_gateways_token_may_stand_there(demo: Service, path: str) -> None:
     assert ask(demo, path, "?token=secret").status == 200
 
 
+@pytest.mark.parametrize("query", ["flag=", "flag=review&flag=block"])
+def test_a_value_is_given_once_and_not_empty(demo: Service, query: str) -> None:
+    assert ask(demo, "/v1/moderations", f"?{query}").status == 400
+    assert ask(demo, "/api/v1/vision/nsfw", f"?{query}").status == 422
+
+
+@pytest.mark.parametrize("path", REQUESTS)
+def test_a_request_that_is_too_large_to_be_read_is_answered_in_the_clients_form(demo: Service, path: str) -> None:
+    _, headers = REQUESTS[path]
+    reply = demo.request("POST", path, bytes(10_500_000), headers)
+    assert 400 <= reply.status < 500
+    assert "10,500,000 bytes" in reply.body.decode()
+    assert reply.headers["content-type"] != "application/problem+json"
+
+
+def test_pict_rs_owner_may_accept_what_is_too_large(demo: Service) -> None:
+    _, headers = REQUESTS["/hooks/pict-rs"]
+    assert demo.request("POST", "/hooks/pict-rs?on_error=allow", bytes(10_500_000), headers).status == 202
+
+
 @pytest.mark.parametrize("path", REQUESTS)
 def test_the_demo_model_says_what_it_knows(demo: Service, path: str) -> None:
     assert "coloured shapes only" in ask(demo, path).headers["x-warning"]

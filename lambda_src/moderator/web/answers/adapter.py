@@ -154,15 +154,21 @@ def read_body(request: Request, limits: Limits) -> bytes:
 
 
 def check_query(request: Request, *names: str) -> None:
-    """Refuse a name in the query that means nothing, such as one that is misspelt; a gateway's token may stand there.
+    """Refuse a name in the query that means nothing or is given twice; a gateway's token may stand there.
 
     Raises:
-        InvalidField: there is one.
+        InvalidField: there is one, or one has no value.
     """
     unknown = next((name for name in request.query if name not in (*names, "token")), None)
     if unknown is not None:
         known = f"the names are {', '.join(names)}" if names else "it takes none"
         raise InvalidField(f"{readable(unknown)} in the query is not a field of this request: {known}.")
+    for name in names:
+        values = request.query.get(name)
+        if values is not None and (len(values) != 1 or not values[0]):
+            raise InvalidField(
+                f"{name} in the query is {'empty' if values == [''] else 'given twice'}: give one value."
+            )
 
 
 def choice(request: Request, name: str, choices: Sequence[Text], default: Text) -> Text:

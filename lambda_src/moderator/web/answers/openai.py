@@ -50,6 +50,8 @@ def read(request: Request, known: Known) -> Asked:
     body = read_object(request, known.limits)
     model = repeated(body.get("model"), "model", missing="")
     name = model.removeprefix(_POLICY_PREFIX) if model.startswith(_POLICY_PREFIX) else None
+    if name == "":
+        raise InvalidField("model names no policy after policy/: give its name, or another model.")
     policy = known.policy(name)
     return Asked(
         pictures=_pictures(body.get("input"), known.limits.pictures),

@@ -62,19 +62,17 @@ def read(request: Request, known: Known) -> Asked:
     for name in ("HumanLoopConfig", "Settings"):
         if body.get(name) is not None:
             raise InvalidField(f"{name} is not read here: leave it out.")
-    if "IMAGE_PROPERTIES" in (body.get("Features") or ()):
-        raise InvalidField("Features holds IMAGE_PROPERTIES, which are not measured here.")
+    if body.get("Features") not in (None, [], ["GENERAL_LABELS"]):
+        raise InvalidField("Features may only be [GENERAL_LABELS]: image properties are not measured here.")
     pictures = (picture_of(body.get("Image"), known.buckets),)
-    least = _number(body, "MinConfidence", 100)
+    least = _confidence(body)
     details: dict[str, Any] = {"id": _request_id(request)}
     if operation == "DetectLabels":
-        most = _number(body, "MaxLabels", float("inf"))
+        most = body.get("MaxLabels", _MOST_LABELS)
+        if not isinstance(most, int) or isinstance(most, bool) or not 0 <= most <= 2**31 - 1:
+            raise InvalidField("MaxLabels must be a whole number from 0 on.")
         least = _LEAST_OF_LABELS if least is None else least
-        return Asked(
-            pictures=pictures,
-            by=known.label_set(),
-            details=details | {"least": least, "most": int(most or _MOST_LABELS)},
-        )
+        return Asked(pictures=pictures, by=known.label_set(), details=details | {"least": least, "most": most})
     if operation != "DetectModerationLabels":
         raise UnknownOperation(
             f"{readable(operation)} is not an operation here: send DetectModerationLabels or DetectLabels."
@@ -117,12 +115,12 @@ def refuse(request: Request, error: RequestError | None) -> Response:
 ADAPTER = Adapter(read=read, write=write, refuse=refuse, picture_by_picture=False)
 
 
-def _number(body: dict[str, Any], name: str, most: float) -> float | None:
-    value = body.get(name)
+def _confidence(body: dict[str, Any]) -> float | None:
+    value = body.get("MinConfidence")
     if value is None:
         return None
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= most:
-        raise InvalidField(f"{name} must be a number from 0{f' to {most:g}' if most < float('inf') else ''}.")
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 100:
+        raise InvalidField("MinConfidence must be a number from 0 to 100.")
     return float(value)
 
 
