@@ -20,10 +20,11 @@ from model_build.fidelity import BOUNDS, Bounds, Fidelity
 from model_build.image_tower import image_tower
 from model_build.onnx_files import image_graph, text_graph
 from model_build.optimise import optimised
-from model_build.precision import embed
+from model_build.precision import Choice, embed
+from model_build.precision_choice import Choices, refuse_choice
 from model_build.samples import top_1_losses
 from model_build.smoothing import best_smoothing, smoothed
-from model_build.source import Source, add_config, load
+from model_build.source import ExportError, Source, add_config, load
 from model_build.text_tower import TextTower
 from moderator.clip.model import read_model
 from moderator.clip.session import cpu_session
@@ -218,6 +219,26 @@ def test_a_folder_of_samples_is_used_and_a_wrong_one_is_refused(
     assert "two.jpg" in capsys.readouterr().err
     (tmp_path / "own" / "two.jpg").unlink()
     assert main([*arguments, "--samples", str(tmp_path / "own")]) == 0
+
+
+def choices(*, chosen: float, fastest: float) -> Choices:
+    """What was chosen, with these mean cosines: as it is, and in 8 bits everywhere."""
+
+    def fidelity(cosine: float) -> Fidelity:
+        return Fidelity(mean_cosine=cosine, worst_cosine=cosine, top_1_agreement=1.0, top_1_identical=1.0)
+
+    tower = Choice(model=ModelProto(), layers=(), fidelity=fidelity(chosen), fastest=fidelity(fastest))
+    return Choices(image=tower, text=tower, smoothing={}, pictures=1, photographs=1)
+
+
+def test_int8_fails_instead_of_falling_back() -> None:
+    needs_a_finer_form = choices(chosen=0.9999, fastest=0.99)
+    refuse_choice(needs_a_finer_form, "auto")
+    with pytest.raises(ExportError, match=r"With 8 bits everywhere the image tower is out of bounds: .*PRECISION=auto"):
+        refuse_choice(needs_a_finer_form, "int8")
+    refuse_choice(choices(chosen=0.9999, fastest=0.9999), "int8")
+    with pytest.raises(ExportError, match="out of bounds in every form"):
+        refuse_choice(choices(chosen=0.99, fastest=0.99), "auto")
 
 
 def test_only_a_lost_label_that_was_clearly_ahead_is_a_disagreement() -> None:
