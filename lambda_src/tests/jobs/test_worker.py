@@ -172,8 +172,7 @@ def test_the_summary_adds_up(store: ObjectStore, make: Make) -> None:
         "job": "job",
         "policy": "demo",
         "started": "2026-11-28T08:00:00+00:00",
-        "bucket": "pictures",
-        "prefix": "in/",
+        "asked": {"source": "prefix", "bucket": "pictures", "prefix": "in/"},
     }
     summary = worker({"end": end}, None)
     assert summary["objects"] == len(PICTURES) == sum(summary["verdicts"].values())
