@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pulumi
 import pulumi_aws as aws
 
@@ -13,6 +15,7 @@ from infra.environment import environment
 from infra.function import Function, FunctionArgs, allow_tracing
 from infra.guardrails import Guardrails, keep_to
 from infra.image import Image, ImageArgs
+from infra.jobs import Jobs, JobsArgs, timeout_of
 from infra.network import Network, NetworkArgs, allow_joining
 from infra.observability import Observability, ObservabilityArgs
 from infra.own_network import OwnNetwork, OwnNetworkArgs
@@ -21,6 +24,7 @@ from infra.read_buckets import allow_reading, way_to_s3
 from infra.release import Release, ReleaseArgs
 from infra.role import FunctionRole
 from infra.sign_in import cloudwatch_client, lambda_client
+from infra.stream import Stream, StreamArgs
 from infra.tags import tag_everything
 from infra.tokens import Tokens, TokensArgs
 from infra.versions import Versions
@@ -91,21 +95,15 @@ elif settings.cache == "url":
 if store:
     rights += store.allow_connecting(role)
 
-image = (
-    None
-    if settings.image_uri
-    else Image(
-        NAME,
-        ImageArgs(
-            context=CONTEXT,
-            model=settings.model,
-            pretrained=settings.pretrained,
-            precision=settings.precision,
-            base_image=settings.base_image,
-            torch_index=settings.torch_index,
-        ),
-    )
+what_to_build = ImageArgs(
+    context=CONTEXT,
+    model=settings.model,
+    pretrained=settings.pretrained,
+    precision=settings.precision,
+    base_image=settings.base_image,
+    torch_index=settings.torch_index,
 )
+image = None if settings.image_uri else Image(NAME, what_to_build)
 function = Function(
     NAME,
     FunctionArgs(
@@ -173,6 +171,43 @@ api = Api(
         default_endpoint=settings.default_endpoint,
     ),
 )
+jobs = stream = None
+if settings.jobs:
+    # FFmpeg reads strangers' bytes: the service's own image never has it.
+    of_worker = Image(f"{NAME}-jobs", replace(what_to_build, target="worker-videos")) if settings.videos else image
+    jobs = Jobs(
+        f"{NAME}-jobs",
+        JobsArgs(
+            name=f"{settings.name}-jobs",
+            image_uri=of_worker.uri if of_worker else settings.image_uri,
+            environment=environment(replace(settings, memory=settings.job_memory), None),
+            buckets=settings.job_buckets,
+            stream_buckets=settings.stream_buckets,
+            policy=settings.default_policy,
+            tag=settings.tag_objects,
+            write_lines=settings.stream_lines,
+            videos=settings.videos,
+            memory=settings.job_memory,
+            batch=settings.job_batch,
+            concurrency=settings.job_concurrency,
+            tolerated=settings.job_tolerated_failures,
+            keep_days=settings.results_days,
+            log_retention_days=settings.log_retention_days,
+        ),
+    )
+    if settings.stream_buckets:
+        stream = Stream(
+            f"{NAME}-jobs",
+            StreamArgs(
+                name=f"{settings.name}-jobs",
+                jobs=jobs,
+                buckets=settings.stream_buckets,
+                manage_notifications=settings.manage_notifications,
+                batch=settings.stream_batch,
+                concurrency=settings.stream_concurrency,
+                timeout=timeout_of(videos=settings.videos),
+            ),
+        )
 observability = Observability(
     NAME,
     ObservabilityArgs(
@@ -186,6 +221,8 @@ observability = Observability(
         email=settings.alarm_email,
         topic_arn=settings.alarm_topic_arn,
         block_share=settings.alarm_block_share,
+        worker_name=jobs.function.name if jobs else None,
+        queue_names=(stream.queue_name, *stream.dead_letter_names) if stream else (),
     ),
 )
 
@@ -199,4 +236,11 @@ pulumi.export("functionVersion", function.version)
 pulumi.export("imageDigest", image.digest if image else settings.image_uri.partition("@")[2])
 pulumi.export("cacheEndpoint", store.endpoint if store else None)
 pulumi.export("warmedUp", release.warmed)
+if jobs:
+    pulumi.export("jobsStateMachine", jobs.state_machine_arn)
+    pulumi.export("resultsBucket", jobs.results_bucket)
+    pulumi.export("verdictBus", jobs.bus.name)
+if stream:
+    pulumi.export("uploadsQueue", stream.queue_url)
+    pulumi.export("uploadsDeadLetters", list(stream.dead_letter_urls))
 pulumi.export("dashboardUrl", observability.dashboard_url)

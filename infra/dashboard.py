@@ -47,6 +47,8 @@ class Watched:
     region: str
     memory: int
     has_store: bool
+    worker_name: str | None = None
+    queue_names: tuple[str, ...] = ()  # of the stream: its own, then its dead-letter queues
 
     def api(self, metric: str, **options: object) -> Series:
         """Give a series of the HTTP API."""
@@ -111,6 +113,7 @@ def dashboard_body(of: Watched) -> str:
     ]
     if of.has_store:
         widgets.append(_graph("Store answers, share of the requests that asked", of, [of.runtime("StoreAvailable")]))
+    widgets += _of_jobs(of)
     for number, widget in enumerate(widgets):
         widget |= {"x": 12 * (number % 2), "y": 6 * (number // 2), "width": 12, "height": 6}
     return json.dumps({"widgets": widgets})
@@ -118,6 +121,22 @@ def dashboard_body(of: Watched) -> str:
 
 def _made(label: str, expression: str) -> Series:
     return [{"label": label, "expression": expression}]
+
+
+def _of_jobs(of: Watched) -> list[dict[str, object]]:
+    if of.worker_name is None:
+        return []
+    metrics = ("Invocations", "Errors", "Throttles")
+    calls: list[Series] = [["AWS/Lambda", metric, "FunctionName", of.worker_name, {}] for metric in metrics]
+    widgets = [_graph("Jobs: batches, errors and throttles", of, calls, stat="Sum")]
+    if of.queue_names:
+        age = "ApproximateAgeOfOldestMessage"
+        waiting: list[Series] = [["AWS/SQS", age, "QueueName", of.queue_names[0], {}]]
+        waiting += [["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", name, {}] for name in of.queue_names]
+        widgets.append(
+            _graph("Uploads: seconds that the oldest waits, and queues' lengths", of, waiting, stat="Maximum")
+        )
+    return widgets
 
 
 def cost_query(memory: int) -> str:

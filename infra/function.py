@@ -20,6 +20,7 @@ class FunctionArgs:
     name: str
     role: FunctionRole
     image_uri: pulumi.Input[str]
+    command: str = ""  # instead of the image's own
     environment: Mapping[str, pulumi.Input[str]]
     network: Network | OwnNetwork | None
     # The rights that it needs to start, and whatever else must be there before.
@@ -51,6 +52,7 @@ class Function(pulumi.ComponentResource):
             role=args.role.arn,
             package_type="Image",
             image_uri=args.image_uri,
+            image_config={"commands": [args.command]} if args.command else None,
             architectures=["arm64"],
             memory_size=args.memory,
             timeout=args.timeout,

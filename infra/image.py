@@ -30,6 +30,7 @@ class ImageArgs:
     precision: str
     base_image: str
     torch_index: str
+    target: str = ""  # a stage of the Dockerfile instead of the last
 
 
 class Image(pulumi.ComponentResource):
@@ -66,6 +67,7 @@ class Image(pulumi.ComponentResource):
             context={"location": location},
             dockerfile={"location": f"{location}/Dockerfile"},
             build_args=arguments,
+            target=args.target or None,
             platforms=[docker_build.Platform.LINUX_ARM64],
             tags=[pulumi.Output.format("{0}:{1}", repository.repository_url, TAG)],
             registries=[

@@ -13,6 +13,7 @@ from infra.dashboard import Watched, dashboard_body
 from infra.environment import METRICS_NAMESPACE
 
 _PERIOD_SECONDS = 300
+_LATE_SECONDS = 900
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,8 @@ class ObservabilityArgs:
     topic_arn: str
     # By policy, least and most, in percent.
     block_share: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    worker_name: pulumi.Input[str] | None = None
+    queue_names: Sequence[pulumi.Input[str]] = ()  # of the stream: its own, then its dead-letter queues
 
 
 class Observability(pulumi.ComponentResource):
@@ -41,7 +44,13 @@ class Observability(pulumi.ComponentResource):
         self._name = name
         self._topics = self._make_topics(args)
 
-        body = pulumi.Output.all(api=args.api_id, function=args.function_name, region=args.region).apply(
+        body = pulumi.Output.all(
+            api=args.api_id,
+            function=args.function_name,
+            region=args.region,
+            worker=args.worker_name,
+            queues=list(args.queue_names),
+        ).apply(
             lambda known: dashboard_body(
                 Watched(
                     name=args.name,
@@ -50,6 +59,8 @@ class Observability(pulumi.ComponentResource):
                     region=known["region"],
                     memory=args.memory,
                     has_store=args.has_store,
+                    worker_name=known["worker"],
+                    queue_names=tuple(known["queues"]),
                 )
             )
         )
@@ -183,4 +194,42 @@ def _alarms(args: ObservabilityArgs) -> Iterator[_Alarm]:
             comparison="LessThanThreshold",
             threshold=0.5,
             periods=3,
+        )
+    yield from _alarms_of_jobs(args)
+
+
+def _alarms_of_jobs(args: ObservabilityArgs) -> Iterator[_Alarm]:
+    if args.worker_name is not None:
+        yield _Alarm(
+            kind="worker-errors",
+            meaning="Batches of jobs or uploads that ended in a bug or a timeout; they are tried again",
+            namespace="AWS/Lambda",
+            metric="Errors",
+            dimensions={"FunctionName": args.worker_name},
+        )
+    if not args.queue_names:
+        return
+    queue, *dead = args.queue_names
+    yield _Alarm(
+        kind="uploads-late",
+        meaning=f"An upload has waited for over {_LATE_SECONDS} s to be judged",
+        namespace="AWS/SQS",
+        metric="ApproximateAgeOfOldestMessage",
+        dimensions={"QueueName": queue},
+        statistic="Maximum",
+        threshold=_LATE_SECONDS,
+    )
+    for name, kind, meaning in zip(
+        dead,
+        ("uploads-dead", "uploads-undelivered"),
+        ("could not be judged in five tries", "could not be put into the queue"),
+        strict=True,
+    ):
+        yield _Alarm(
+            kind=kind,
+            meaning=f"Uploads that {meaning}: mend the cause, then `make redrive`",
+            namespace="AWS/SQS",
+            metric="ApproximateNumberOfMessagesVisible",
+            dimensions={"QueueName": name},
+            statistic="Maximum",
         )

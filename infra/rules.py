@@ -50,6 +50,13 @@ _RANGES: dict[str, tuple[int, int, str]] = {
     "max_pictures": (1, 64, "a request must end in time"),
     "throttle_rate": (1, 10_000, "API Gateway's own limit for an account, a second"),
     "throttle_burst": (1, 5_000, "API Gateway's own limit for an account"),
+    "job_batch": (1, 500, "a batch's input must be under 256 KiB, and be judged within two minutes"),
+    "job_concurrency": (1, 1000, "a new account has 10 instances in all"),
+    "job_tolerated_failures": (0, 100, "in percent of the batches"),
+    "job_memory": (512, 10240, "Lambda's own limits, in MB"),
+    "stream_batch": (1, 10, "SQS hands over 10 at most without a longer window"),
+    "stream_concurrency": (2, 1000, "Lambda's own limits for a queue"),
+    "results_days": (0, 36_500, "in days; 0 means for ever"),
     "alarm_p99_ms": (1, 30_000, "API Gateway gives up after 30 seconds"),
 }
 
@@ -153,6 +160,7 @@ def _of_pairs(settings: StackSettings) -> Iterator[str]:
             f"provisionedConcurrency is {settings.provisioned_concurrency}: "
             f"it must be at most reservedConcurrency, which is {settings.reserved_concurrency}."
         )
+    yield from _of_jobs(settings)
     if bool(settings.domain_name) != bool(settings.certificate_arn):
         yield (
             f"domainName is {settings.domain_name!r} and certificateArn is {settings.certificate_arn!r}: "
@@ -174,3 +182,20 @@ def _of_bands(settings: StackSettings) -> Iterator[str]:
 
 def _policies() -> list[str]:
     return sorted(path.stem for path in _POLICIES.glob("*.json"))
+
+
+def _of_jobs(settings: StackSettings) -> Iterator[str]:
+    for field in ("job_buckets", "stream_buckets"):
+        names = getattr(settings, field)
+        for bucket in names:
+            if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket):
+                yield f"{key_of(field)} has {bucket!r}: it must be the name of a bucket, without s3:// and prefix."
+        if len(set(names)) < len(names):
+            yield f"{key_of(field)} is {list(names)}: it must name each bucket once."
+        if names and not settings.jobs:
+            yield f"{key_of(field)} is {list(names)}: jobs must be true, or it is ignored."
+    for field in ("videos", "manage_notifications", "tag_objects"):
+        if getattr(settings, field) and not settings.jobs:
+            yield f"{key_of(field)} is true: jobs must be true, or it is ignored."
+    if settings.jobs and not (settings.job_buckets or settings.stream_buckets):
+        yield "jobs is true: jobBuckets or streamBuckets must name the buckets that it may read."

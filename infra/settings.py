@@ -96,6 +96,21 @@ class StackSettings:
     hosted_zone_id: str
     default_endpoint: bool
 
+    jobs: bool
+    job_buckets: tuple[str, ...]
+    job_batch: int
+    job_concurrency: int
+    job_tolerated_failures: int
+    job_memory: int
+    stream_buckets: tuple[str, ...]
+    stream_batch: int
+    stream_concurrency: int
+    manage_notifications: bool
+    tag_objects: bool
+    stream_lines: bool
+    videos: bool
+    results_days: int
+
     alarm_email: str
     alarm_topic_arn: str
     alarm_p99_ms: int

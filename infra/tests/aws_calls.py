@@ -2,32 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
-
+from infra.tests.aws_call import Call
+from infra.tests.aws_calls_of_jobs import CALLS_OF_JOBS
 from infra.tests.program import Inputs
-
-Shape = Callable[[Inputs], Inputs]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Call:
-    """One call: which inputs go into it, under AWS' names where these are others than Pulumi's."""
-
-    service: str
-    operation: str
-    renamed: dict[str, str] = field(default_factory=dict)
-    # Inputs that other calls are made of, or that are Pulumi's own.
-    without: frozenset[str] = frozenset()
-    # The member that Pulumi itself chooses, after the resource's name.
-    named: str = ""
-    shape: Shape = dict
-
-    def made_of(self, name: str, inputs: Inputs) -> dict[str, Any]:
-        """Return the call's members."""
-        taken = {self.renamed.get(key, key): value for key, value in inputs.items() if key not in self.without}
-        return self.shape({**({self.named: f"{name}-1234567"} if self.named else {}), **taken})
 
 
 def _rule(inputs: Inputs) -> Inputs:
@@ -47,7 +24,9 @@ def _usage(inputs: Inputs) -> Inputs:
 
 
 def _code(inputs: Inputs) -> Inputs:
-    rest = {key: value for key, value in inputs.items() if key not in ("imageUri", "code")}
+    rest = {key: value for key, value in inputs.items() if key not in ("imageUri", "code", "imageConfig")}
+    if "imageConfig" in inputs:
+        rest["imageConfig"] = {"command": inputs["imageConfig"]["commands"]}
     # The provider makes a zip file of an archive.
     return {**rest, "code": {"imageUri": inputs["imageUri"]} if "imageUri" in inputs else {"zipFile": "UEsDBA=="}}
 
@@ -237,6 +216,8 @@ CALLS: dict[str, Call] = {
         service="ec2", operation="AuthorizeSecurityGroupIngress", shape=_rule
     ),
 }
+
+CALLS |= CALLS_OF_JOBS
 
 # Made by no call of AWS' own: one is found with its network, and the other is built and pushed.
 MADE_OTHERWISE = {"aws:ec2/defaultSecurityGroup:DefaultSecurityGroup", "docker-build:index:Image"}

@@ -64,6 +64,15 @@ PLATFORM = {
 
 READ_BUCKETS: dict[str, object] = {"readBuckets": ["pictures.example", "more-pictures"]}
 
+JOBS: dict[str, object] = {"jobs": True, "jobBuckets": ["pictures"]}
+STREAM: dict[str, object] = {
+    **JOBS,
+    "streamBuckets": ["uploads"],
+    "manageNotifications": True,
+    "tagObjects": True,
+    "videos": True,
+}
+
 CONFIGURATIONS: dict[str, dict[str, object]] = {
     "defaults": {},
     "no cache": {"cache": "none"},
@@ -82,9 +91,13 @@ CONFIGURATIONS: dict[str, dict[str, object]] = {
 }
 
 
+# With a second function and its own things: what holds for them is promised in test_jobs.py.
+WITH_JOBS: dict[str, dict[str, object]] = {"jobs": JOBS, "jobs and a stream": STREAM}
+
+
 @cache
 def run_configuration(name: str) -> Recorded:
-    return run_program(CONFIGURATIONS[name])
+    return run_program((CONFIGURATIONS | WITH_JOBS)[name])
 
 
 @pytest.fixture

@@ -112,6 +112,10 @@ class _Cloud(Mocks):
 
     def _answer(self, args: MockResourceArgs) -> dict[str, Any]:
         match args.typ.split(":")[-1]:
+            case "Queue":
+                return {"url": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{args.name}"}
+            case "Bucket":
+                return {"bucket": f"{args.name}-1234567"}
             case "Vpc":
                 return {"mainRouteTableId": "rtb-0123456789abcdef0"}
             case "Role":

@@ -33,6 +33,7 @@ MAY_KNOW: dict[str, set[str]] = {name: set() for name in EVERYBODY} | {
         "moderation",
         "telemetry",
         "settings",
+        "web",  # a verdict line is what /moderate answers
     },
     "web": {"labels", "clip", "pictures", "policy", "question", "classifier", "moderation", "telemetry", "settings"},
     "settings": set(),

@@ -1,0 +1,132 @@
+"""The state machine of jobs, as Amazon's language has it: a distributed map over what is listed, then a summary.
+
+Started with {"source": "prefix", "bucket": B, "prefix": P, "policy": NAME}; or, instead of a prefix, with source
+"inventory", "csv" or "jsonl" and "listBucket" and "listKey", where the list is.
+https://docs.aws.amazon.com/step-functions/latest/dg/state-map-distributed.html
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+_LIST = {"Bucket.$": "$.listBucket", "Key.$": "$.listKey"}
+_OF_S3 = "arn:aws:states:::s3:getObject"
+
+# By source: the state, and what it reads.
+READERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "prefix": (
+        "EachOfPrefix",
+        {
+            "Resource": "arn:aws:states:::s3:listObjectsV2",
+            "Parameters": {"Bucket.$": "$.bucket", "Prefix.$": "$.prefix"},
+        },
+    ),
+    "inventory": (
+        "EachOfInventory",
+        {"Resource": _OF_S3, "ReaderConfig": {"InputType": "MANIFEST"}, "Parameters": _LIST},
+    ),
+    "csv": (
+        "EachOfCsv",
+        {
+            "Resource": _OF_S3,
+            "ReaderConfig": {"InputType": "CSV", "CSVHeaderLocation": "FIRST_ROW"},
+            "Parameters": _LIST,
+        },
+    ),
+    "jsonl": ("EachOfJsonl", {"Resource": _OF_S3, "ReaderConfig": {"InputType": "JSONL"}, "Parameters": _LIST}),
+}
+
+# Lambda's own troubles are waited out; whatever else fails is tried once more.
+# https://docs.aws.amazon.com/step-functions/latest/dg/sfn-best-practices.html#bp-lambda-serviceexception
+_RETRY = [
+    {
+        "ErrorEquals": [
+            "Lambda.ServiceException",
+            "Lambda.AWSLambdaException",
+            "Lambda.SdkClientException",
+            "Lambda.TooManyRequestsException",
+        ],
+        "IntervalSeconds": 1,
+        "MaxAttempts": 6,
+        "BackoffRate": 2,
+        "JitterStrategy": "FULL",
+    },
+    {"ErrorEquals": ["States.ALL"], "IntervalSeconds": 1, "MaxAttempts": 1},
+]
+
+
+def job_states(
+    *, function_arn: str, results_bucket: str, batch: int, concurrency: int, tolerated: int, standard: bool
+) -> dict[str, Any]:
+    """Return the definition; `tolerated` is a percentage, and `standard` children may take over five minutes."""
+
+    def invoke(payload: dict[str, Any] | str, **then: Any) -> dict[str, Any]:
+        given = {"Payload.$": payload} if isinstance(payload, str) else {"Payload": payload}
+        return {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::lambda:invoke",
+            "Parameters": {"FunctionName": function_arn, **given},
+            "OutputPath": "$.Payload",
+            "Retry": _RETRY,
+            **then,
+        }
+
+    def each(source: str, label: str, reader: dict[str, Any]) -> dict[str, Any]:
+        input_of_batches = {
+            "job.$": "$$.Execution.Name",
+            "policy.$": "$.policy",
+            # The keys of an inventory are URL-encoded, and only those.
+            "encoded": source == "inventory",
+        }
+        if source == "prefix":
+            input_of_batches["bucket.$"] = "$.bucket"
+        return {
+            "Type": "Map",
+            "Label": label,
+            "ItemReader": reader,
+            "ItemBatcher": {
+                "MaxItemsPerBatch": batch,
+                "MaxInputBytesPerBatch": 262_144,
+                "BatchInput": input_of_batches,
+            },
+            # Unset, Step Functions would start up to 10,000.
+            "MaxConcurrency": concurrency,
+            "ToleratedFailurePercentage": tolerated,
+            "ItemProcessor": {
+                "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD" if standard else "EXPRESS"},
+                "StartAt": "Judge",
+                "States": {"Judge": invoke("$", End=True)},
+            },
+            "ResultWriter": {
+                "Resource": "arn:aws:states:::s3:putObject",
+                "Parameters": {"Bucket": results_bucket, "Prefix": "jobs/maps"},
+            },
+            "ResultPath": "$.map",
+            "Next": "Summary",
+        }
+
+    choices = [
+        {"Variable": "$.source", "StringEquals": source, "Next": state} for source, (state, _) in READERS.items()
+    ]
+    end = {
+        "end": {
+            "job.$": "$$.Execution.Name",
+            "started.$": "$$.Execution.StartTime",
+            "policy.$": "$.policy",
+            "asked.$": "$",
+        }
+    }
+    return {
+        "Comment": "Judges what is listed, a batch at a time, and writes a line for each object",
+        "StartAt": "WhatIsListed",
+        "States": {
+            "WhatIsListed": {"Type": "Choice", "Choices": choices, "Default": "UnknownSource"},
+            "UnknownSource": {
+                "Type": "Fail",
+                "Error": "UnknownSource",
+                "Cause": f"`source` must be one of {', '.join(READERS)}.",
+            },
+            **{state: each(source, state, reader) for source, (state, reader) in READERS.items()},
+            "Summary": invoke(end, End=True),
+        },
+    }

@@ -1,0 +1,111 @@
+"""The bucket of verdict lines: private, encrypted, versioned, and reached by TLS only."""
+
+from __future__ import annotations
+
+import pulumi
+import pulumi_aws as aws
+
+
+class ResultsBucket(pulumi.ComponentResource):
+    """Offers `bucket`, its name, and the statements of what may be done with it."""
+
+    def __init__(self, name: str, *, keep_days: int, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("clip:infra:ResultsBucket", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        # Not emptied by `destroy`: what was judged is worth more than what it costs to keep.
+        made = aws.s3.Bucket(f"{name}-results", opts=child)
+        self.bucket: pulumi.Output[str] = made.bucket
+        self._arn = made.arn
+        aws.s3.BucketPublicAccessBlock(
+            f"{name}-results",
+            bucket=made.bucket,
+            block_public_acls=True,
+            block_public_policy=True,
+            ignore_public_acls=True,
+            restrict_public_buckets=True,
+            opts=child,
+        )
+        aws.s3.BucketServerSideEncryptionConfiguration(
+            f"{name}-results",
+            bucket=made.bucket,
+            rules=[{"apply_server_side_encryption_by_default": {"sse_algorithm": "AES256"}}],
+            opts=child,
+        )
+        versioned = aws.s3.BucketVersioning(
+            f"{name}-results", bucket=made.bucket, versioning_configuration={"status": "Enabled"}, opts=child
+        )
+        aws.s3.BucketLifecycleConfiguration(
+            f"{name}-results",
+            bucket=made.bucket,
+            rules=_rules(keep_days),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[versioned]),
+        )
+        aws.s3.BucketPolicy(
+            f"{name}-results", bucket=made.bucket, policy=pulumi.Output.json_dumps(_tls_only(made.arn)), opts=child
+        )
+        self.register_outputs({})
+
+    def use(self) -> dict[str, object]:
+        """Let a role read and write lines and records."""
+        return {
+            "Action": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
+            "Resource": [pulumi.Output.format("{0}/{1}/*", self._arn, folder) for folder in ("verdicts", "jobs")],
+        }
+
+    def list(self) -> dict[str, object]:
+        """Let a role list it."""
+        return {"Action": ["s3:ListBucket"], "Resource": self._arn}
+
+    def write_map(self) -> dict[str, object]:
+        """Let a state machine write what its maps did, in parts where that is long.
+
+        https://docs.aws.amazon.com/step-functions/latest/dg/input-output-resultwriter.html
+        """
+        return {
+            "Action": ["s3:PutObject", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:AbortMultipartUpload"],
+            "Resource": pulumi.Output.format("{0}/jobs/maps/*", self._arn),
+        }
+
+
+def _rules(keep_days: int) -> list[aws.s3.BucketLifecycleConfigurationRuleArgs]:
+    rule = aws.s3.BucketLifecycleConfigurationRuleArgs
+    everything = aws.s3.BucketLifecycleConfigurationRuleFilterArgs(prefix="")
+    rules = [
+        rule(
+            id="forget-what-was-overwritten",
+            status="Enabled",
+            filter=everything,
+            noncurrent_version_expiration=aws.s3.BucketLifecycleConfigurationRuleNoncurrentVersionExpirationArgs(
+                noncurrent_days=30
+            ),
+            abort_incomplete_multipart_upload=aws.s3.BucketLifecycleConfigurationRuleAbortIncompleteMultipartUploadArgs(
+                days_after_initiation=7
+            ),
+        )
+    ]
+    if keep_days:
+        rules.append(
+            rule(
+                id="forget",
+                status="Enabled",
+                filter=everything,
+                expiration=aws.s3.BucketLifecycleConfigurationRuleExpirationArgs(days=keep_days),
+            )
+        )
+    return rules
+
+
+def _tls_only(arn: pulumi.Output[str]) -> dict[str, object]:
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "OnlyByTls",
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": "s3:*",
+                "Resource": [arn, pulumi.Output.format("{0}/*", arn)],
+                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+            }
+        ],
+    }

@@ -1,0 +1,80 @@
+"""Reads objects with a few threads while the tower works: sources in, groups that are judged together out."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from moderator.errors import RequestError
+from moderator.jobs.objects import Objects
+from moderator.jobs.sources import Source
+from moderator.jobs.video import is_video
+
+# Judged together, where they are small: as many parts as the image tower takes at once.
+GROUP = 16
+# Read ahead of the tower, at most: what bounds the memory.
+AHEAD_BYTES = 64_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Read:
+    """What was read of one object: a picture's bytes, or that it is a video, or why neither."""
+
+    place: int  # in the batch
+    source: Source
+    data: bytes = b""
+    video: bool = False
+    error: RequestError | None = None
+
+
+def read_objects(objects: Objects, sources: Sequence[Source], *, threads: int) -> Iterator[Read]:
+    """Read each object, in order, and some of those that come next at the same time."""
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[tuple[int, Future[Read]]] = deque()
+        ahead, place = 0, 0
+        while waiting or place < len(sources):
+            while place < len(sources) and (not waiting or ahead + _cost(objects, sources[place]) <= AHEAD_BYTES):
+                ahead += _cost(objects, sources[place])
+                waiting.append((_cost(objects, sources[place]), pool.submit(_read, objects, place, sources[place])))
+                place += 1
+            cost, future = waiting.popleft()
+            yield future.result()
+            ahead -= cost
+
+
+def in_groups(reads: Iterator[Read], take: Callable[[Read], bool]) -> Iterator[list[Read]]:
+    """Gather those that `take` accepts, up to a group or a quarter of what is read ahead; yield each group."""
+    group: list[Read] = []
+    for read in reads:
+        if not take(read):
+            continue
+        group.append(read)
+        if len(group) == GROUP or sum(len(one.data) for one in group) > AHEAD_BYTES // 4:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _cost(objects: Objects, source: Source) -> int:
+    # What is larger is not read, but for its first bytes. A list may not know the size.
+    size = objects.max_bytes if source.size is None else source.size
+    return min(size, objects.max_bytes)
+
+
+def _read(objects: Objects, place: int, source: Source) -> Read:
+    try:
+        if source.size is not None and source.size > objects.max_bytes:
+            found, head = objects.head(source)
+            if not is_video(head):
+                objects.check(found)
+            return Read(place=place, source=found, video=True)
+        found, data = objects.read_start(source)
+        if is_video(data[:64]):
+            return Read(place=place, source=found, video=True)
+        objects.check(found)
+    except RequestError as error:
+        return Read(place=place, source=source, error=error)
+    return Read(place=place, source=found, data=data)

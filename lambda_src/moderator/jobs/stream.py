@@ -1,0 +1,101 @@
+"""Uploads, as SQS hands over S3's events: each is judged, and its verdict said wherever it was asked for."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from moderator.jobs.batch import Desk
+from moderator.jobs.line import Line, is_final
+from moderator.jobs.sources import Source, of_event
+from moderator.jobs.worker_settings import WorkerSettings
+
+DETAIL_TYPE = "Verdict"
+EVENT_SOURCE = "clip-video-moderator"
+# https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html
+_EVENTS_AT_ONCE = 10
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Announcer:
+    """Says verdicts by events, tags and lines, as the settings want it."""
+
+    settings: WorkerSettings
+    s3: Any
+    events: Any  # EventBridge's client; not used where there is no bus
+
+    def say(self, line: Line, desk: Desk) -> None:
+        """Say one verdict; saying it twice changes nothing but the event, which comes twice.
+
+        Raises:
+            Exception: whatever AWS refuses: the message comes again.
+        """
+        if self.settings.write_lines:
+            desk.results.write_upload(line, desk.configured.names(self.settings.policy))
+        if self.settings.tag and "error" not in line:
+            self._tag(line)
+        if self.settings.bus:
+            answer = self.events.put_events(
+                Entries=[
+                    {
+                        "Source": EVENT_SOURCE,
+                        "DetailType": DETAIL_TYPE,
+                        "Detail": json.dumps(line, ensure_ascii=False),
+                        "EventBusName": self.settings.bus,
+                    }
+                ]
+            )
+            if answer["FailedEntryCount"]:
+                raise RuntimeError(f"EventBridge did not take the verdict: {answer['Entries'][0]}")
+
+    def _tag(self, line: Line) -> None:
+        """Set `moderation`, beside the tags that others have set."""
+        source = line["source"]
+        where = {"Bucket": source["bucket"], "Key": source["key"]}
+        if source["versionId"]:
+            where["VersionId"] = source["versionId"]
+        tags = [tag for tag in self.s3.get_object_tagging(**where)["TagSet"] if tag["Key"] != "moderation"]
+        tags.append({"Key": "moderation", "Value": line["verdict"]})
+        self.s3.put_object_tagging(**where, Tagging={"TagSet": tags})
+
+
+def is_stream(event: Mapping[str, Any]) -> bool:
+    """Return whether an event is a batch of SQS messages."""
+    records = event.get("Records")
+    return bool(records) and isinstance(records, list) and records[0].get("eventSource") == "aws:sqs"
+
+
+def judge_messages(event: Mapping[str, Any], desk: Desk, announcer: Announcer) -> dict[str, Any]:
+    """Judge the messages' objects; return those that must come again, which SQS keeps and moves aside in the end.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
+    """
+    failed: list[str] = []
+    wanted: dict[Source, list[str]] = {}  # the same object twice in a batch is judged once
+    for record in event["Records"]:
+        try:
+            wanted.setdefault(of_event(json.loads(record["body"])), []).append(record["messageId"])
+        except Exception:
+            # Not one of S3's events, or not in a form that anybody knows: it ends in the dead-letter queue, to be seen.
+            log.exception("A message cannot be read")
+            failed.append(record["messageId"])
+    for source, line in _judged(list(wanted), desk, announcer.settings.policy):
+        try:
+            # S3 or the role may be mended by the time the message comes again. A line about it is written nevertheless.
+            announcer.say(line, desk)
+            again = not is_final(line) and line["error"]["type"].endswith((":object-unreadable", ":object-refused"))
+        except Exception:
+            log.exception("A verdict cannot be said")
+            again = True
+        if again:
+            failed += wanted[source]
+    return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
+
+
+def _judged(sources: Sequence[Source], desk: Desk, policy: str) -> list[tuple[Source, Line]]:
+    return list(zip(sources, desk.lines(policy, sources), strict=True)) if sources else []
