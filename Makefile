@@ -111,7 +111,7 @@ check: $(VENV)/.dev ## Formatting, lint, strict types
 	$(BIN)/ruff check .
 	$(BIN)/mypy .
 
-format: $(VENV)/.dev ## Format the code and mend what lint can mend
+format: $(VENV)/.dev ## Format the code and fix what lint can fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
@@ -142,7 +142,7 @@ model: $(VENV)/.dev ## Export a model (MODEL=, PRETRAINED=tag|path|none, OUT=, P
 	  $(if $(SAMPLES),--samples $(call quoted,$(SAMPLES))) $(if $(VERBOSE),--verbose)
 	@MODEL_DIR=$(call quoted,$(or $(OUT),models/vit-b-32)) $(BIN)/python -m moderator.jobs.precompute
 
-demo-model: $(VENV)/.dev ## Train the demo model again from nothing
+demo-model: $(VENV)/.dev ## Train the demo model again from scratch
 	$(BIN)/python -m model_build.demo --out lambda_src/demo_model
 
 image-tree: $(VENV)/.dev ## Make the image's files without a container engine and check them (ARGS=--native, --model, ...)

@@ -32,7 +32,7 @@ class Bar:
 _SMALL_STEPS = (
     "a second thread helps large products more than the small steps between those of 50 rows, which wait for each other"
 )
-# Said beside a bar that is missed; what is not named here has no reason known yet.
+# Printed beside a bar that is missed; a bar that is not named here has no known reason yet.
 REASONS: Mapping[str, str] = {
     "predecessor / warm": _SMALL_STEPS,
     "open_clip image tower / ours": _SMALL_STEPS,

@@ -1,4 +1,4 @@
-"""The floor: the image tower's own matrix products and nothing else, of its own shapes and by its own 8-bit operator.
+"""The floor: the image tower's matrix products and nothing else, in its shapes and with its 8-bit operator.
 
 Large square products would say nothing about it: with 50 rows most of the time goes to fetching the weights.
 """

@@ -58,7 +58,7 @@ mark("first request")
 print("ORDER" + json.dumps([[name, 1000 * (at - before)] for (_, before), (name, at) in zip(marks, marks[1:])]))
 """
 
-# When it had answered: the process's end is no part of a start. And the most that it ever held. Not getrusage's: that
+# When it had answered, since the process's end is no part of a start; and its peak memory. Not getrusage's: that
 # begins with what the parent held when it forked.
 _PEAK = """
 import time

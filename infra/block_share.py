@@ -1,6 +1,6 @@
 """The share of blocked pictures, and when it is out of its usual band: a policy, a model or the pictures have changed.
 
-By the hour, and of hours with pictures enough: of a few, a share says nothing.
+Counted by the hour, and only in hours with enough pictures: the share of a few says nothing.
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
 """
 

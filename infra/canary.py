@@ -1,10 +1,10 @@
 """A new version gets a share of the requests first, and all of them only when its alarm has stayed quiet.
 
-By the weights of the alias, which the program sets while it runs and takes away again, and not by CodeDeploy. That
-would own the alias from then on: Pulumi would have to look away from its version, an `up` would end before the canary
+The program sets the alias's weights while it runs and takes them away again. CodeDeploy is not used, because it
+would own the alias from then on: Pulumi would have to ignore its version, an `up` would end before the canary
 does, and what it then says of the live version, and deletes of the old ones, would be wrong. Here the alias is as
 Pulumi's state has it before and after, so an `up` that changes nothing finds nothing to do, and one that goes back
-fails with a sentence. The price: the `up` waits for so long, and one that is killed leaves the share in place until
+fails with a sentence. The price: the `up` waits that long, and one that is killed leaves the share in place until
 the next one.
 https://docs.aws.amazon.com/lambda/latest/dg/configuring-alias-routing.html
 """

@@ -1,4 +1,4 @@
-"""What an account may ask of everything that is made in it: a bound and a path for roles, a key for what is kept.
+"""What an account asks of everything made in it: a permissions boundary and a path for roles, a key for data at rest.
 
 Stack transformations, as in `tags.py`: so they also hold for what a component makes that knows nothing of them.
 """

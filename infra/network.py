@@ -1,4 +1,4 @@
-"""A private network: no internet gateway, no NAT, no public address, and one way only, from the function to the store.
+"""A private network: no internet gateway, no NAT, no public address, and only one path, from the function to the store.
 
 Lambda's logs, its image and the store's IAM tokens need no endpoint: the first two do not pass through the network, and
 the token is signed inside the function.

@@ -1,4 +1,4 @@
-"""Subnets and security groups that the account has already, in the place of a network of the stack's own.
+"""Subnets and security groups that the account has already, instead of a network that the stack makes.
 
 Nothing of them is changed. Beside them the stack makes only what it alone needs: a group for the store that it makes
 there, which the given groups may call, and, where it is asked for, a way to Secrets Manager.

@@ -1,4 +1,4 @@
-"""A Redis or Valkey that is there already, in the place of a store of the stack's own, and the password for it.
+"""A Redis or Valkey that exists already, instead of a store that the stack makes, and the password for it.
 
 The function is told where the password is, and reads it when it connects: the password is in no variable.
 """

@@ -49,7 +49,7 @@ class Release(pulumi.ComponentResource):
         healthy: pulumi.Output[str] = pulumi.Output.all(args.function.name, ready, health.result).apply(
             lambda known: self._healthy(known[0], known[1], known[2])
         )
-        # 2. After it, so that the warm-ups find an instance that has started.
+        # 2. After the health check, so that the warm-ups find an instance that has started.
         warm_ups = {
             label_set: self._invoke(f"warm-{label_set}", warm_event([label_set]), healthy)
             for label_set in args.label_sets

@@ -18,7 +18,7 @@ def lambda_client() -> Any:
 
 
 def cloudwatch_client() -> Any:
-    """Return a client of CloudWatch, signed in likewise."""
+    """Return a client of CloudWatch, signed in the same way."""
     return _client("cloudwatch")
 
 

@@ -23,7 +23,7 @@ from infra.role import FunctionRole
 # Relative to the project, where Pulumi runs: the place of a checkout must not look like a change.
 CODE = "infra/authorizer/authorizer.py"
 
-# How long an answer is kept: a token that is taken away works for so long after the `up`.
+# How long an answer is kept: a token that is taken away still works for that long after the `up`.
 KEPT_SECONDS = 300
 
 # The routes whose clients have nothing but the address to put a token into.

@@ -10,7 +10,7 @@ from pathlib import Path
 from moderator.errors import TooMuch
 from moderator.jobs.video import HEAD_BYTES, is_video
 
-# Files with these names are pictures to whoever named them: one that cannot be read is said so, not passed over.
+# Files with these names are pictures to whoever named them: one that cannot be read is reported, not skipped.
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"}
     | {".heic", ".heif", ".jxl", ".jp2"}

@@ -25,7 +25,7 @@ def build_handler(hashes: Mapping[str, str], *, equal: Callable[[bytes, bytes], 
     """Build the handler that knows `hashes`: by a token's name, its SHA-256 in hexadecimal; `equal` compares two.
 
     Raises:
-        ValueError: there is none, or one is no SHA-256; names it.
+        ValueError: there are none, or one is not a SHA-256; the message names it.
     """
     if not hashes:
         raise ValueError("TOKEN_HASHES is empty: it must have the SHA-256 of one token at least.")

@@ -2,7 +2,7 @@
 
 Eight bits run several times faster than float32, but trained towers have channels that are far larger than the
 others, and a row's one scale then leaves the others no digits. Which layers suffer differs from model to model, so
-nothing is assumed: where the cheapest forms do not keep the tower within `BOUNDS`, it is measured what the whole tower
+nothing is assumed: where the cheapest forms do not keep the tower within `BOUNDS`, we measure what the whole tower
 loses by each product alone; each takes the form that is cheapest on the target and loses no more than a limit, one for
 all of them, and that limit is the largest which keeps the tower within bounds. A product's own error would mislead: a
 unit that adds a token thirty times as long as the others needs digits that the relative error does not show.

@@ -30,7 +30,7 @@ from moderator.web.app import App
 from moderator.web.buckets import Buckets
 from moderator.web.http_event import is_http
 
-# What the start waits for the store at most: as long as a first request that misses would take to load the text tower.
+# The longest that a start waits for the store: about what a first request that misses takes to load the text tower.
 _SIGN_IN_SECONDS = 1.0
 _SNAPSHOT = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start"
 

@@ -25,7 +25,7 @@ def build_tree(
     target: str | None = None,
     context: Path = CONTEXT,
 ) -> Stage:
-    """Follow the Dockerfile of `context` into `out` and answer the stage named `target`, or its last one."""
+    """Follow the Dockerfile of `context` into `out` and return the stage named `target`, or its last one."""
     platforms = re.compile(r"--(platform|implementation|python-version) \S+ ")
     builder = Builder(
         context=context,
@@ -61,7 +61,7 @@ def health_program(command: str) -> str:
 
 
 def ask_for_health(image: Stage, python: Path) -> dict[str, object]:
-    """Start the handler of a native tree as Lambda would and answer what it says to the deployment's health check.
+    """Start the handler of a native tree as Lambda would and return what it says to the deployment's health check.
 
     Raises:
         subprocess.CalledProcessError: the handler cannot be imported, or raises.

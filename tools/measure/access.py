@@ -47,7 +47,7 @@ def bearer(token: str) -> Access:
 
 
 def signed(credentials: Any, service: str, region: str) -> Access:
-    """Return `auth: iam`: AWS' signature, version 4; the credentials are read anew each time, as a role's change."""
+    """Return `auth: iam`: AWS' signature, version 4; the credentials are read each time, because a role's change."""
 
     def sign(method: str, url: str, body: bytes, headers: Mapping[str, str]) -> dict[str, str]:
         request = AWSRequest(method=method, url=url, data=body, headers=dict(headers))
