@@ -56,7 +56,7 @@ RELIABILITY_TESTS := $(addprefix lambda_src/tests/,$(addprefix test_,lambda_runt
   store_cluster.py hostile_pictures.py hostile_requests.py largest_bodies.py out_of_time.py \
   openapi_fuzzed.py nothing_leaks.py) web/test_server_odd_requests.py)
 
-.PHONY: help run test check moderate calibrate compare bench bench-arm audit soak reliability screenshots videos model demo-model image image-tree measure supported-models lock format clean
+.PHONY: help run test test-fast check moderate calibrate compare bench bench-arm audit soak reliability screenshots videos model demo-model image image-tree measure supported-models lock format clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -102,6 +102,9 @@ compare: $(VENV)/.tools ## Several exported models on the same labelled pictures
 
 test: $(VENV)/.dev redis chromium ffmpeg ## Run every test
 	$(BIN)/python -m pytest -q
+
+test-fast: $(VENV)/.dev redis ## Run the tests that take less than a minute together: all but those marked slow
+	$(BIN)/python -m pytest -q -m 'not slow'
 
 bench: $(VENV)/.bench redis ## Measure everything: docs/benchmark.md for people, build/bench.json for programs
 	$(BIN)/python -W ignore -m bench

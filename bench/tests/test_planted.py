@@ -14,6 +14,8 @@ from model_build.export import export
 from model_build.fidelity import BOUNDS, Fidelity
 from model_build.source import Source, add_config, load
 
+pytestmark = pytest.mark.slow
+
 CONFIG = {
     "embed_dim": 128,
     "vision_cfg": {"image_size": 32, "layers": 6, "width": 128, "head_width": 32, "patch_size": 8},

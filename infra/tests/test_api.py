@@ -21,6 +21,8 @@ from infra.api import ROUTES, curl
 from infra.tests.program import Inputs, Recorded, Resource, run_program
 from moderator.web.routes import ROUTES as TABLE
 
+pytestmark = pytest.mark.slow
+
 ROUTE = "aws:apigatewayv2/route:Route"
 CONTRACT = {route.key for route in TABLE}
 

@@ -12,6 +12,8 @@ from infra.sign_in import cloudwatch_client, lambda_client
 from infra.tests.lambda_api import LambdaApi
 from infra.tests.program import Recorded, run, run_program
 
+pytestmark = pytest.mark.slow
+
 ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 SHARE = {"7": 0.1}
 

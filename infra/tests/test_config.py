@@ -9,6 +9,8 @@ from infra.models import SUPPORTED_MODELS, needed_memory
 from infra.tests.exportable import described, exportable
 from infra.tests.program import SECRETS, defaults, run_program
 
+pytestmark = pytest.mark.slow
+
 JWT = {"auth": "jwt", "jwtIssuer": "https://issuer.example.org", "jwtAudience": ["clip"]}
 
 WRONG: list[tuple[dict[str, object], str]] = [

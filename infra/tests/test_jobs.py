@@ -13,6 +13,8 @@ from infra.tests.aws_models import faults
 from infra.tests.conftest import WITH_JOBS
 from infra.tests.program import Recorded, run_program
 
+pytestmark = pytest.mark.slow
+
 QUEUE, FUNCTION = "aws:sqs/queue:Queue", "aws:lambda/function:Function"
 RESULTS = "arn:aws:s3:eu-central-1:111122223333:Bucket/clip-jobs-results"
 

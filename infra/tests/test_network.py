@@ -15,6 +15,8 @@ from infra.tests.conftest import EVERYTHING
 from infra.tests.conftest import OWN_NETWORK as OWN
 from infra.tests.program import Inputs, Recorded, run_program
 
+pytestmark = pytest.mark.slow
+
 CACHE = "aws:elasticache/serverlessCache:ServerlessCache"
 FUNCTION = "aws:lambda/function:Function"
 OWN_NETWORK: dict[str, list[str]] = {

@@ -11,6 +11,8 @@ import pytest
 from infra.tests.lambda_api import LambdaApi
 from infra.tests.program import Recorded, run_program
 
+pytestmark = pytest.mark.slow
+
 ALIAS = "aws:lambda/alias:Alias"
 INVOCATION = "aws:lambda/invocation:Invocation"
 

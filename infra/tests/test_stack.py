@@ -24,6 +24,8 @@ from infra.settings import StackSettings, key_of
 from infra.tests.conftest import CONFIGURATIONS
 from infra.tests.program import Recorded, defaults, run_program
 
+pytestmark = pytest.mark.slow
+
 TAGS = {"Project": "clip-video-moderator", "Stack": "dev", "ManagedBy": "pulumi"}
 
 

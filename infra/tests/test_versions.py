@@ -13,6 +13,8 @@ from infra.tests.lambda_api import LambdaApi
 from infra.tests.program import KEYS, Recorded, run
 from infra.versions import Versions, before
 
+pytestmark = pytest.mark.slow
+
 HERE = {"VpcConfig": {"SubnetIds": ["a", "b"], "SecurityGroupIds": ["g"]}}
 ELSEWHERE = {"VpcConfig": {"SubnetIds": ["a", "c"], "SecurityGroupIds": ["g"]}}
 NOWHERE: dict[str, Any] = {"VpcConfig": {"SubnetIds": [], "SecurityGroupIds": []}}

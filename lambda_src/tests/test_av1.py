@@ -17,6 +17,8 @@ from moderator.pictures.preprocessing import Preprocessing
 from support.hostile_pictures import resized
 from support.pictures import encoded, noise
 
+pytestmark = pytest.mark.slow
+
 TO_32 = Preprocessing(height=32, width=32, resize_mode="shortest", interpolation="bicubic")
 MOST = 100_000
 

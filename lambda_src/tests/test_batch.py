@@ -16,6 +16,8 @@ from moderator.pictures.preprocessing import Preprocessing
 from support.pictures import as_base64, encoded, noise
 from support.server_process import server_process
 
+pytestmark = pytest.mark.slow
+
 TO_64 = Preprocessing(height=64, width=64, resize_mode="shortest", interpolation="bicubic")
 
 

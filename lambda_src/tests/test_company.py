@@ -27,6 +27,8 @@ from moderator.clip import towers
 from moderator.clip.model import read_model
 from moderator.clip.session import cpu_session
 
+pytestmark = pytest.mark.slow
+
 # Every width, head, patch and context is the real one; only the number of equal blocks is cut, to one that every
 # position reads and one that is read at a single position. MobileCLIP's image tower cannot be cut, and is whole.
 DEPTHS: Mapping[str, Any] = {

@@ -24,6 +24,8 @@ from model_build.photographs import NAMES
 from model_build.source import Source, add_config, load
 from moderator.clip.tokenizer import Tokenizer
 
+pytestmark = pytest.mark.slow
+
 LAMBDA_SRC = Path(__file__).resolve().parent.parent
 DEMO_MODEL = LAMBDA_SRC / "demo_model"
 # Neither the training's seed nor the build's own held-out one.

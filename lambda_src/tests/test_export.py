@@ -33,6 +33,8 @@ from moderator.clip.probabilities import softmax
 from moderator.clip.tokenizer import Tokenizer
 from moderator.pictures.decode import read_picture
 
+pytestmark = pytest.mark.slow
+
 DEMO_MODEL = Path(__file__).resolve().parent.parent / "demo_model"
 # One for each kind of tower: a transformer, a ResNet, and one whose text tower is not causal.
 PHOTOGRAPHS = [

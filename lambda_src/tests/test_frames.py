@@ -21,6 +21,8 @@ from moderator.pictures.preprocessing import Preprocessing
 from support.animations import FORMATS, apng, gif, gif_frame, grey_of, numbered
 from support.pictures import encoded, noise
 
+pytestmark = pytest.mark.slow
+
 TO_32 = Preprocessing(height=32, width=32, resize_mode="shortest", interpolation="bicubic")
 EVERY_FRAME = FrameSampling(most=1000, every=0.0)
 

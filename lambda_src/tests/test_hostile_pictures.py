@@ -17,6 +17,8 @@ from support.probe import BYTES, SECONDS, Probe
 from support.server_process import server_process
 from support.tally import Tally
 
+pytestmark = pytest.mark.slow
+
 
 def answered_or_refused(probe: Probe, name: str, data: bytes) -> Reply:
     reply = probe.picture(name, data)

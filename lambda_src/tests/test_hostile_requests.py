@@ -20,6 +20,8 @@ from support.harness import Reply, Service
 from support.pictures import as_base64, drawn, encoded
 from support.tally import Tally
 
+pytestmark = pytest.mark.slow
+
 PICTURE = encoded(drawn("red", "circle"))
 GOOD = as_base64(PICTURE)
 

@@ -22,6 +22,8 @@ from support.harness import LAMBDA_SRC, RedisServer, StartService
 from support.pictures import as_base64, drawn, encoded
 from support.towers import Loader
 
+pytestmark = pytest.mark.slow
+
 PICTURE = encoded(drawn("red", "circle"))
 LABELS = ["a red circle", "a blue square", "a green star"]
 EVENT = {

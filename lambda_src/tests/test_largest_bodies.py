@@ -15,6 +15,8 @@ from support.probe import BYTES, Probe
 from support.server_process import server_process
 from support.tally import Tally
 
+pytestmark = pytest.mark.slow
+
 LARGEST = Settings().max_body_bytes
 PICTURE = as_base64(encoded(drawn("red", "circle")))
 

@@ -16,6 +16,8 @@ import pytest
 
 from support.harness import LAMBDA_SRC, Service, free_port
 
+pytestmark = pytest.mark.slow
+
 ROOT = LAMBDA_SRC.parent
 # Variables that a make which runs the tests would pass on to ours.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}

@@ -16,6 +16,8 @@ import pytest
 from model_build.export import main
 from support.harness import LAMBDA_SRC, free_port
 
+pytestmark = pytest.mark.slow
+
 CONFIG = {
     "embed_dim": 16,
     "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 16},

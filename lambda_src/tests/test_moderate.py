@@ -23,6 +23,8 @@ from support.pictures import as_base64, drawn, encoded
 from support.towers import failing, slow
 from test_http_contract import assert_problem
 
+pytestmark = pytest.mark.slow
+
 RED_CIRCLE, BLUE_SQUARE, GREEN_STAR = (
     encoded(drawn(*what)) for what in (("red", "circle"), ("blue", "square"), ("green", "star"))
 )

@@ -19,6 +19,8 @@ from support.aws_events import http_api
 from support.harness import Service
 from support.pictures import as_base64, drawn, encoded
 
+pytestmark = pytest.mark.slow
+
 EXPECTED = {("red", "circle"): "block", ("blue", "square"): "review"}
 
 

@@ -13,6 +13,8 @@ from support.harness import LAMBDA_SRC
 from support.pictures import drawn, encoded
 from support.sealed_network import POSSIBLE, names_asked
 
+pytestmark = pytest.mark.slow
+
 needs_namespaces = pytest.mark.skipif(not POSSIBLE, reason="needs root, Linux and iproute2 for a network of its own")
 
 # ONNX Runtime's first report went out 9 to 10 s after its start.

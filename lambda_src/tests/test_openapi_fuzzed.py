@@ -18,6 +18,8 @@ from support.harness import Service
 from support.pictures import as_base64, drawn, encoded
 from support.tally import Tally
 
+pytestmark = pytest.mark.slow
+
 PICTURE = as_base64(encoded(drawn("red", "circle")))
 # Without the description's own, from which it is read.
 ROUTES = tuple(route.key for route in TABLE if route.path != "/openapi.json" and not route.header)

@@ -25,6 +25,8 @@ from support.runtime_api import runtime, runtime_api
 from support.tally import Tally
 from support.towers import slow
 
+pytestmark = pytest.mark.slow
+
 PICTURE = as_base64(encoded(drawn("red", "circle")))
 # As long as the model's context takes.
 LONG = [f"a red circle beside number {number} " + "of many " * 32 for number in range(1000)]

@@ -19,6 +19,8 @@ from model_build.flat_pictures import flat_pictures, padded
 from model_build.source import Source, add_config, load
 from support.harness import LAMBDA_SRC
 
+pytestmark = pytest.mark.slow
+
 CONFIG = {
     "embed_dim": 16,
     "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 16},

@@ -31,6 +31,8 @@ from moderator.clip.session import cpu_session
 from moderator.clip.towers import ImageTower
 from moderator.errors import ConfigurationError
 
+pytestmark = pytest.mark.slow
+
 # As in a trained transformer: a few outlier channels are hundreds of times larger than the others.
 OUTLIER_CHANNELS = (5, 70)
 OUTLIER_FACTOR = 400.0

@@ -11,6 +11,8 @@ from support.tally import Tally
 from tools.reliability import document
 from tools.soak import soak
 
+pytestmark = pytest.mark.slow
+
 
 def test_each_count_is_a_row_under_its_part(tmp_path: Path) -> None:
     tally = Tally()

@@ -15,6 +15,8 @@ from support.redis_cluster import Cluster, redis_cluster
 from support.tally import Tally
 from test_store_failures import BEFORE, DURING, RETRY_SECONDS, Witness, label_ms
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:

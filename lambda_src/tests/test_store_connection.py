@@ -30,6 +30,8 @@ from support.server_process import server_process
 from support.tally import Tally
 from support.tcp_proxy import TcpProxy
 
+pytestmark = pytest.mark.slow
+
 PICTURE = as_base64(encoded(drawn("red", "circle")))
 ALLOWANCE = Settings().cache_budget_ms / 1000
 # A thread that only sleeps is this late only if other programs have taken the CPU: the service does not.

@@ -24,6 +24,8 @@ from support.pictures import as_base64, drawn, encoded
 from support.server_process import server_process
 from support.tally import Tally
 
+pytestmark = pytest.mark.slow
+
 PICTURE = as_base64(encoded(drawn("red", "circle")))
 BEFORE, DURING = ["a cat", "a dog", "a bird"], ["a red circle", "a blue square", "a green star"]
 BUDGET_MS = 600

@@ -22,6 +22,8 @@ from support.pictures import as_base64, drawn, encoded
 from support.secrets_manager import ARN, KEYS, SecretsManager, secrets_manager
 from support.server_process import server_process
 
+pytestmark = pytest.mark.slow
+
 PICTURE = as_base64(encoded(drawn("red", "circle")))
 LABELS = ["a red circle", "a blue square"]
 PASSWORD = "correct horse {battery} staple"

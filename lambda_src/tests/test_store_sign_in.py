@@ -20,6 +20,8 @@ from support.pictures import as_base64, drawn, encoded
 from support.server_process import server_process
 from support.tcp_proxy import TcpProxy
 
+pytestmark = pytest.mark.slow
+
 PICTURE = as_base64(encoded(drawn("red", "circle")))
 LABELS = ["a red circle", "a blue square"]
 

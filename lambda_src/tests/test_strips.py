@@ -11,6 +11,8 @@ from PIL import Image, ImageOps
 from moderator.pictures.strips import Upright
 from support.pictures import encoded, noise
 
+pytestmark = pytest.mark.slow
+
 # More than two strips' worth, and no multiple of a strip.
 SIZE = (1203, 1101)
 

@@ -16,6 +16,8 @@ from model_build.tokenizer_file import tokenizer_json, word_pattern
 from moderator.clip.tokenizer import Tokenizer, clean
 from moderator.errors import ConfigurationError, InvalidField
 
+pytestmark = pytest.mark.slow
+
 NO_LIMIT = 1_000_000
 SCRIPTS = {
     "latin": (0x20, 0x24F),

@@ -15,6 +15,8 @@ from moderator.pictures.preprocessing import Pixels, Preprocessing
 from moderator.pictures.views import View
 from support.pictures import encoded, noise
 
+pytestmark = pytest.mark.slow
+
 TO_224 = Preprocessing(height=224, width=224, resize_mode="shortest", interpolation="bicubic")
 TO_64 = Preprocessing(height=64, width=64, resize_mode="shortest", interpolation="bilinear")
 VIEWS: tuple[View, ...] = get_args(View)

@@ -18,6 +18,8 @@ from model_build.demo_pictures import COLOURS, SHAPES
 from tools.calibration.interval import share
 from tools.tests.desk import command, draw_into, lines, policies
 
+pytestmark = pytest.mark.slow
+
 # Fires at yellow circles, and at yellow squares: the demo model knows no better.
 USELESS = {"red circles": "a circle", "blue squares": "a picture"}
 

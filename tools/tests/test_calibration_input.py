@@ -21,6 +21,8 @@ from tools.calibration.thresholds import Targets
 from tools.core import Core, build_core
 from tools.tests.desk import command, draw_into
 
+pytestmark = pytest.mark.slow
+
 KNOWN = ["red circles", "blue squares"]
 
 

@@ -14,6 +14,8 @@ from onnx import numpy_helper
 from moderator.settings import Settings
 from tools.tests.desk import command, draw_into
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def worse_model(tmp_path: Path) -> Path:

@@ -16,6 +16,8 @@ from tools.image_tree.build import main
 from tools.image_tree.tree import build_tree
 from tools.tests.test_image_tree import elf, make_context
 
+pytestmark = pytest.mark.slow
+
 CONFIG = {
     "Cmd": ["moderator.handler.handler"],
     "Env": ["PATH=/bin", "ORT_DISABLE_TELEMETRY=1", "MODEL_DIR=/var/task/model"],

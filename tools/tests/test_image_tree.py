@@ -20,6 +20,8 @@ from tools.image_tree.checks import MODEL_FILES, faults, imports, megabytes, mis
 from tools.image_tree.dockerfile import Builder, Stage, instructions
 from tools.image_tree.tree import build_tree
 
+pytestmark = pytest.mark.slow
+
 HANDLER = "import json\nimport numpy.linalg\nfrom redis.credentials import X\n\n\ndef handler(event, context): ...\n"
 
 

@@ -21,6 +21,8 @@ from tools.measure.__main__ import main
 from tools.measure.log import parse
 from tools.measure.table import REKOGNITION
 
+pytestmark = pytest.mark.slow
+
 GROUP = f"/aws/lambda/{FUNCTION}"
 KEY, SECRET = "AKIDEXAMPLE", "a-secret-key"
 TOKEN = "the-right-token"

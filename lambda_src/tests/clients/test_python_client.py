@@ -23,6 +23,8 @@ from support.policies import content
 
 from .test_rekognition import KEY, SECRET, computed_again, recorded, scope, signature
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["recorded"]  # a fixture
 
 FOLDER = LAMBDA_SRC.parent / "clients" / "python"

@@ -15,6 +15,8 @@ from moderator.jobs.video_pipe import Limits
 from support.films import H264, Studio, ffmpeg
 from support.videos import CountingFile, Desk, decoder_that
 
+pytestmark = pytest.mark.slow
+
 FIFTH = "from itertools import count; numbers, show = count(1), child._show"
 ON_THE_FIFTH = "child._show = lambda *all: {what} if next(numbers) == 5 else show(*all)"
 CRASH = "os.kill(os.getpid(), 11)"  # what a decoder's bug does: SIGSEGV

@@ -21,6 +21,8 @@ from support.harness import Service, serving
 from support.object_store import ObjectStore
 from support.pictures import as_base64, drawn, encoded
 
+pytestmark = pytest.mark.slow
+
 RED, BLUE, GREEN = (encoded(drawn(*what)) for what in (("red", "circle"), ("blue", "square"), ("green", "star")))
 ODD = ["a b.png", "a+b.png", "a%20b.png", "ü/ß.png", "😀.png", "//.png", "x" * 1000]
 # Said to be a picture by its beginning, and so made that its decoding is refused.

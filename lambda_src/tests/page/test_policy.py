@@ -17,6 +17,8 @@ from support.browser import Visit, choose, elsewhere, png, verdict, visiting
 from support.harness import LAMBDA_SRC, Service
 from support.pictures import as_base64, drawn, encoded
 
+pytestmark = pytest.mark.slow
+
 RED_CIRCLE = encoded(drawn("red", "circle"))
 BLUE_SQUARE = encoded(drawn("blue", "square"))
 

@@ -17,6 +17,8 @@ from support.browser import Visit, choose, png, verdict, visiting
 from support.harness import serving
 from support.pictures import drawn, encoded
 
+pytestmark = pytest.mark.slow
+
 PICTURES = [
     png(f"{number}.png", encoded(drawn(colour, shape, seed=30_000 + number)))
     for number, (colour, shape) in enumerate([("red", "circle"), ("blue", "square"), ("green", "star")] * 20)

@@ -27,6 +27,8 @@ from support.pictures import as_base64, drawn, encoded
 from support.raw_http import HOST, exchange
 from support.server_process import server_process
 
+pytestmark = pytest.mark.slow
+
 PICTURE = encoded(drawn("red", "circle"))
 READS = ["/health", "/label-sets", "/openapi.json", "/docs"]
 

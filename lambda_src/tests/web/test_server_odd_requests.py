@@ -19,6 +19,8 @@ from support.raw_http import HOST, exchange, read_reply
 from support.server_process import ServerProcess, server_process
 from support.tally import Tally
 
+pytestmark = pytest.mark.slow
+
 POST = b"POST /classify HTTP/1.1\r\n" + HOST
 
 # What is sent, the status, and words of the reason.
