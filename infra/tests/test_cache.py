@@ -20,6 +20,8 @@ from moderator.labels.store_client import connector
 from moderator.settings import Settings
 from support.harness import RedisServer, free_port
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_store_is_a_serverless_valkey_in_the_private_network(defaults: Recorded) -> None:
     cache = defaults.inputs("aws:elasticache/serverlessCache:ServerlessCache")

@@ -14,6 +14,8 @@ from infra.environment import POWERTOOLS_VARIABLES
 from infra.tests.program import Recorded, run_program
 from moderator.settings import Settings, read_settings
 
+pytestmark = pytest.mark.slow
+
 FUNCTION = "aws:lambda/function:Function"
 
 # Where the image keeps its files is the image's own business.

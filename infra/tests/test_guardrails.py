@@ -9,6 +9,8 @@ import pytest
 from infra.tests.conftest import BOUNDARY, KEY
 from infra.tests.program import Recorded, run_program
 
+pytestmark = pytest.mark.slow
+
 # By resource type, what is set there.
 KEPT = {
     "aws:cloudwatch/logGroup:LogGroup": ("kmsKeyId", KEY),

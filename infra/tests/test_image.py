@@ -14,6 +14,8 @@ from infra.tests.conftest import IMAGE as DEV_IMAGE
 from infra.tests.program import Recorded, run_program
 from model_build.export import main as export
 
+pytestmark = pytest.mark.slow
+
 IMAGE = "docker-build:index:Image"
 REPOSITORY = "aws:ecr/repository:Repository"
 

@@ -11,6 +11,8 @@ import pytest
 from infra.dashboard import CANDIDATE_METRICS, POLICY_METRICS, RUNTIME_METRICS, Watched, dashboard_body
 from infra.tests.program import Inputs, Recorded
 
+pytestmark = pytest.mark.slow
+
 ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 
 

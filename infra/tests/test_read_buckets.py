@@ -11,6 +11,8 @@ import pytest
 from infra.tests.conftest import READ_BUCKETS
 from infra.tests.program import Recorded, run_program
 
+pytestmark = pytest.mark.slow
+
 READ = {
     "Effect": "Allow",
     "Action": ["s3:GetObject", "s3:GetObjectVersion"],

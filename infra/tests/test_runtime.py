@@ -9,11 +9,15 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
+
 from infra.config import CONTEXT
 from infra.dashboard import CANDIDATE_METRICS, POLICY_METRICS, RUNTIME_METRICS
 from infra.environment import METRICS_NAMESPACE
 from infra.events import HEALTH_EVENT
 from infra.tests.program import Recorded
+
+pytestmark = pytest.mark.slow
 
 # Answers go to stderr: stdout is the log, which metrics are part of.
 PROGRAM = """

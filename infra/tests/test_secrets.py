@@ -11,6 +11,8 @@ from infra.tests.conftest import KEY, PASSWORD, TOKENS
 from infra.tests.program import Recorded, run_program
 from infra.tokens import hashes_of
 
+pytestmark = pytest.mark.slow
+
 FUNCTION = "aws:lambda/function:Function"
 SECRETS = [PASSWORD, *TOKENS.values()]
 
