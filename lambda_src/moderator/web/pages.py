@@ -81,7 +81,8 @@ def joined(name: str) -> str:
             if needed not in scripts:
                 take(needed)
         text = _FOR_READERS.sub("", _EXPORT.sub("", _IMPORT.sub("", text)))
-        scripts[name] = _LINES_THAT_GO_ON.sub("", text)
+        # No text in the files has an arrow.
+        scripts[name] = _LINES_THAT_GO_ON.sub("", text).replace(" => ", "=>")
 
     take(name)
     return "".join(scripts.values())

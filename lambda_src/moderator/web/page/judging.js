@@ -110,12 +110,12 @@ export async function isValid() {
 
 // Shows an error beside what it is about.
 export function place(error, picture) {
-  const ofPicture = /^(images?|image_data|embedding|The (body|form|picture))\b/.test(error.message);
+  const ofPolicy = /^(policy|The label)\b/.test(error.message);
   if (error.status === 401 || error.status === 403) {
     queue.cancel();
     state.refusal = error;
     tell("token");
-  } else if (picture && (ofPicture || !error.status || error.status >= 429)) {
+  } else if (picture && !ofPolicy) {
     picture.error = error.message;
   } else {
     // A mistake in the policy comes back once for each picture.

@@ -9,12 +9,15 @@ export function actionOf({ review, block }, score) {
   return "allow";
 }
 
-// The worst action of any category, and why; scores: { category: { score, label, ... } }.
+// The worst action of any category, and why; scores: { category: { score, label, ... } }. None while one has no score:
+// what was never judged is not allowed.
 export function verdictOf(policy, scores) {
+  const names = Object.keys(policy.categories);
+  if (!names.length || !names.every((name) => name in scores)) return null;
   const reasons = [];
   for (const [name, category] of Object.entries(policy.categories)) {
     const found = scores[name];
-    const action = found ? actionOf(category, found.score) : "allow";
+    const action = actionOf(category, found.score);
     if (action !== "allow") reasons.push({ ...found, name, action, threshold: category[action] });
   }
   reasons.sort((a, b) => ACTIONS.indexOf(b.action) - ACTIONS.indexOf(a.action) || b.score - a.score);
