@@ -48,7 +48,9 @@ def read(request: Request, known: Known) -> Asked:
     images = body.get("images")
     if body.get("url") is not None:
         raise InvalidField("url is an address: nothing is fetched here. Set FileScheme: data.")
-    if not isinstance(images, list) or not images or not all(isinstance(image, str) for image in images):
+    if images == []:
+        raise InvalidField("images is empty: it must be a list of data URLs with at least one.")
+    if not isinstance(images, list) or not all(isinstance(image, str) for image in images):
         raise InvalidField(f"images is {kind_of(images)}: it must be a list of at least one data URL.")
     if len(images) > known.limits.pictures:
         raise TooMuch(
