@@ -22,6 +22,7 @@ MODEL      ?= ViT-B-32-quickgelu
 PRETRAINED ?= openai
 OUT        ?=
 PRECISION  ?= auto
+TARGET     ?= graviton2
 SAMPLES     ?=
 VERBOSE     ?=
 # Folders of pictures: `make moderate`, `make calibrate`, `make compare`
@@ -34,16 +35,28 @@ PRECISION_TARGET ?=
 RECALL_TARGET ?=
 METHOD     ?=
 MODELS     ?=
-# Of `make image-tree`
+# Of `make image-tree` and `make image`
 ARGS       ?=
+DOCKER     ?= docker
+TAG        ?= clip-video-moderator
+TORCH_INDEX ?=
+BASE_IMAGE ?=
+# Of `make measure`: a deployed stack
+URL        ?=
+FUNCTION   ?=
+AUTH       ?=
+PICTURE    ?=
+TOKEN      ?=
+export TOKEN
 
 # A value as one word for the shell, whatever is in it.
 quoted = '$(subst ','\'',$(1))'
 
 RELIABILITY_TESTS := $(addprefix lambda_src/tests/,$(addprefix test_,lambda_runtime.py store_failures.py \
-  store_cluster.py hostile_pictures.py hostile_requests.py openapi_fuzzed.py nothing_leaks.py) web/test_server_odd_requests.py)
+  store_cluster.py hostile_pictures.py hostile_requests.py largest_bodies.py out_of_time.py \
+  openapi_fuzzed.py nothing_leaks.py) web/test_server_odd_requests.py)
 
-.PHONY: help run test check moderate calibrate compare bench audit soak reliability screenshots model demo-model image-tree supported-models lock format clean
+.PHONY: help run test test-fast check moderate calibrate compare bench bench-arm audit soak reliability screenshots videos model demo-model image image-tree measure supported-models lock format clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -67,7 +80,7 @@ run: $(VENV)/.runtime $(if $(MODEL_DIR),,$(DEMO)/labels.safetensors) ## Serve on
 # A word that must be given, or the whole of the working folder would be meant.
 needed = @test -n $(call quoted,$($(1))) || { echo "$(1)= is needed: $(2)." >&2; exit 2; }
 
-moderate: $(VENV)/.tools ## Judge a folder of pictures (DIR=, POLICY=, MODEL_DIR=, OUT=, FAIL_ON=review|block)
+moderate: $(VENV)/.tools ## Judge a folder of pictures and videos (DIR=, POLICY=, MODEL_DIR=, OUT=, FAIL_ON=review|block)
 	$(call needed,DIR,a folder of pictures)
 	$(if $(MODEL_DIR),MODEL_DIR=$(call quoted,$(MODEL_DIR))) $(BIN)/python -m tools.folder $(call quoted,$(DIR)) \
 	  --policy $(call quoted,$(POLICY)) $(if $(OUT),--out $(call quoted,$(OUT))) \
@@ -90,7 +103,10 @@ compare: $(VENV)/.tools ## Several exported models on the same labelled pictures
 test: $(VENV)/.dev redis chromium ffmpeg ## Run every test
 	$(BIN)/python -m pytest -q
 
-bench: $(VENV)/.dev redis ## Measure everything: docs/benchmark.md for people, build/bench.json for programs
+test-fast: $(VENV)/.dev redis ## Run the tests that take less than a minute together: all but those marked slow
+	$(BIN)/python -m pytest -q -m 'not slow'
+
+bench: $(VENV)/.bench redis ## Measure everything: docs/benchmark.md for people, build/bench.json for programs
 	$(BIN)/python -W ignore -m bench
 
 check: $(VENV)/.dev ## Formatting, lint, strict types
@@ -98,9 +114,12 @@ check: $(VENV)/.dev ## Formatting, lint, strict types
 	$(BIN)/ruff check .
 	$(BIN)/mypy .
 
-format: $(VENV)/.dev ## Format the code and mend what lint can mend
+format: $(VENV)/.dev ## Format the code and fix what lint can fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+bench-arm: $(VENV)/.dev emulator ## Count for Graviton2 under emulation: docs/benchmark-arm.md and that target's costs
+	$(BIN)/python -W ignore -m bench.arm
 
 audit: $(VENV)/.dev ## Known vulnerabilities of what runs in the Lambda (tools/audit.py: 1 some, 3 nothing was audited)
 	@$(BIN)/python -m tools.audit
@@ -116,17 +135,33 @@ reliability: $(VENV)/.dev redis ## Run the reliability tests and write docs/reli
 	RELIABILITY_JSON=build/reliability.json $(BIN)/python -m pytest -q $(RELIABILITY_TESTS)
 	$(BIN)/python -m tools.reliability
 
-model: $(VENV)/.dev ## Export a model (MODEL=, PRETRAINED=tag|path|none, OUT=, PRECISION=auto|fp32|int8, SAMPLES=DIR, VERBOSE=1)
+videos: $(VENV)/.dev ffmpeg ## Judge generated videos and write what that took into docs/videos.md
+	PYTHONPATH=lambda_src:lambda_src/tests $(BIN)/python -m tools.videos
+
+model: $(VENV)/.dev ## Export a model (MODEL=, PRETRAINED=tag|path|none, OUT=, PRECISION=auto|fp32|int8, TARGET=graviton2|x86-vnni, SAMPLES=DIR, VERBOSE=1)
 	@$(BIN)/python -m model_build.export --model $(call quoted,$(MODEL)) --pretrained $(call quoted,$(PRETRAINED)) \
 	  --out $(call quoted,$(or $(OUT),models/vit-b-32)) --precision $(call quoted,$(PRECISION)) \
+	  --target $(call quoted,$(TARGET)) \
 	  $(if $(SAMPLES),--samples $(call quoted,$(SAMPLES))) $(if $(VERBOSE),--verbose)
 	@MODEL_DIR=$(call quoted,$(or $(OUT),models/vit-b-32)) $(BIN)/python -m moderator.jobs.precompute
 
-demo-model: $(VENV)/.dev ## Train the demo model again from nothing
+demo-model: $(VENV)/.dev ## Train the demo model again from scratch
 	$(BIN)/python -m model_build.demo --out lambda_src/demo_model
 
 image-tree: $(VENV)/.dev ## Make the image's files without a container engine and check them (ARGS=--native, --model, ...)
 	$(BIN)/python -m tools.image_tree $(ARGS)
+
+# Any engine with BuildKit, or podman. Lambda takes no index of images, which a record of provenance would make of it.
+image: $(VENV)/.dev ## Build the arm64 image with a container engine and check it; nothing is pushed (TAG=, MODEL=demo|..., PRETRAINED=, TORCH_INDEX=, BASE_IMAGE=, DOCKER=, ARGS=)
+	$(BIN)/python -m tools.image_tree.build --docker $(call quoted,$(DOCKER)) --tag $(call quoted,$(TAG)) \
+	  $(if $(filter command line environment,$(origin MODEL)),--model $(call quoted,$(MODEL)) --pretrained $(call quoted,$(PRETRAINED))) \
+	  --precision $(call quoted,$(PRECISION)) $(if $(TORCH_INDEX),--torch-index $(call quoted,$(TORCH_INDEX))) \
+	  $(if $(BASE_IMAGE),--base-image $(call quoted,$(BASE_IMAGE))) -- $(ARGS)
+
+measure: $(VENV)/.tools ## Measure a deployed stack: one table for an issue (URL=, FUNCTION=, AUTH=iam|token|none, TOKEN=, PICTURE=)
+	$(call needed,URL,what pulumi stack output url says)
+	@$(BIN)/python -m tools.measure $(call quoted,$(URL)) $(if $(FUNCTION),--function $(call quoted,$(FUNCTION))) \
+	  $(if $(AUTH),--auth $(call quoted,$(AUTH))) $(if $(PICTURE),--picture $(call quoted,$(PICTURE)))
 
 supported-models: $(VENV)/.dev ## Write infra/models.json again: the models and weights that a stack may choose
 	$(BIN)/python -m infra.tests.exportable
@@ -163,6 +198,11 @@ $(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt requirements.txt lambda_src/
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
 	@touch $@
 
+# What today's service is measured beside. Where a wheel does not install, the page says so in place of its figures.
+$(VENV)/.bench: $(VENV)/.dev bench/requirements.txt
+	-$(BIN)/python -m pip install --quiet -r bench/requirements.txt
+	@touch $@
+
 # The tests talk to a real server.
 .PHONY: redis
 redis:
@@ -172,6 +212,15 @@ redis:
 	  elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq redis-server; \
 	  elif command -v apt-get >/dev/null && command -v sudo >/dev/null; then sudo apt-get update -qq && sudo apt-get install -y -qq redis-server; \
 	  else echo "Please install redis-server or valkey-server: the tests need one of them."; exit 1; fi; }
+
+# What `make bench-arm` counts with; nothing is needed of it elsewhere.
+.PHONY: emulator
+emulator:
+	@command -v qemu-aarch64 >/dev/null && test -x /usr/lib/llvm-19/bin/llvm-mca && command -v gcc >/dev/null || { \
+	  echo "Installing qemu-user, llvm-19 and gcc, by which instructions are counted."; \
+	  if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends qemu-user llvm-19 gcc libc6-dev; \
+	  elif command -v apt-get >/dev/null && command -v sudo >/dev/null; then sudo apt-get update -qq && sudo apt-get install -y -qq --no-install-recommends qemu-user llvm-19 gcc libc6-dev; \
+	  else echo "Please install qemu-user, llvm-19 and gcc: counting needs Debian's."; exit 1; fi; }
 
 # The page is tried in a real browser; nothing is downloaded but Debian's own. With Inter the screenshots look the same everywhere.
 .PHONY: chromium

@@ -1,8 +1,8 @@
 """What other services' forms cost over our own, for the same picture and question: run `python -m bench.clients`.
 
-Whole requests, in turns, but for the image tower: it is the same for all, and its own variation is more than what is
-measured here. So one stands in for it that answers at once. What is left waits for nothing and has one thread, whose
-own time is taken: other programs on the machine do not count.
+Whole requests, in turns, except for the image tower: it is the same for all, and it varies by more than what is
+measured here, so a stand-in answers at once. The rest waits for nothing and runs on one thread, whose CPU time is
+taken: other programs on the machine do not count.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ class Cost:
 
 
 def of(seconds: float, gigabytes: float, why: str) -> Cost:
-    """Return what 1000 requests of one picture cost that take `seconds` each on a function of `gigabytes`."""
+    """Return what 1000 requests of one picture cost if each takes `seconds` on a function of `gigabytes`."""
     compute = 1000 * seconds * gigabytes * PER_GB_SECOND
     fees = 1000 * (PER_REQUEST + PER_API_CALL)
     return Cost(

@@ -1,21 +1,31 @@
-"""The floor: how long the image tower's own matrix products take at the rate that this machine reaches in int8."""
+"""The floor: the image tower's matrix products and nothing else, in its shapes and with its 8-bit operator.
+
+Large square products would say nothing about it: with 50 rows most of the time goes to fetching the weights.
+"""
 
 from __future__ import annotations
 
-import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-# Large enough that nothing but the products matters, small enough for a few of them a second.
-_SIZE = 2048
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """One product: activations (rows, inner) by weights (inner, columns)."""
+
+    rows: int
+    inner: int
+    columns: int
 
 
-def operations_per_picture(model: Path) -> float:
-    """Count the operations, two a multiply-add, of all products with weights in an fp32 graph, for one picture."""
+def shapes(model: Path) -> list[Shape]:
+    """Return all products with weights in an fp32 graph, in its order, for one picture."""
     graph = onnx.load(model)
     weights = {tensor.name: tensor for tensor in graph.graph.initializer}
     products = [
@@ -34,27 +44,47 @@ def operations_per_picture(model: Path) -> float:
         name: value.size // value.shape[-1]
         for name, value in zip(inputs, session.run(inputs, {"pixels": picture}), strict=True)
     }
-    return sum(2.0 * rows[node.input[0]] * float(np.prod(weights[node.input[1]].dims)) for node in products)
+    found = []
+    for node in products:
+        inner, columns = weights[node.input[1]].dims
+        found.append(Shape(rows=rows[node.input[0]], inner=inner, columns=columns))
+    return found
 
 
-def int8_operations_per_second(threads: int, rounds: int = 15) -> float:
-    """Measure the best rate of ONNX Runtime's int8 product on large matrices."""
-    weight = np.random.default_rng(0).integers(-127, 127, (_SIZE, _SIZE), dtype=np.int8)
-    graph = helper.make_graph(
-        [helper.make_node("MatMulInteger", ["a", "b"], ["c"])],
-        "product",
-        [helper.make_tensor_value_info("a", TensorProto.UINT8, [_SIZE, _SIZE])],
-        [helper.make_tensor_value_info("c", TensorProto.INT32, [_SIZE, _SIZE])],
-        [numpy_helper.from_array(weight, "b")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    a = np.random.default_rng(1).integers(0, 255, (_SIZE, _SIZE), dtype=np.uint8)
-    best = float("inf")
-    for _ in range(rounds):
-        began = time.perf_counter()
-        session.run(None, {"a": a})
-        best = min(best, time.perf_counter() - began)
-    return 2.0 * _SIZE**3 / best
+class Floor:
+    """All products one after another, each with weights of its own, as the tower has them."""
+
+    def __init__(self, products: list[Shape], threads: int) -> None:
+        rng = np.random.default_rng(0)
+        nodes, constants, outputs = [], [_constant("one", np.float32(1)), _constant("zero", np.uint8(128))], []
+        self._feeds: dict[str, Any] = {}
+        for place, shape in enumerate(products):
+            read, made = f"{shape.rows}x{shape.inner}", f"made_{place}"
+            self._feeds[read] = rng.integers(0, 255, (shape.rows, shape.inner), dtype=np.uint8)
+            weight = rng.integers(-127, 127, (shape.inner, shape.columns), dtype=np.int8)
+            constants.append(_constant(f"weight_{place}", weight))
+            constants.append(_constant(f"scale_{place}", np.full(shape.columns, 1e-3, np.float32)))
+            inputs = [read, f"weight_{place}", "one", f"scale_{place}", "zero"]
+            nodes.append(helper.make_node("MatMulIntegerToFloat", inputs, [made], domain="com.microsoft"))
+            outputs.append(helper.make_tensor_value_info(made, TensorProto.FLOAT, [shape.rows, shape.columns]))
+        inputs_of_all = [
+            helper.make_tensor_value_info(name, TensorProto.UINT8, list(value.shape))
+            for name, value in self._feeds.items()
+        ]
+        opsets = [helper.make_opsetid("", 18), helper.make_opsetid("com.microsoft", 1)]
+        graph = helper.make_graph(nodes, "floor", inputs_of_all, outputs, constants)
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        self._session = onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+
+    def run(self) -> list[Any]:
+        """Multiply everything once: of each product (rows, columns)."""
+        products: list[Any] = self._session.run(None, self._feeds)
+        return products
+
+
+def _constant(name: str, value: Any) -> TensorProto:
+    return numpy_helper.from_array(np.asarray(value), name)

@@ -19,7 +19,7 @@ from tools.folder.ledger import read_lines
 from tools.folder.run import VERDICTS, moderate_folder
 
 # Taken in turns, so that a machine that is busy for a while is so for both.
-_ROUNDS = 4
+_ROUNDS = 10
 _DIFFERENT = 40
 _TOGETHER = 16
 POLICY = "moderation"

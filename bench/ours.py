@@ -27,6 +27,7 @@ class Ours:
                 cache_url=cache_url,
                 memory_labels=memory_labels,
                 cache_budget_ms=2000,
+                max_seconds=600.0,  # the first request embeds every label that is measured, on however slow a machine
             )
         )
 
@@ -35,6 +36,12 @@ class Ours:
         encoded = [base64.b64encode(picture).decode() for picture in pictures]
         fields = {"images": encoded} if many else {"image_data": encoded[0]}
         event = _event(json.dumps(fields | {"labels": list(labels)}))
+        return lambda: self._ask(event)
+
+    def moderation(self, picture: bytes, policy: str) -> Callable[[], object]:
+        """Return a request for a verdict, ready to be sent again and again."""
+        fields = {"image_data": base64.b64encode(picture).decode(), "policy": policy}
+        event = _event(json.dumps(fields), "/moderate")
         return lambda: self._ask(event)
 
     def requests_with_new_labels(self, picture: bytes, count: int) -> Callable[[], object]:
@@ -55,5 +62,5 @@ class Ours:
         return response
 
 
-def _event(body: str) -> dict[str, object]:
-    return event_of(method="POST", target="/classify", headers={"content-type": "application/json"}, body=body.encode())
+def _event(body: str, target: str = "/classify") -> dict[str, object]:
+    return event_of(method="POST", target=target, headers={"content-type": "application/json"}, body=body.encode())

@@ -14,6 +14,11 @@ def thumbnail() -> bytes:
     return _jpeg(Image.fromarray(data.coffee()).resize((440, 248), Image.Resampling.BICUBIC))
 
 
+def square() -> bytes:
+    """Return a JPEG of 330 x 330: as many pixels as the thumbnail, all of which CLIP's own cut keeps."""
+    return _jpeg(Image.fromarray(data.astronaut()).resize((330, 330), Image.Resampling.BICUBIC))
+
+
 def thumbnails(count: int) -> list[bytes]:
     """Return different JPEGs of 440 x 248, cut from photographs."""
     photographs = [Image.fromarray(getattr(data, name)()) for name in ("astronaut", "coffee", "chelsea", "rocket")]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from bench.models import NAME, checkpoint
 
@@ -48,26 +49,32 @@ mark("Pillow")
 import onnxruntime
 mark("ONNX Runtime")
 import pydantic
-import aws_lambda_powertools.event_handler
+import aws_lambda_powertools.metrics
 mark("Powertools and pydantic")
-import redis
-mark("redis-py")
 from moderator.handler import handler
-mark("the service: its code, manifest, label sets, image tower, connection to the store")
+mark("the service: its code, manifest, label sets, image tower; beside them redis-py and the store")
 assert handler(json.load(open(sys.argv[1])), None)["statusCode"] == 200
 mark("first request")
 print("ORDER" + json.dumps([[name, 1000 * (at - before)] for (_, before), (name, at) in zip(marks, marks[1:])]))
 """
 
-# The most that the process ever held. Not getrusage's: that begins with what the parent held when it forked.
+# When it had answered, since the process's end is no part of a start; and its peak memory. Not getrusage's: that
+# begins with what the parent held when it forked.
 _PEAK = """
+import time
+print("ANSWERED", time.time())
 print("PEAK_KB", next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
 """
 
 
+def with_bytecode() -> dict[str, str]:
+    """Return this environment, in which Python keeps bytecode: the image has it, so no start may compile."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """A cold start's median time and its peak memory."""
+    """A cold start's shortest time and its peak memory."""
 
     seconds: float
     peak_mb: float
@@ -75,50 +82,88 @@ class Start:
 
 def ours(event: dict[str, object], model_dir: Path, cache_url: str, rounds: int = 5) -> Start:
     """Start the service whose labels are all in the store, as an instance that Lambda adds does."""
-    environment = {"MODEL_DIR": str(model_dir), "CACHE_URL": cache_url}
-    return _measure(_OURS, event, [], environment, rounds)
+    return _Starts(_OURS, event, environment=_of(model_dir, cache_url)).measured(rounds)
+
+
+def precomputed_or_stored(
+    event: dict[str, object], precomputed: Path, without: Path, cache_url: str, rounds: int = 7
+) -> dict[str, float]:
+    """Start in turns with all labels precomputed and no store, and with none precomputed and all in the store."""
+    tiers = {
+        "precomputed_s": _Starts(_OURS, event, environment=_of(precomputed, "")),
+        "stored_s": _Starts(_OURS, event, environment=_of(without, cache_url)),
+    }
+    for _ in range(rounds + 1):
+        for starts in tiers.values():
+            starts.start()
+    return {name: starts.measured(0).seconds for name, starts in tiers.items()}
+
+
+def _of(model_dir: Path, cache_url: str) -> dict[str, str]:
+    return {"MODEL_DIR": str(model_dir), "CACHE_URL": cache_url}
 
 
 def order(event: dict[str, object], model_dir: Path, cache_url: str, rounds: int = 5) -> dict[str, float]:
-    """Return the steps of a start in their order, each with its median time in milliseconds."""
-    environment = os.environ | {"MODEL_DIR": str(model_dir), "CACHE_URL": cache_url}
+    """Return the steps of a start in their order, each with its shortest time in milliseconds."""
+    environment = with_bytecode() | {"MODEL_DIR": str(model_dir), "CACHE_URL": cache_url}
     times: dict[str, list[float]] = {}
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump(event, file)
         file.flush()
-        for _ in range(rounds):
+        for number in range(rounds + 1):
             command = [sys.executable, "-W", "ignore", "-c", _ORDER, file.name, str(time.time())]
             done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+            if not number:
+                continue
             (line,) = (line for line in done.stdout.splitlines() if line.startswith("ORDER"))
             for name, milliseconds in json.loads(line.removeprefix("ORDER")):
                 times.setdefault(name, []).append(milliseconds)
-    return {name: statistics.median(values) for name, values in times.items()}
+    return {name: min(values) for name, values in times.items()}
 
 
 def torch_and_open_clip(event: dict[str, object], rounds: int = 3) -> Start:
     """Start what loads the same weights with open_clip and answers the same request."""
-    return _measure(_TORCH, event, [NAME, str(checkpoint())], {}, rounds)
+    return _Starts(_TORCH, event, arguments=[NAME, str(checkpoint())]).measured(rounds)
 
 
-def _measure(
-    program: str, event: dict[str, object], arguments: list[str], environment: dict[str, str], rounds: int
-) -> Start:
-    seconds, peaks = [], []
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-        json.dump(event, file)
-        file.flush()
-        for _ in range(rounds + 1):
-            began = time.perf_counter()
-            done = subprocess.run(
-                [sys.executable, "-W", "ignore", "-c", program + _PEAK, file.name, *arguments],
-                env=os.environ | environment,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            seconds.append(time.perf_counter() - began)
-            if done.returncode:
-                raise RuntimeError(done.stderr)
-            peaks.append(int(done.stdout.split("PEAK_KB")[1].split()[0]) / 1024)
-    # The first start read the files from the disk; Lambda's image cache is neither that nor this, so it is left out.
-    return Start(seconds=statistics.median(seconds[1:]), peak_mb=max(peaks[1:]))
+class _Starts:
+    """Starts of one program, each answering one event."""
+
+    def __init__(
+        self,
+        program: str,
+        event: dict[str, object],
+        *,
+        arguments: Sequence[str] = (),
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self._program = program + _PEAK
+        self._event = json.dumps(event)
+        self._arguments = arguments
+        self._environment = with_bytecode() | dict(environment)
+        self._seconds: list[float] = []
+        self._peaks: list[float] = []
+
+    def start(self) -> None:
+        """Start once.
+
+        Raises:
+            RuntimeError: the program failed; with what it wrote.
+        """
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            file.write(self._event)
+            file.flush()
+            command = [sys.executable, "-W", "ignore", "-c", self._program, file.name, *self._arguments]
+            began = time.time()
+            done = subprocess.run(command, env=self._environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(done.stderr)
+        self._seconds.append(float(done.stdout.split("ANSWERED")[1].split()[0]) - began)
+        self._peaks.append(int(done.stdout.split("PEAK_KB")[1].split()[0]) / 1024)
+
+    def measured(self, rounds: int) -> Start:
+        """Start `rounds` times more, and once that does not count; return the shortest and the most memory of all."""
+        for _ in range(rounds + 1 if rounds else 0):
+            self.start()
+        # The first start read the files from the disk; Lambda's image cache is neither that nor this: it is left out.
+        return Start(seconds=min(self._seconds[1:]), peak_mb=max(self._peaks[1:]))

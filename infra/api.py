@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import pulumi
 import pulumi_aws as aws
+
+from infra.access import AccessArgs, access_to
+from infra.domain import DomainArgs, own_domain
+from infra.tokens import Tokens
 
 # The service's own table, `lambda_src/moderator/web/routes.py`, to which a test holds this: the program does not import
 # the service. Any other route is answered 404 by API Gateway itself.
@@ -29,7 +33,7 @@ ROUTES = (
     "POST /api/v1/vision/labels",
 )
 
-# What a later question needs: who asked, how it ended, and whose time it took.
+# What a later question needs: who asked, how it ended, and whose time it took. Not the query: a token may be in it.
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging-variables.html
 _ACCESS_LOG = {
     "requestId": "$context.requestId",
@@ -62,10 +66,18 @@ class ApiArgs:
     domain_name: str
     certificate_arn: str
     log_retention_days: int
+    # With auth token, what knows the tokens.
+    tokens: Tokens | None = None
+    jwt_scopes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    hosted_zone_id: str = ""
+    default_endpoint: bool = True
 
 
 class Api(pulumi.ComponentResource):
-    """Offers `id`, `url`, `curl`, ready to paste, and `domain_target`, where a domain of one's own must point."""
+    """Offers `id`, `url`, `curl`, ready to paste, and `domain_target`, where a domain of one's own must point.
+
+    `page_url` is there where a browser can use the page: not where requests are signed or an issuer lets people in.
+    """
 
     def __init__(self, name: str, args: ApiArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("clip:infra:Api", name, None, opts)
@@ -77,6 +89,7 @@ class Api(pulumi.ComponentResource):
             name=args.name,
             protocol_type="HTTP",
             cors_configuration=_cors(args.cors_origins),
+            disable_execute_api_endpoint=None if args.default_endpoint else True,
             opts=self._child,
         )
         routes = self._route(args)
@@ -95,8 +108,19 @@ class Api(pulumi.ComponentResource):
         self.domain_target: pulumi.Output[str] | None = None
         self.url: pulumi.Output[str] = self._api.api_endpoint
         if args.domain_name:
-            self.domain_target = self._own_domain(args, stage)
+            self.domain_target = own_domain(
+                self._name,
+                DomainArgs(
+                    domain_name=args.domain_name,
+                    certificate_arn=args.certificate_arn,
+                    hosted_zone_id=args.hosted_zone_id,
+                    api=self._api,
+                    stage=stage,
+                ),
+                parent=self,
+            )
             self.url = pulumi.Output.from_input(f"https://{args.domain_name}")
+        self.page_url = pulumi.Output.format("{0}/", self.url) if args.auth in ("token", "none") else None
         self.curl = pulumi.Output.all(self.url, args.region).apply(
             lambda values: curl(auth=args.auth, url=values[0], region=values[1])
         )
@@ -111,29 +135,29 @@ class Api(pulumi.ComponentResource):
             payload_format_version="2.0",
             opts=self._child,
         )
-        authorizer = self._authorizer(args) if args.auth == "jwt" else None
+        access = access_to(
+            self._api,
+            self,
+            AccessArgs(
+                name=self._name,
+                auth=args.auth,
+                tokens=args.tokens,
+                jwt_issuer=args.jwt_issuer,
+                jwt_audience=args.jwt_audience,
+                jwt_scopes=args.jwt_scopes,
+            ),
+        )
         return [
             aws.apigatewayv2.Route(
                 f"{self._name}-{route}",
                 api_id=self._api.id,
                 route_key=route,
                 target=pulumi.Output.format("integrations/{0}", integration.id),
-                authorization_type={"iam": "AWS_IAM", "jwt": "JWT", "none": "NONE"}[args.auth],
-                authorizer_id=authorizer.id if authorizer else None,
+                **access(route),
                 opts=self._child,
             )
             for route in ROUTES
         ]
-
-    def _authorizer(self, args: ApiArgs) -> aws.apigatewayv2.Authorizer:
-        return aws.apigatewayv2.Authorizer(
-            self._name,
-            api_id=self._api.id,
-            authorizer_type="JWT",
-            identity_sources=["$request.header.Authorization"],
-            jwt_configuration={"issuer": args.jwt_issuer, "audiences": list(args.jwt_audience)},
-            opts=self._child,
-        )
 
     def _stage(self, args: ApiArgs, *, after: Sequence[pulumi.Resource]) -> aws.apigatewayv2.Stage:
         log_group = aws.cloudwatch.LogGroup(
@@ -144,6 +168,7 @@ class Api(pulumi.ComponentResource):
             retention_in_days=args.log_retention_days,
             opts=self._child,
         )
+        log = {**_ACCESS_LOG, "tokenName": "$context.authorizer.tokenName"} if args.tokens else _ACCESS_LOG
         return aws.apigatewayv2.Stage(
             self._name,
             api_id=self._api.id,
@@ -154,31 +179,15 @@ class Api(pulumi.ComponentResource):
                 "throttling_rate_limit": args.throttle_rate,
                 "throttling_burst_limit": args.throttle_burst,
             },
-            access_log_settings={"destination_arn": log_group.arn, "format": json.dumps(_ACCESS_LOG)},
+            access_log_settings={"destination_arn": log_group.arn, "format": json.dumps(log)},
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(after)),
         )
-
-    def _own_domain(self, args: ApiArgs, stage: aws.apigatewayv2.Stage) -> pulumi.Output[str]:
-        domain = aws.apigatewayv2.DomainName(
-            self._name,
-            domain_name=args.domain_name,
-            domain_name_configuration={
-                "certificate_arn": args.certificate_arn,
-                "endpoint_type": "REGIONAL",
-                "security_policy": "TLS_1_2",
-            },
-            opts=self._child,
-        )
-        aws.apigatewayv2.ApiMapping(
-            self._name, api_id=self._api.id, domain_name=domain.id, stage=stage.id, opts=self._child
-        )
-        return domain.domain_name_configuration.target_domain_name
 
 
 def curl(*, auth: str, url: str, region: str) -> str:
     """Give a command that classifies `picture.jpg`, ready to paste into a shell.
 
-    With auth iam it takes the credentials from the usual environment variables; with jwt the token from TOKEN.
+    With auth iam it takes the credentials from the usual environment variables; with token and jwt that from TOKEN.
     """
     credentials = {
         # Keys without a session token must not send the header: curl signs it empty, and then leaves it out. In one
@@ -188,6 +197,7 @@ def curl(*, auth: str, url: str, region: str) -> str:
             '--user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" '
             '${AWS_SESSION_TOKEN:+-H"x-amz-security-token: $AWS_SESSION_TOKEN"} '
         ),
+        "token": '-H "Authorization: Bearer $TOKEN" ',
         "jwt": '-H "Authorization: Bearer $TOKEN" ',
         "none": "",
     }[auth]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
 from infra.network import Network
+from infra.own_network import OwnNetwork
 from infra.role import FunctionRole
 
 # The commands that are sent and no more: the service's own, and those of a cluster client that signs in.
@@ -25,13 +26,13 @@ class LabelStoreArgs:
 
     # At most 36 characters, lower case: the signature is over the cache's name as it is.
     name: str
-    network: Network
+    network: Network | OwnNetwork
     max_gb: int
     max_ecpu_per_second: int
 
 
 class LabelStore(pulumi.ComponentResource):
-    """Offers `url`, `cache_name` and `user_id`, which the function needs to sign in."""
+    """Offers `endpoint`, and `variables`, which the function needs to sign in."""
 
     def __init__(self, name: str, args: LabelStoreArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("clip:infra:LabelStore", name, None, opts)
@@ -53,8 +54,8 @@ class LabelStore(pulumi.ComponentResource):
         )
         self._cache = aws.elasticache.ServerlessCache(
             name,
-            # Other zones are another cache, which is made before this one is deleted: the two need different names.
-            name=f"{args.name}-{zone_numbers(args.network.zone_ids)}",
+            # Another place is another cache, which is made before this one is deleted: the two need different names.
+            name=f"{args.name}-{args.network.place}",
             description="CLIP label embeddings",
             engine="valkey",
             major_engine_version="8",
@@ -68,18 +69,16 @@ class LabelStore(pulumi.ComponentResource):
             },
             opts=child,
         )
-        self.cache_name = self._cache.name
-        self.user_id = self._user.user_id
-        self.endpoint = pulumi.Output.format("{0}:{1}", self._cache.endpoints[0].address, _PORT)
-        self.url = pulumi.Output.format("rediss://{0}", self.endpoint)
+        self.endpoint: pulumi.Output[str] = pulumi.Output.format("{0}:{1}", self._cache.endpoints[0].address, _PORT)
+        self.variables: Mapping[str, pulumi.Input[str]] = {
+            "CACHE_URL": pulumi.Output.format("rediss://{0}", self.endpoint),
+            "CACHE_CLUSTER": "true",
+            "CACHE_IAM_USER": self._user.user_id,
+            "CACHE_IAM_NAME": self._cache.name,
+        }
         self.register_outputs({})
 
-    def allow_connecting(self, role: FunctionRole) -> aws.iam.RolePolicy:
+    def allow_connecting(self, role: FunctionRole) -> list[pulumi.Resource]:
         """Let `role` sign in to this store as this store's user."""
         statement = {"Action": "elasticache:Connect", "Resource": [self._cache.arn, self._user.arn]}
-        return role.allow("connect-to-store", statement, parent=self)
-
-
-def zone_numbers(zone_ids: Sequence[str]) -> str:
-    """Return what tells a region's zones apart: of `euc1-az2` and `euc1-az3`, `23`."""
-    return "".join(sorted(zone_id.rpartition("-az")[2] for zone_id in zone_ids))
+        return [role.allow("connect-to-store", statement, parent=self)]

@@ -5,14 +5,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import get_type_hints
+from typing import get_origin, get_type_hints
 
 import pulumi
+from pulumi.runtime.config import is_config_secret
 
 from infra.rules import first_complaint
-from infra.settings import StackSettings, key_of
+from infra.settings import Secret, StackSettings, key_of
+
+# The secrets that are read as an object; the others are texts.
+_SECRET_OBJECTS = {"authTokens"}
 
 ROOT = Path(__file__).resolve().parent.parent
 CONTEXT = ROOT / "lambda_src"
@@ -45,4 +50,13 @@ def _read(config: pulumi.Config, key: str, kind: object) -> object:
         return config.require_int(key)
     if kind is str:
         return config.require(key).strip()
+    if kind is Secret:
+        encrypted = is_config_secret(f"{config.name}:{key}")
+        if key in _SECRET_OBJECTS:
+            return Secret(
+                output=config.require_secret_object(key), plain=config.require_object(key), encrypted=encrypted
+            )
+        return Secret(output=config.require_secret(key), plain=config.require(key), encrypted=encrypted)
+    if get_origin(kind) is Mapping:
+        return config.require_object(key)
     return tuple(config.require_object(key))

@@ -1,4 +1,4 @@
-"""The dashboard: requests, latency, errors, cold starts, where labels came from, the store, and what pictures cost."""
+"""The dashboard: requests, latency, errors, cold starts, labels, verdicts, the store, and what pictures cost."""
 
 from __future__ import annotations
 
@@ -28,6 +28,10 @@ RUNTIME_METRICS = (
     "LabelTime",
     "DecodeTime",
 )
+
+# And what it counts under more dimensions: of each policy, and of each pair of a policy and its candidate.
+POLICY_METRICS = ("VerdictAllow", "VerdictReview", "VerdictBlock")
+CANDIDATE_METRICS = ("CandidateCompared", "CandidateDiffers")
 
 _PERIOD = 300
 Series = list[object]
@@ -60,12 +64,20 @@ class Watched:
             raise ValueError(f"{metric} is not among the runtime's metrics: {', '.join(RUNTIME_METRICS)}.")
         return [METRICS_NAMESPACE, metric, "service", self.name, options]
 
+    def over_all(self, metric: str) -> str:
+        """Give the sum of a metric over all policies, as an expression; 0 where there is none."""
+        dimensions = "candidate,policy" if metric in CANDIDATE_METRICS else "policy"
+        terms = f'{{{METRICS_NAMESPACE},{dimensions},service}} MetricName="{metric}" service="{self.name}"'
+        return f"SUM(SEARCH('{terms}', 'Sum', {_PERIOD}))"
+
 
 def dashboard_body(of: Watched) -> str:
     """Give the dashboard's JSON: two widgets a row, twelve columns each."""
     labels = ["LabelsPrecomputed", "LabelsFromMemory", "LabelsFromStore", "LabelsComputed"] if of.has_store else [
         "LabelsPrecomputed", "LabelsFromMemory", "LabelsComputed",
     ]  # fmt: skip
+    allow, review, block = (of.over_all(metric) for metric in POLICY_METRICS)
+    compared, differs = (of.over_all(metric) for metric in CANDIDATE_METRICS)
     widgets = [
         _graph("Requests and pictures", of, [of.api("Count"), of.runtime("Pictures")], stat="Sum"),
         _graph(
@@ -87,6 +99,16 @@ def dashboard_body(of: Watched) -> str:
             [of.runtime(metric) for metric in ("DecodeTime", "ImageTime", "LabelTime", "RequestTime")],
             stat="p50",
         ),
+        _graph("Verdicts", of, [_made("allow", allow), _made("review", review), _made("block", block)], stacked=True),
+        _graph(
+            "Share of review and block, %",
+            of,
+            [
+                _made("review", f"100 * {review} / ({allow} + {review} + {block})"),
+                _made("block", f"100 * {block} / ({allow} + {review} + {block})"),
+            ],
+        ),
+        _graph("Where a candidate would decide otherwise, %", of, [_made("differs", f"100 * {differs} / {compared}")]),
         _table("Dollars per 1000 pictures as billed, without what the store costs idle", of, cost_query(of.memory)),
     ]
     if of.has_store:
@@ -95,6 +117,10 @@ def dashboard_body(of: Watched) -> str:
     for number, widget in enumerate(widgets):
         widget |= {"x": 12 * (number % 2), "y": 6 * (number // 2), "width": 12, "height": 6}
     return json.dumps({"widgets": widgets})
+
+
+def _made(label: str, expression: str) -> Series:
+    return [{"label": label, "expression": expression}]
 
 
 def _of_jobs(of: Watched) -> list[dict[str, object]]:

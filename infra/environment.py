@@ -8,6 +8,7 @@ from __future__ import annotations
 import pulumi
 
 from infra.cache import LabelStore
+from infra.own_store import OwnStore
 from infra.settings import StackSettings
 
 # The metrics' names and their dimension; observability.py reads them from here.
@@ -16,8 +17,8 @@ METRICS_NAMESPACE = "ClipVideoModerator"
 POWERTOOLS_VARIABLES = frozenset({"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"})
 
 
-def environment(settings: StackSettings, store: LabelStore | None) -> dict[str, pulumi.Input[str]]:
-    """Give the runtime's variables; no secret is among them, as the store's token is signed where it is used."""
+def environment(settings: StackSettings, store: LabelStore | OwnStore | None) -> dict[str, pulumi.Input[str]]:
+    """Give the runtime's variables; no secret is among them: a token is signed, a password read, where it is used."""
     variables: dict[str, pulumi.Input[str]] = {
         # The service is the stack, so that two stacks of one account do not mix their metrics.
         "POWERTOOLS_SERVICE_NAME": settings.name,
@@ -34,15 +35,9 @@ def environment(settings: StackSettings, store: LabelStore | None) -> dict[str, 
         "DEFAULT_POLICY": settings.default_policy,
         "DEFAULT_LABEL_SET": settings.default_label_set,
         "FLAG_FROM": settings.flag_from,
+        "READ_BUCKETS": " ".join(settings.read_buckets),
         "MAX_SECONDS": str(settings.timeout),
         "THREADS": str(settings.threads),
         "LOG_LABELS": str(settings.log_labels).lower(),
     }
-    if store:
-        variables |= {
-            "CACHE_URL": store.url,
-            "CACHE_CLUSTER": "true",
-            "CACHE_IAM_USER": store.user_id,
-            "CACHE_IAM_NAME": store.cache_name,
-        }
-    return variables
+    return {**variables, **(store.variables if store else {})}

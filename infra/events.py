@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-# The smallest event that API Gateway would send: it walks the same way as a request does.
+# The smallest event that API Gateway would send: it is handled as a request is.
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 HEALTH_EVENT = {
     "version": "2.0",

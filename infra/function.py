@@ -9,6 +9,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.network import Network
+from infra.own_network import OwnNetwork
 from infra.role import FunctionRole
 
 
@@ -21,14 +22,15 @@ class FunctionArgs:
     image_uri: pulumi.Input[str]
     command: str = ""  # instead of the image's own
     environment: Mapping[str, pulumi.Input[str]]
-    network: Network | None
-    # The rights that it needs to start.
-    rights: Sequence[aws.iam.RolePolicy]
+    network: Network | OwnNetwork | None
+    # The rights that it needs to start, and whatever else must be there before.
+    rights: Sequence[pulumi.Resource]
     memory: int
     timeout: int
     reserved_concurrency: int
     snap_start: bool
     log_retention_days: int
+    tracing: bool = False
 
 
 class Function(pulumi.ComponentResource):
@@ -43,6 +45,7 @@ class Function(pulumi.ComponentResource):
         )
         write_logs = args.role.allow("write-logs", _write_logs(log_group), parent=self)
 
+        leave_for = args.network.default_group_id if args.network else None
         function = aws.lambda_.Function(
             name,
             name=args.name,
@@ -57,9 +60,10 @@ class Function(pulumi.ComponentResource):
             logging_config={"log_format": "Text", "log_group": log_group.name},
             vpc_config=_inside(args.network),
             # Without it, deleting the function's security group waits until Lambda gives its interfaces back.
-            replace_security_groups_on_destroy=True if args.network else None,
-            replacement_security_group_ids=[args.network.default_group_id] if args.network else None,
+            replace_security_groups_on_destroy=True if leave_for else None,
+            replacement_security_group_ids=[leave_for] if leave_for else None,
             reserved_concurrent_executions=args.reserved_concurrency or None,
+            tracing_config={"mode": "Active"} if args.tracing else None,
             snap_start={"apply_on": "PublishedVersions"} if args.snap_start else None,
             publish=True,
             # The first start already writes logs, joins the network and signs in to the store.
@@ -71,6 +75,15 @@ class Function(pulumi.ComponentResource):
         self.register_outputs({})
 
 
+def allow_tracing(role: FunctionRole) -> aws.iam.RolePolicy:
+    """Let the role's function send its traces to X-Ray, which knows no narrower resource.
+
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsx-ray.html
+    """
+    actions = ["xray:PutTraceSegments", "xray:PutTelemetryRecords"]
+    return role.allow("trace", {"Action": actions, "Resource": "*"}, parent=role)
+
+
 def _write_logs(log_group: aws.cloudwatch.LogGroup) -> dict[str, object]:
     return {
         "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
@@ -79,9 +92,9 @@ def _write_logs(log_group: aws.cloudwatch.LogGroup) -> dict[str, object]:
     }
 
 
-def _inside(network: Network | None) -> aws.lambda_.FunctionVpcConfigArgs | None:
+def _inside(network: Network | OwnNetwork | None) -> aws.lambda_.FunctionVpcConfigArgs | None:
     if network is None:
         return None
     return aws.lambda_.FunctionVpcConfigArgs(
-        subnet_ids=network.subnet_ids, security_group_ids=[network.function_group_id]
+        subnet_ids=network.subnet_ids, security_group_ids=network.function_group_ids
     )

@@ -105,7 +105,7 @@ class Jobs(pulumi.ComponentResource):
             retention_in_days=args.log_retention_days,
             opts=self._child,
         )
-        rights = {
+        rights: dict[str, Mapping[str, object]] = {
             "call-worker": {"Action": ["lambda:InvokeFunction"], "Resource": self.function.arn},
             "write-results": results.write_map(),
             # What Step Functions asks for; none of these knows a narrower resource.

@@ -1,4 +1,4 @@
-"""A private network: no internet gateway, no NAT, no public address, and one way only, from the function to the store.
+"""A private network: no internet gateway, no NAT, no public address, and only one path, from the function to the store.
 
 Lambda's logs, its image and the store's IAM tokens need no endpoint: the first two do not pass through the network, and
 the token is signed inside the function.
@@ -6,13 +6,18 @@ the token is signed inside the function.
 
 from __future__ import annotations
 
+import hashlib
+import string
 from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 
 import pulumi
 import pulumi_aws as aws
 
 from infra.role import FunctionRole
+
+DEFAULT_CIDR = "10.0.0.0/16"
 
 # https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/set-up.html
 STORE_PORTS = {6379: "to write and read", 6380: "to read"}
@@ -44,10 +49,12 @@ class NetworkArgs:
 
     zone_ids: Sequence[str]
     joining: Sequence[aws.iam.RolePolicy]
+    # Private addresses, /16 to /22.
+    cidr: str = DEFAULT_CIDR
 
 
 class Network(pulumi.ComponentResource):
-    """Offers `zone_ids` and `subnet_ids`, in the same order, and the groups' ids."""
+    """Offers `zone_ids` and `subnet_ids`, in the same order, the groups' ids, and `place`, which names where it is."""
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("clip:infra:Network", name, None, opts)
@@ -58,12 +65,14 @@ class Network(pulumi.ComponentResource):
 
         self._vpc = aws.ec2.Vpc(
             name,
-            cidr_block="10.0.0.0/16",
+            cidr_block=args.cidr,
             # The store's name is answered by the network's own resolver.
             enable_dns_support=True,
             enable_dns_hostnames=True,
             opts=child,
         )
+        self.vpc_id = self._vpc.id
+        self.route_table_id = self._vpc.main_route_table_id  # of all subnets, for they have none of their own
         # AWS makes this group with rules that let everything through; adopted without rules it lets nothing through.
         self.default_group_id = aws.ec2.DefaultSecurityGroup(
             f"{name}-default", vpc_id=self._vpc.id, ingress=[], egress=[], opts=child
@@ -74,7 +83,7 @@ class Network(pulumi.ComponentResource):
             aws.ec2.Subnet(
                 f"{name}-private-{zone_id}",
                 vpc_id=self._vpc.id,
-                cidr_block=_cidr_block(zone_id),
+                cidr_block=cidr_block(args.cidr, zone_id),
                 availability_zone_id=zone_id,
                 map_public_ip_on_launch=False,
                 opts=slow,
@@ -82,7 +91,11 @@ class Network(pulumi.ComponentResource):
             for zone_id in self.zone_ids
         ]
 
+        numbers = zone_numbers(self.zone_ids)
+        self.place = numbers if args.cidr == DEFAULT_CIDR else short_name(args.cidr, numbers)
+
         self.function_group_id = self._group(f"{name}-function", "The function: may call the label store", slow)
+        self.function_group_ids: list[pulumi.Input[str]] = [self.function_group_id]
         self.store_group_id = self._group(f"{name}-store", "The label store: may be called by the function", slow)
         for port, use in STORE_PORTS.items():
             aws.vpc.SecurityGroupEgressRule(
@@ -132,6 +145,21 @@ def _first_zones(parent: pulumi.Resource) -> list[str]:
     return [zone_id for _, zone_id in by_name[:2]]
 
 
-def _cidr_block(zone_id: str) -> str:
+def cidr_block(network: str, zone_id: str) -> str:
     """Return the zone's own block: subnets of other zones are made before those that they replace are deleted."""
-    return f"10.0.{zone_id.rpartition('-az')[2]}.0/24"
+    whole = IPv4Network(network)
+    # 251 addresses where there are enough; AWS numbers the zones of a region from 1.
+    blocks = list(whole.subnets(new_prefix=max(24, whole.prefixlen + 4)))
+    return str(blocks[int(zone_id.rpartition("-az")[2])])
+
+
+def zone_numbers(zone_ids: Sequence[str]) -> str:
+    """Return what tells a region's zones apart: of `euc1-az2` and `euc1-az3`, `23`."""
+    return "".join(sorted(zone_id.rpartition("-az")[2] for zone_id in zone_ids))
+
+
+def short_name(*words: str) -> str:
+    """Return three characters for a place that zones alone do not name: no digits only, as those of zones are."""
+    number = int.from_bytes(hashlib.sha256("\n".join(words).encode()).digest()[:8], "big")
+    characters = string.ascii_lowercase + string.digits
+    return characters[number % 26] + characters[number // 26 % 36] + characters[number // 936 % 36]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import pulumi
 import pulumi_aws as aws
 
+from infra.block_share import FEWEST_PICTURES, queries
 from infra.dashboard import Watched, dashboard_body
 from infra.environment import METRICS_NAMESPACE
 
@@ -28,6 +29,8 @@ class ObservabilityArgs:
     p99_ms: int
     email: str
     topic_arn: str
+    # By policy, least and most, in percent.
+    block_share: Mapping[str, Sequence[float]] = field(default_factory=dict)
     worker_name: pulumi.Input[str] | None = None
     queue_names: Sequence[pulumi.Input[str]] = ()  # of the stream: its own, then its dead-letter queues
 
@@ -69,6 +72,8 @@ class Observability(pulumi.ComponentResource):
         )
         for alarm in _alarms(args):
             self._raise(alarm, args.name)
+        for policy, band in args.block_share.items():
+            self._watch_share(policy, band, args.name)
         self.register_outputs({})
 
     def _make_topics(self, args: ObservabilityArgs) -> list[pulumi.Input[str]]:
@@ -104,6 +109,25 @@ class Observability(pulumi.ComponentResource):
             opts=self._child,
         )
 
+    def _watch_share(self, policy: str, band: Sequence[float], prefix: str) -> None:
+        least, most = band
+        aws.cloudwatch.MetricAlarm(
+            f"{self._name}-block-share-{policy}",
+            name=f"{prefix}-block-share-{policy}",
+            alarm_description=(
+                f"{policy} blocked less than {least:g} % or more than {most:g} % of an hour's pictures, "
+                f"{FEWEST_PICTURES} at least: the pictures, the policy or the model have changed"
+            ),
+            metric_queries=queries(prefix, policy, band),
+            comparison_operator="GreaterThanThreshold",
+            threshold=0,
+            evaluation_periods=1,
+            treat_missing_data="notBreaching",
+            alarm_actions=self._topics,
+            ok_actions=self._topics,
+            opts=self._child,
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Alarm:
@@ -126,6 +150,13 @@ def _alarms(args: ObservabilityArgs) -> Iterator[_Alarm]:
         namespace="AWS/Lambda",
         metric="Errors",
         dimensions=of_function,
+    )
+    yield _Alarm(
+        kind="failed",
+        meaning="Bugs that were answered in other services' forms, which Lambda does not count as errors",
+        namespace=METRICS_NAMESPACE,
+        metric="Failed",
+        dimensions={"service": args.name},
     )
     yield _Alarm(
         kind="throttles",

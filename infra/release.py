@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from infra.canary import Canary
 from infra.events import HEALTH_EVENT, warm_event
 from infra.function import Function
 from infra.role import allow, trust
@@ -29,6 +30,8 @@ class ReleaseArgs:
     snap_start: bool
     provisioned_concurrency: int
     rewarm_schedule: str
+    # What lets a new version answer a share of the requests first.
+    canary: Canary | None = None
 
 
 class Release(pulumi.ComponentResource):
@@ -46,21 +49,24 @@ class Release(pulumi.ComponentResource):
         healthy: pulumi.Output[str] = pulumi.Output.all(args.function.name, ready, health.result).apply(
             lambda known: self._healthy(known[0], known[1], known[2])
         )
-        # 2. After it, so that the warm-ups find an instance that has started.
+        # 2. After the health check, so that the warm-ups find an instance that has started.
         warm_ups = {
             label_set: self._invoke(f"warm-{label_set}", warm_event([label_set]), healthy)
             for label_set in args.label_sets
         }
         self.warmed = {label_set: warm_up.result.apply(json.loads) for label_set, warm_up in warm_ups.items()}
 
-        # 3. Now the version may have the traffic. Snapshots have an alias of their own: the other may have instances
-        # that are kept warm, and as long as it has them, Lambda refuses to move it to a version with a snapshot.
+        # 3. Now the version may have the traffic, a share of it first where that is asked for. Snapshots have an alias
+        # of their own: the other may have instances that are kept warm, and as long as it has them, Lambda refuses to
+        # move it to a version with a snapshot.
+        alias_name = "live-snapshots" if args.snap_start else "live"
+        checked = [health, *warm_ups.values()]
         self.alias = aws.lambda_.Alias(
             f"{name}-snapshots" if args.snap_start else name,
-            name="live-snapshots" if args.snap_start else "live",
+            name=alias_name,
             function_name=args.function.name,
-            function_version=healthy,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[health, *warm_ups.values()]),
+            function_version=self._tried(name, args.canary, alias_name, healthy, checked) if args.canary else healthy,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=checked),
         )
         if args.provisioned_concurrency:
             aws.lambda_.ProvisionedConcurrencyConfig(
@@ -87,6 +93,42 @@ class Release(pulumi.ComponentResource):
             # A new version is a new call.
             triggers={"version": version},
             opts=pulumi.ResourceOptions(parent=self),
+        )
+
+    def _tried(
+        self,
+        name: str,
+        canary: Canary,
+        alias: str,
+        version: pulumi.Output[str],
+        checked: Sequence[aws.lambda_.Invocation],
+    ) -> pulumi.Output[str]:
+        """Return the version once it has answered a share of the requests and its own alarm has stayed quiet."""
+        function = self._function.name
+        alarm = aws.cloudwatch.MetricAlarm(
+            f"{name}-canary",
+            alarm_description=pulumi.Output.format(
+                "{0}: a new version failed with its share of the requests", function
+            ),
+            namespace="AWS/Lambda",
+            metric_name="Errors",
+            # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
+            dimensions={
+                "FunctionName": function,
+                "Resource": pulumi.Output.format("{0}:{1}", function, alias),
+                "ExecutedVersion": version,
+            },
+            statistic="Sum",
+            comparison_operator="GreaterThanThreshold",
+            threshold=0,
+            period=60,
+            evaluation_periods=1,
+            treat_missing_data="notBreaching",
+            # Each version has an alarm of its own: the state of the last one's says nothing about this one.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(checked), replace_on_changes=["dimensions"]),
+        )
+        return pulumi.Output.all(function, version, alarm.name).apply(
+            lambda known: canary.pass_(known[0], alias, known[1], known[2])
         )
 
     async def _healthy(self, function: str, version: str, answer: str) -> str:

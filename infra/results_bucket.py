@@ -69,17 +69,29 @@ class ResultsBucket(pulumi.ComponentResource):
 
 def _rules(keep_days: int) -> list[aws.s3.BucketLifecycleConfigurationRuleArgs]:
     rule = aws.s3.BucketLifecycleConfigurationRuleArgs
+    everything = aws.s3.BucketLifecycleConfigurationRuleFilterArgs(prefix="")
     rules = [
         rule(
             id="forget-what-was-overwritten",
             status="Enabled",
-            filter={"prefix": ""},
-            noncurrent_version_expiration={"noncurrent_days": 30},
-            abort_incomplete_multipart_upload={"days_after_initiation": 7},
+            filter=everything,
+            noncurrent_version_expiration=aws.s3.BucketLifecycleConfigurationRuleNoncurrentVersionExpirationArgs(
+                noncurrent_days=30
+            ),
+            abort_incomplete_multipart_upload=aws.s3.BucketLifecycleConfigurationRuleAbortIncompleteMultipartUploadArgs(
+                days_after_initiation=7
+            ),
         )
     ]
     if keep_days:
-        rules.append(rule(id="forget", status="Enabled", filter={"prefix": ""}, expiration={"days": keep_days}))
+        rules.append(
+            rule(
+                id="forget",
+                status="Enabled",
+                filter=everything,
+                expiration=aws.s3.BucketLifecycleConfigurationRuleExpirationArgs(days=keep_days),
+            )
+        )
     return rules
 
 

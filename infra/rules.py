@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from infra.account_rules import complaints_of_account
 from infra.models import complaints_of_model
 from infra.settings import StackSettings, key_of
 
@@ -24,9 +25,9 @@ _CHOICES: dict[str, tuple[object, ...]] = {
     "precision": ("auto", "fp32", "int8"),
     "log_level": ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
     "log_retention_days": _RETENTION_DAYS,
-    "cache": ("serverless", "none"),
+    "cache": ("serverless", "url", "none"),
     "flag_from": ("review", "block"),
-    "auth": ("iam", "jwt", "none"),
+    "auth": ("iam", "token", "jwt", "none"),
 }
 
 # Least, most, and why there is a most.
@@ -35,6 +36,8 @@ _RANGES: dict[str, tuple[int, int, str]] = {
     "timeout": (1, 29, "API Gateway gives up after 30 seconds"),
     "provisioned_concurrency": (0, 1000, "0 means none"),
     "reserved_concurrency": (0, 1000, "0 means none"),
+    "canary_minutes": (0, 30, "0 means none; the up waits for so long"),
+    "canary_percent": (1, 50, "in percent"),
     "cache_max_gb": (1, 5000, "ElastiCache Serverless' own limits, in GB"),
     "cache_max_ecpu_per_second": (1000, 15_000_000, "ElastiCache Serverless' own limits"),
     "cache_ttl_days": (1, 3650, "a store evicts only what has a time to live"),
@@ -68,9 +71,12 @@ def first_complaint(settings: StackSettings, label_sets: frozenset[str]) -> str 
 
 def _complaints(settings: StackSettings, label_sets: frozenset[str]) -> Iterator[str]:
     yield from _of_one_value(settings)
-    yield from complaints_of_model(settings)
+    if not settings.image_uri:  # which model another image holds is not known here
+        yield from complaints_of_model(settings)
     yield from _of_names(settings, label_sets)
     yield from _of_pairs(settings)
+    yield from _of_bands(settings)
+    yield from complaints_of_account(settings)
 
 
 def _of_one_value(settings: StackSettings) -> Iterator[str]:
@@ -108,11 +114,10 @@ def _of_names(settings: StackSettings, label_sets: frozenset[str]) -> Iterator[s
             f"defaultLabelSet is {settings.default_label_set!r}: it must be the name of a file in "
             f"lambda_src/label_sets ({known})."
         )
-    policies = sorted(path.stem for path in _POLICIES.glob("*.json"))
-    if settings.default_policy not in policies:
+    if settings.default_policy not in _policies():
         yield (
             f"defaultPolicy is {settings.default_policy!r}: it must be the name of a file in "
-            f"lambda_src/policies ({', '.join(policies)})."
+            f"lambda_src/policies ({', '.join(_policies())})."
         )
     if len(set(settings.label_sets)) < len(settings.label_sets):
         yield f"labelSets is {list(settings.label_sets)}: it must name each label set once."
@@ -161,6 +166,22 @@ def _of_pairs(settings: StackSettings) -> Iterator[str]:
             f"domainName is {settings.domain_name!r} and certificateArn is {settings.certificate_arn!r}: "
             "they go together, so both must be set or neither."
         )
+
+
+def _of_bands(settings: StackSettings) -> Iterator[str]:
+    for policy, band in settings.alarm_block_share.items():
+        if policy not in _policies():
+            yield (
+                f"alarmBlockShare has {policy!r}: it must be the name of a file in "
+                f"lambda_src/policies ({', '.join(_policies())})."
+            )
+        numbers = isinstance(band, list) and all(type(one) in (int, float) for one in band)
+        if not (numbers and len(band) == 2 and 0 <= band[0] < band[1] <= 100):
+            yield f"alarmBlockShare has {band!r} for {policy!r}: it must be two percentages, as [1, 10]."
+
+
+def _policies() -> list[str]:
+    return sorted(path.stem for path in _POLICIES.glob("*.json"))
 
 
 def _of_jobs(settings: StackSettings) -> Iterator[str]:

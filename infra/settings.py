@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pulumi
 
 # What one vCPU is worth; a process in Lambda sees more cores than it may use.
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
 MB_PER_VCPU = 1769
+
+
+@dataclass(frozen=True, kw_only=True)
+class Secret:
+    """A setting that is a secret: `output` is encrypted wherever Pulumi keeps it, `plain` is for the rules alone."""
+
+    output: pulumi.Output[Any] = field(repr=False)
+    plain: Any = field(repr=False)
+    # Whether the stack's own file keeps it encrypted.
+    encrypted: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +40,7 @@ class StackSettings:
     precision: str
     base_image: str
     torch_index: str
+    image_uri: str
 
     memory: int
     timeout: int
@@ -35,6 +50,9 @@ class StackSettings:
     rewarm_schedule: str
     log_level: str
     log_retention_days: int
+    tracing: bool
+    canary_minutes: int
+    canary_percent: int
 
     cache: str
     cache_max_gb: int
@@ -42,7 +60,16 @@ class StackSettings:
     cache_ttl_days: int
     cache_budget_ms: int
     cache_retry_seconds: int
+    cache_url: str
+    cache_cluster: bool
+    cache_user: str
+    cache_password: Secret
+    cache_password_arn: str
+    secrets_endpoint: bool
     zone_ids: tuple[str, ...]
+    network_cidr: str
+    subnet_ids: tuple[str, ...]
+    security_group_ids: tuple[str, ...]
 
     label_sets: tuple[str, ...]
     memory_labels: int
@@ -53,16 +80,21 @@ class StackSettings:
     default_policy: str
     default_label_set: str
     flag_from: str
+    read_buckets: tuple[str, ...]
     log_labels: bool
 
     auth: str
+    auth_tokens: Secret
     jwt_issuer: str
     jwt_audience: tuple[str, ...]
+    jwt_scopes: Mapping[str, Any]
     cors_origins: tuple[str, ...]
     throttle_rate: int
     throttle_burst: int
     domain_name: str
     certificate_arn: str
+    hosted_zone_id: str
+    default_endpoint: bool
 
     jobs: bool
     job_buckets: tuple[str, ...]
@@ -82,6 +114,16 @@ class StackSettings:
     alarm_email: str
     alarm_topic_arn: str
     alarm_p99_ms: int
+    alarm_block_share: Mapping[str, Any]
+
+    permissions_boundary: str
+    iam_path: str
+    kms_key_arn: str
+
+    @property
+    def has_password(self) -> bool:
+        """Whether the store of one's own asks for a password."""
+        return bool(self.cache_password.plain or self.cache_password_arn)
 
     @property
     def threads(self) -> int:

@@ -14,10 +14,19 @@ def lambda_client() -> Any:
 
     `Any`, because botocore makes its clients when it runs.
     """
+    return _client("lambda")
+
+
+def cloudwatch_client() -> Any:
+    """Return a client of CloudWatch, signed in the same way."""
+    return _client("cloudwatch")
+
+
+def _client(service: str) -> Any:
     settings = pulumi.Config("aws")
     session = botocore.session.Session(profile=settings.get("profile"))
     return session.create_client(
-        "lambda",
+        service,
         region_name=settings.get("region"),
         aws_access_key_id=settings.get("accessKey"),
         aws_secret_access_key=settings.get("secretKey"),

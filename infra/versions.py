@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 Configuration = Mapping[str, Any]  # one version, as Lambda's GetFunctionConfiguration answers it
 
-# A version whose snapshot is taken is there after minutes.
+# A version with a snapshot takes minutes to be ready.
 _PAUSE_SECONDS, _MOST_PAUSES = 3.0, 200
 
 

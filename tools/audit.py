@@ -1,7 +1,7 @@
 """Asks for known vulnerabilities of the packages that run in the Lambda: `make audit`.
 
 Where the advisories cannot be had - no network, or an index without them - it says so and ends with a status of its
-own, 3. pip-audit itself cannot be relied on for that: packages that it could not look up count as sound to it.
+own, 3. pip-audit itself cannot be relied on for that: packages that it could not look up count as safe to it.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from pathlib import Path
 from moderator.errors import TooMuch
 from moderator.jobs.video import HEAD_BYTES, is_video
 
-# Files with these names are pictures to whoever named them: one that cannot be read is said so, not passed over.
+# Files with these names are pictures to whoever named them: one that cannot be read is reported, not skipped.
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"}
     | {".heic", ".heif", ".jxl", ".jp2"}
@@ -62,7 +62,7 @@ def read_file(path: Path, *, max_bytes: int) -> bytes:
     """
     size = path.stat().st_size
     if size > max_bytes:
-        raise TooMuch(f"The file has {size:,} bytes: at most {max_bytes:,} are read (MAX_BODY_BYTES).")
+        raise TooMuch(f"The file has {size:,} bytes: at most {max_bytes:,} are allowed (MAX_BODY_BYTES).")
     return path.read_bytes()
 
 

@@ -16,7 +16,7 @@ def in_halves(
     work: Callable[[Sequence[Item]], Sequence[Result]],
     refused: Callable[[Item, RequestError], Result],
 ) -> list[Result]:
-    """Return `work(items)`; where that is refused, of each half, until the item at fault stands alone."""
+    """Return `work(items)`; if that is refused, try each half, until the item at fault stands alone."""
     try:
         return list(work(items))
     except RequestError as error:

@@ -1,6 +1,6 @@
 """Takes the pictures of the page that are in `docs/`, from a service that it starts itself.
 
-Run as `python -m tools.screenshots`. They are to be looked at after each change of the page: at 1280, 768 and 390
+Run as `python -m tools.screenshots`. Look at them after each change to the page: at 1280, 768 and 390
 pixels, light and dark.
 """
 

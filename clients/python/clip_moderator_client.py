@@ -16,7 +16,8 @@ import base64
 import random
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
 from email.utils import parsedate_to_datetime
 from os import PathLike
 from pathlib import Path
@@ -32,6 +33,7 @@ Picture = bytes | str | PathLike[str]  # its bytes, or its path
 MOST_BYTES = 3_300_000
 MOST_PICTURES = 16
 _LONGEST_WAIT = 20.0
+_TOO_LARGE = 413
 _AGAIN = frozenset({429, 500, 502, 503, 504})
 
 
@@ -147,6 +149,8 @@ class Client:
         attempts: int = 4,
         wait: Callable[[float], None] = time.sleep,
     ) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise ValueError(f"{url!r} is not the address of a service: it must begin with https:// or http://.")
         self._http = httpx2.Client(base_url=url, auth=auth, timeout=timeout)
         self._attempts = attempts
         self._wait = wait
@@ -181,12 +185,17 @@ class Client:
         A picture that is refused is answered by its `Refused`; the others of its request are judged all the same.
 
         Raises:
+            Refused: the request itself is wrong, such as its policy or its token: no other picture would fare better.
             Unavailable: the service gave no answer.
+            OSError: a path cannot be read.
         """
         for batch in _batches(map(_read, pictures)):
             try:
                 yield from self._moderate(batch, policy, view)
             except Refused as refused:
+                # A gateway that finds a request too large names no picture.
+                if not refused.detail.startswith("images[") and refused.status != _TOO_LARGE:
+                    raise
                 if len(batch) == 1:
                     yield refused
                 else:
@@ -203,7 +212,8 @@ class Client:
         field = "label_set" if isinstance(labels, str) else "labels"
         value = dict(labels) if isinstance(labels, Mapping) else labels if isinstance(labels, str) else list(labels)
         answer = self._ask("POST", "/classify", {"image_data": _base64(_read(picture)), field: value})
-        return Classification(probabilities=answer["result"], categories=answer.get("categories"), raw=answer)
+        with _known_form():
+            return Classification(probabilities=answer["result"], categories=answer.get("categories"), raw=answer)
 
     def health(self) -> Mapping[str, Any]:
         """Return the service's model, and whether its store answers.
@@ -221,11 +231,13 @@ class Client:
         return verdict
 
     def _moderate(self, pictures: Sequence[bytes], policy: Any, view: str | None) -> list[Verdict]:
-        fields = {"images": [_base64(picture) for picture in pictures], "policy": policy, "view": view}
-        answer = self._ask("POST", "/moderate", {name: value for name, value in fields.items() if value is not None})
-        if len(answer["results"]) != len(pictures):
-            raise Unavailable(f"The service answered {len(answer['results'])} of {len(pictures)} pictures.")
-        return [_verdict(one, answer["policy"]) for one in answer["results"]]
+        asked = {"images": [_base64(picture) for picture in pictures], "policy": policy, "view": view}
+        answer = self._ask("POST", "/moderate", {name: value for name, value in asked.items() if value is not None})
+        with _known_form():
+            verdicts = [_verdict(one, answer["policy"]) for one in answer["results"]]
+        if len(verdicts) != len(pictures):
+            raise Unavailable(f"The service answered {len(verdicts)} of {len(pictures)} pictures.")
+        return verdicts
 
     def _ask(self, method: str, path: str, body: Any) -> Mapping[str, Any]:
         """Ask until there is an answer, or until it has been asked often enough."""
@@ -266,11 +278,26 @@ def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
+@contextmanager
+def _known_form() -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError) as error:
+        raise Unavailable(
+            f"The answer has a form that this client does not know ({error!r}): is it the service's?"
+        ) from error
+
+
+def _fields(kind: type[Reason | Category], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those that this client knows: a newer service may send more."""
+    return {field.name: given[field.name] for field in fields(kind) if field.name in given}
+
+
 def _verdict(one: Mapping[str, Any], policy: Mapping[str, Any]) -> Verdict:
     return Verdict(
         action=one["verdict"],
-        reasons=tuple(Reason(**reason) for reason in one["reasons"]),
-        categories={name: Category(**category) for name, category in one["categories"].items()},
+        reasons=tuple(Reason(**_fields(Reason, reason)) for reason in one["reasons"]),
+        categories={name: Category(**_fields(Category, found)) for name, found in one["categories"].items()},
         policy=policy["name"],
         version=policy["version"],
         raw=one,
@@ -279,9 +306,11 @@ def _verdict(one: Mapping[str, Any], policy: Mapping[str, Any]) -> Verdict:
 
 def _json(response: httpx2.Response) -> Mapping[str, Any]:
     try:
-        answer: Mapping[str, Any] = response.json()
+        answer = response.json()
     except ValueError as error:
         raise Unavailable(f"{response.url} answered what is not JSON: is it the service's address?") from error
+    if not isinstance(answer, dict):
+        raise Unavailable(f"{response.url} answered no JSON object: is it the service's address?")
     return answer
 
 
@@ -290,6 +319,7 @@ def _refused(response: httpx2.Response) -> Refused:
         problem = response.json()
     except ValueError:
         problem = {}
+    problem = problem if isinstance(problem, dict) else {}
     # A gateway's own form has a message only.
     title = str(problem.get("title", response.reason_phrase))
     return Refused(

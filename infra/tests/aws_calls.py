@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
-
+from infra.tests.aws_call import Call
+from infra.tests.aws_calls_of_jobs import CALLS_OF_JOBS
 from infra.tests.program import Inputs
-
-Shape = Callable[[Inputs], Inputs]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Call:
-    """One call: which inputs go into it, under AWS' names where these are others than Pulumi's."""
-
-    service: str
-    operation: str
-    renamed: dict[str, str] = field(default_factory=dict)
-    # Inputs that other calls are made of, or that are Pulumi's own.
-    without: frozenset[str] = frozenset()
-    # The member that Pulumi itself chooses, after the resource's name.
-    named: str = ""
-    shape: Shape = dict
-
-    def made_of(self, name: str, inputs: Inputs) -> dict[str, Any]:
-        """Return the call's members."""
-        taken = {self.renamed.get(key, key): value for key, value in inputs.items() if key not in self.without}
-        return self.shape({**({self.named: f"{name}-1234567"} if self.named else {}), **taken})
 
 
 def _rule(inputs: Inputs) -> Inputs:
+    if "prefixListId" in inputs:
+        prefix = {"prefixListId": inputs["prefixListId"], "description": inputs["description"]}
+        ports = {key: inputs[key] for key in ("ipProtocol", "fromPort", "toPort")}
+        return {"groupId": inputs["securityGroupId"], "ipPermissions": [{**ports, "prefixListIds": [prefix]}]}
     pair = {"groupId": inputs["referencedSecurityGroupId"], "description": inputs["description"]}
     ports = {key: inputs[key] for key in ("ipProtocol", "fromPort", "toPort")}
     return {"groupId": inputs["securityGroupId"], "ipPermissions": [{**ports, "userIdGroupPairs": [pair]}]}
@@ -43,11 +24,16 @@ def _usage(inputs: Inputs) -> Inputs:
 
 
 def _code(inputs: Inputs) -> Inputs:
-    rest = {key: value for key, value in inputs.items() if key != "imageUri"}
-    return {**rest, "code": {"imageUri": inputs["imageUri"]}}
+    rest = {key: value for key, value in inputs.items() if key not in ("imageUri", "code", "imageConfig")}
+    if "imageConfig" in inputs:
+        rest["imageConfig"] = {"command": inputs["imageConfig"]["commands"]}
+    # The provider makes a zip file of an archive.
+    return {**rest, "code": {"imageUri": inputs["imageUri"]} if "imageUri" in inputs else {"zipFile": "UEsDBA=="}}
 
 
-def _issuer(inputs: Inputs) -> Inputs:
+def _authorizer(inputs: Inputs) -> Inputs:
+    if "jwtConfiguration" not in inputs:
+        return inputs
     configuration = inputs["jwtConfiguration"]
     return {**inputs, "jwtConfiguration": {"issuer": configuration["issuer"], "audience": configuration["audiences"]}}
 
@@ -57,9 +43,54 @@ def _domain(inputs: Inputs) -> Inputs:
     return {**rest, "domainNameConfigurations": [inputs["domainNameConfiguration"]]}
 
 
-def _dimensions(inputs: Inputs) -> Inputs:
-    pairs = [{"name": name, "value": value} for name, value in inputs["dimensions"].items()]
-    return {**inputs, "dimensions": pairs}
+def _pairs(dimensions: Inputs) -> list[Inputs]:
+    return [{"name": name, "value": value} for name, value in dimensions.items()]
+
+
+def _alarm(inputs: Inputs) -> Inputs:
+    if "metricQueries" not in inputs:
+        return {**inputs, "dimensions": _pairs(inputs["dimensions"])}
+    return {
+        **{key: value for key, value in inputs.items() if key != "metricQueries"},
+        "metrics": [_query(query) for query in inputs["metricQueries"]],
+    }
+
+
+def _query(query: Inputs) -> Inputs:
+    if "metric" not in query:
+        return query
+    metric = query["metric"]
+    rest = {key: value for key, value in query.items() if key != "metric"}
+    named = {
+        "namespace": metric["namespace"],
+        "metricName": metric["metricName"],
+        "dimensions": _pairs(metric["dimensions"]),
+    }
+    return {**rest, "metricStat": {"metric": named, "period": metric["period"], "stat": metric["stat"]}}
+
+
+def _encryption(inputs: Inputs) -> Inputs:
+    rest = {key: value for key, value in inputs.items() if key != "encryptionConfigurations"}
+    found = inputs.get("encryptionConfigurations")
+    return {**rest, "encryptionConfiguration": found[0]} if found else rest
+
+
+def _attributes(inputs: Inputs) -> Inputs:
+    rest = {key: value for key, value in inputs.items() if key != "kmsMasterKeyId"}
+    key = inputs.get("kmsMasterKeyId")
+    return {**rest, "attributes": {"KmsMasterKeyId": key}} if key else rest
+
+
+def _record(inputs: Inputs) -> Inputs:
+    (alias,) = inputs["aliases"]
+    target = {
+        "hostedZoneId": alias["zoneId"],
+        "dnsName": alias["name"],
+        "evaluateTargetHealth": alias["evaluateTargetHealth"],
+    }
+    record = {"name": inputs["name"], "type": inputs["type"], "aliasTarget": target}
+    change = {"action": "CREATE", "resourceRecordSet": record}
+    return {"hostedZoneId": inputs["zoneId"], "changeBatch": {"changes": [change]}}
 
 
 _TAGS = frozenset({"tags"})  # given in a form of EC2's own, TagSpecifications
@@ -72,7 +103,7 @@ CALLS: dict[str, Call] = {
         operation="CreateAuthorizer",
         renamed={"identitySources": "identitySource"},
         named="name",
-        shape=_issuer,
+        shape=_authorizer,
     ),
     "aws:apigatewayv2/domainName:DomainName": Call(service="apigatewayv2", operation="CreateDomainName", shape=_domain),
     "aws:apigatewayv2/integration:Integration": Call(service="apigatewayv2", operation="CreateIntegration"),
@@ -89,7 +120,7 @@ CALLS: dict[str, Call] = {
         without=frozenset({"retentionInDays"}),
     ),
     "aws:cloudwatch/metricAlarm:MetricAlarm": Call(
-        service="cloudwatch", operation="PutMetricAlarm", renamed={"name": "alarmName"}, shape=_dimensions
+        service="cloudwatch", operation="PutMetricAlarm", renamed={"name": "alarmName"}, named="alarmName", shape=_alarm
     ),
     "aws:ec2/securityGroup:SecurityGroup": Call(
         service="ec2", operation="CreateSecurityGroup", named="groupName", without=_TAGS
@@ -112,7 +143,11 @@ CALLS: dict[str, Call] = {
         renamed={"repository": "repositoryName", "policy": "lifecyclePolicyText"},
     ),
     "aws:ecr/repository:Repository": Call(
-        service="ecr", operation="CreateRepository", named="repositoryName", without=frozenset({"forceDelete"})
+        service="ecr",
+        operation="CreateRepository",
+        named="repositoryName",
+        without=frozenset({"forceDelete"}),
+        shape=_encryption,
     ),
     "aws:elasticache/serverlessCache:ServerlessCache": Call(
         service="elasticache",
@@ -155,10 +190,25 @@ CALLS: dict[str, Call] = {
         service="lambda", operation="PutProvisionedConcurrencyConfig"
     ),
     "aws:scheduler/schedule:Schedule": Call(service="scheduler", operation="CreateSchedule", named="name"),
-    "aws:sns/topic:Topic": Call(service="sns", operation="CreateTopic", named="name"),
+    "aws:sns/topic:Topic": Call(service="sns", operation="CreateTopic", named="name", shape=_attributes),
     "aws:sns/topicSubscription:TopicSubscription": Call(
         service="sns", operation="Subscribe", renamed={"topic": "topicArn"}
     ),
+    "aws:ec2/vpcEndpoint:VpcEndpoint": Call(
+        service="ec2",
+        operation="CreateVpcEndpoint",
+        renamed={"policy": "policyDocument"},
+        without=_TAGS,
+    ),
+    "aws:route53/record:Record": Call(service="route53", operation="ChangeResourceRecordSets", shape=_record),
+    "aws:secretsmanager/secret:Secret": Call(
+        service="secretsmanager",
+        operation="CreateSecret",
+        named="name",
+        # DeleteSecret's own.
+        without=frozenset({"recoveryWindowInDays"}),
+    ),
+    "aws:secretsmanager/secretVersion:SecretVersion": Call(service="secretsmanager", operation="PutSecretValue"),
     "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": Call(
         service="ec2", operation="AuthorizeSecurityGroupEgress", shape=_rule
     ),
@@ -166,6 +216,8 @@ CALLS: dict[str, Call] = {
         service="ec2", operation="AuthorizeSecurityGroupIngress", shape=_rule
     ),
 }
+
+CALLS |= CALLS_OF_JOBS
 
 # Made by no call of AWS' own: one is found with its network, and the other is built and pushed.
 MADE_OTHERWISE = {"aws:ec2/defaultSecurityGroup:DefaultSecurityGroup", "docker-build:index:Image"}

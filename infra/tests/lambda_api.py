@@ -1,4 +1,4 @@
-"""A server that answers as Lambda's own API does, as far as the program asks it."""
+"""A server that answers as Lambda's own API does, and CloudWatch's, as far as the program asks them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+ERRORS = {403: "AccessDeniedException", 404: "ResourceNotFoundException"}
+
 
 @dataclass
 class LambdaApi:
@@ -19,6 +21,11 @@ class LambdaApi:
 
     versions: dict[str, dict[str, Any]] = field(default_factory=lambda: {"7": {}})
     aliases: dict[str, str] = field(default_factory=dict)
+    # What shares the requests to an alias with its version; all that was ever set, in order, is in `shared`.
+    weights: dict[str, dict[str, float]] = field(default_factory=dict)
+    shared: list[dict[str, float]] = field(default_factory=list)
+    # Of the canary's alarm, as `states`.
+    alarm_states: list[str] = field(default_factory=lambda: ["OK"])
     # Of each version: the states that it says it is in, one after the other; the last one stays.
     states: list[str] = field(default_factory=lambda: ["Active"])
     answer: str = '{"statusCode": 500}'
@@ -32,16 +39,17 @@ class LambdaApi:
 
         class Handler(BaseHTTPRequestHandler):
             def _answer(self) -> None:
-                self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                status, body = api.reply(self.command, self.path)
+                sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                status, body = api.reply(self.command, self.path, sent)
+                assert self.path != "/" or self.headers["x-amz-target"].endswith(".DescribeAlarms"), sent
                 self.send_response(status)
-                if status == 403:
-                    self.send_header("x-amzn-ErrorType", "AccessDeniedException")
+                if status in ERRORS:
+                    self.send_header("x-amzn-ErrorType", ERRORS[status])
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
 
-            do_GET = do_POST = do_DELETE = _answer  # noqa: N815  # http.server's own names
+            do_GET = do_POST = do_PUT = do_DELETE = _answer  # noqa: N815  # http.server's own names
 
             def log_message(self, *_: object) -> None:
                 """Keep the tests' output quiet."""
@@ -58,15 +66,19 @@ class LambdaApi:
             thread.join()
             server.server_close()
 
-    def reply(self, method: str, target: str) -> tuple[int, bytes]:
+    def reply(self, method: str, target: str, sent: bytes) -> tuple[int, bytes]:
+        if target == "/":
+            return self._alarm()
         path, query = urlsplit(target).path, parse_qs(urlsplit(target).query)
         version = query.get("Qualifier", [""])[0]
-        found = re.fullmatch(r"/2015-03-31/functions/[\w-]+/?(\w*)", path)
+        found = re.fullmatch(r"/2015-03-31/functions/[\w-]+/?(\w*)/?([\w-]*)", path)
         assert found, path
-        self.asked.append(f"{method} {found[1] or 'function'} {version}".strip())
+        self.asked.append(f"{method} {found[1] or 'function'} {version or found[2]}".strip())
         if self.refuses:
             return 403, b'{"Message": "not allowed"}'
         match method, found[1]:
+            case "GET" | "PUT", "aliases" if found[2]:
+                return self._alias(method, found[2], sent)
             case "GET", "configuration":
                 state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
                 return 200, json.dumps({"Version": version, "State": state, "StateReason": "why"}).encode()
@@ -74,7 +86,7 @@ class LambdaApi:
                 listed = [{"Version": number, **more} for number, more in self.versions.items()]
                 return 200, json.dumps({"Versions": [{"Version": "$LATEST"}, *listed]}).encode()
             case "GET", "aliases":
-                listed = [{"Name": name, "FunctionVersion": number} for name, number in self.aliases.items()]
+                listed = [self._described(name) for name in self.aliases]
                 return 200, json.dumps({"Aliases": listed}).encode()
             case "POST", "invocations":
                 return 200, self.answer.encode()
@@ -83,3 +95,24 @@ class LambdaApi:
                 del self.versions[version]
                 return 204, b""
         raise AssertionError(f"unexpected: {method} {target}")
+
+    def _alias(self, method: str, name: str, sent: bytes) -> tuple[int, bytes]:
+        if name not in self.aliases:
+            return 404, b'{"Message": "no such alias"}'
+        if method == "PUT":
+            self.weights[name] = json.loads(sent)["RoutingConfig"]["AdditionalVersionWeights"]
+            self.shared.append(self.weights[name])
+        return 200, json.dumps(self._described(name)).encode()
+
+    def _described(self, name: str) -> dict[str, Any]:
+        weights = self.weights.get(name)
+        routing = {"RoutingConfig": {"AdditionalVersionWeights": weights}} if weights else {}
+        return {"Name": name, "FunctionVersion": self.aliases[name], **routing}
+
+    def _alarm(self) -> tuple[int, bytes]:
+        """Answer DescribeAlarms, the one thing that CloudWatch is asked."""
+        self.asked.append("DescribeAlarms")
+        if self.alarm_states == ["REFUSED"]:
+            return 403, b'{"__type": "AccessDenied", "message": "not allowed"}'
+        state = self.alarm_states.pop(0) if len(self.alarm_states) > 1 else self.alarm_states[0]
+        return 200, json.dumps({"MetricAlarms": [{"AlarmName": "canary", "StateValue": state}]}).encode()

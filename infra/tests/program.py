@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import runpy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,6 +37,8 @@ class Resource:
     type: str
     name: str
     inputs: Inputs
+    # As `inputs`, with "[secret]" in the place of what Pulumi encrypts in its state and hides in its output.
+    shown: Inputs
     # What it waits for, by the end of the URN: `aws:lambda/function:Function::clip`.
     waits_for: frozenset[str]
     delete_timeout: str
@@ -64,15 +66,21 @@ class Recorded:
 
     def one(self, type_: str, name: str | None = None) -> Resource:
         found = [resource for resource in self.all(type_) if name in (None, resource.name)]
+        if name is None and len(found) > 1:  # the service's own, beside the authorizer's
+            found = [resource for resource in found if resource.name == "clip"]
         assert len(found) == 1, f"{type_} {name or ''}: {[resource.name for resource in found]}"
         return found[0]
 
     def inputs(self, type_: str, name: str | None = None) -> Inputs:
         return self.one(type_, name).inputs
 
-    def statements(self) -> list[Inputs]:
-        """Every statement of every role's policies."""
-        policies = [json.loads(policy.inputs["policy"]) for policy in self.all("aws:iam/rolePolicy:RolePolicy")]
+    def statements(self, role: str | None = None) -> list[Inputs]:
+        """Every statement of every role's policies, or of one role's."""
+        policies = [
+            json.loads(policy.inputs["policy"])
+            for policy in self.all("aws:iam/rolePolicy:RolePolicy")
+            if role is None or policy.inputs["role"] == f"{role}-name"
+        ]
         return [statement for policy in policies for statement in policy["Statement"]]
 
 
@@ -89,6 +97,10 @@ class _Cloud(Mocks):
                 return {"region": REGION, "id": REGION}
             case "aws:index/getAvailabilityZones:getAvailabilityZones":
                 return {"zoneIds": ["euc1-az2", "euc1-az3", "euc1-az1"], "names": ["a", "b", "c"]}
+            case "aws:index/getPartition:getPartition":
+                return {"partition": "aws", "id": "aws", "dnsSuffix": "amazonaws.com"}
+            case "aws:ec2/getSubnet:getSubnet":
+                return {"id": args.args["id"], "vpcId": "vpc-0123456789abcdef0"}
             case "aws:ecr/getAuthorizationToken:getAuthorizationToken":
                 return {"userName": "AWS", "password": "a-short-lived-token"}
         raise AssertionError(f"unexpected call of {args.token}")
@@ -100,6 +112,12 @@ class _Cloud(Mocks):
 
     def _answer(self, args: MockResourceArgs) -> dict[str, Any]:
         match args.typ.split(":")[-1]:
+            case "Queue":
+                return {"url": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{args.name}"}
+            case "Bucket":
+                return {"bucket": f"{args.name}-1234567"}
+            case "Vpc":
+                return {"mainRouteTableId": "rtb-0123456789abcdef0"}
             case "Role":
                 return {"arn": f"arn:aws:iam::{ACCOUNT}:role/{args.name}"}
             case "Repository":
@@ -107,7 +125,14 @@ class _Cloud(Mocks):
             case "Image":
                 return {"digest": f"sha256:{'0' * 64}", "ref": f"clip:tag@sha256:{'0' * 64}"}
             case "Function":
-                return {"version": "7"}
+                return {"version": "7", "invokeArn": f"invoke-arn-of-{args.name}"}
+            case "Secret":
+                return {"arn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{args.name}-AbCdEf"}
+            case "VpcEndpoint":
+                return {
+                    "prefixListId": "pl-0123456789abcdef0",
+                    "dnsEntries": [{"dnsName": "vpce-1.secretsmanager.eu-central-1.vpce.amazonaws.com"}],
+                }
             case "ServerlessCache":
                 return {"endpoints": [{"address": "clip.serverless.cache.amazonaws.com", "port": 6379}]}
             case "Invocation":
@@ -122,8 +147,23 @@ class _Cloud(Mocks):
                 }
             case "DomainName":
                 domain = {**args.inputs["domainNameConfiguration"], "targetDomainName": "target.amazonaws.com"}
+                domain["hostedZoneId"] = "ZAMAZON"
                 return {"domainNameConfiguration": domain}
         return {}
+
+
+def _told(value: Any, *, secret: object = None) -> Any:
+    """Take secrets out of their wrapping, or put `secret` into their place; an archive becomes what it is made of."""
+    if pulumi.runtime.rpc.is_rpc_secret(value):
+        return secret or _told(pulumi.runtime.rpc.unwrap_rpc_secret(value), secret=secret)
+    match value:
+        case dict():
+            return {key: _told(item, secret=secret) for key, item in value.items()}
+        case list():
+            return [_told(item, secret=secret) for item in value]
+        case pulumi.AssetArchive():
+            return {name: getattr(asset, "path", "") for name, asset in value.assets.items()}
+    return value
 
 
 def _id_of(kind: str, name: str) -> str:
@@ -141,12 +181,14 @@ class _Monitor(MockMonitor):
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802  # the engine's own name
         with _loop_of_this_thread():
             answer = super().RegisterResource(request)  # type: ignore[no-untyped-call]
+        inputs = pulumi.runtime.rpc.deserialize_properties(request.object)
         if ":" in request.type and not request.type.startswith(("pulumi:", "clip:")):
             self._recorded.resources.append(
                 Resource(
                     type=request.type,
                     name=request.name,
-                    inputs=pulumi.runtime.rpc.deserialize_properties(request.object),
+                    inputs=_told(inputs),
+                    shown=_told(inputs, secret="[secret]"),
                     waits_for=frozenset(
                         "::".join((urn.split("::")[2].split("$")[-1], urn.split("::")[3]))
                         for urn in request.dependencies
@@ -193,6 +235,10 @@ def defaults() -> dict[str, object]:
     return {key: setting["default"] for key, setting in project["config"].items()}
 
 
+# What Pulumi hands on as a secret, as it was set with --secret.
+SECRETS = ("authTokens", "cachePassword")
+
+
 def run_program(
     settings: Mapping[str, object] | None = None,
     *,
@@ -200,6 +246,7 @@ def run_program(
     health: str = '{"statusCode": 200}',
     api: LambdaApi | None = None,
     made: list[str] | None = None,
+    secrets: Sequence[str] = SECRETS,
 ) -> Recorded:
     """Run `__main__.py` as the engine would, with Pulumi.yaml's defaults and `settings` over them.
 
@@ -212,6 +259,7 @@ def run_program(
         health=health,
         api=api,
         made=made,
+        secrets=secrets,
     )
 
 
@@ -227,6 +275,7 @@ def run(
     health: str = '{"statusCode": 200}',
     api: LambdaApi | None = None,
     made: list[str] | None = None,
+    secrets: Sequence[str] = SECRETS,
 ) -> Recorded:
     """Run a program as the engine would, with these settings and no other."""
     api = api or LambdaApi()
@@ -241,7 +290,8 @@ def run(
         {
             f"{PROJECT}:{key}": value if isinstance(value, str) else json.dumps(value)
             for key, value in (settings or {}).items()
-        }
+        },
+        [f"{PROJECT}:{key}" for key in secrets],
     )
 
     async def whole() -> None:
@@ -252,7 +302,12 @@ def run(
             recorded.exports[name] = await pulumi.Output.from_input(value).future()
 
     try:
-        with api.serving(), patch.dict(os.environ, {"AWS_ENDPOINT_URL_LAMBDA": api.url, **KEYS}):
+        with (
+            api.serving(),
+            patch.dict(
+                os.environ, {"AWS_ENDPOINT_URL_LAMBDA": api.url, "AWS_ENDPOINT_URL_CLOUDWATCH": api.url, **KEYS}
+            ),
+        ):
             loop.run_until_complete(whole())
     finally:
         _end(loop)

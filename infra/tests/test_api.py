@@ -16,9 +16,12 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from infra.access import OPEN_ROUTES
 from infra.api import ROUTES, curl
-from infra.tests.program import Inputs, Recorded, run_program
+from infra.tests.program import Inputs, Recorded, Resource, run_program
 from moderator.web.routes import ROUTES as TABLE
+
+pytestmark = pytest.mark.slow
 
 ROUTE = "aws:apigatewayv2/route:Route"
 CONTRACT = {route.key for route in TABLE}
@@ -53,9 +56,71 @@ def test_with_jwt_every_route_asks_for_the_issuers_token(run: Callable[[str], Re
         assert (route.inputs["authorizationType"], route.inputs["authorizerId"]) == ("JWT", "clip-id")
 
 
-def test_the_api_is_open_only_when_asked_for(every: Recorded, run: Callable[[str], Recorded]) -> None:
-    is_open = "NONE" in {route.inputs["authorizationType"] for route in every.all(ROUTE)}
+def guarded(stack: Recorded) -> list[Resource]:
+    """The routes beside those that are open with tokens; the others are checked to be open."""
+    (open_routes, rest) = (
+        [route for route in stack.all(ROUTE) if (route.inputs["routeKey"] in OPEN_ROUTES) == wanted]
+        for wanted in (True, False)
+    )
+    assert [route.inputs["authorizationType"] for route in open_routes] == ["NONE"] * 5
+    assert all("authorizerId" not in route.inputs for route in open_routes)
+    assert {"POST /classify", "POST /moderate", "GET /policies"} <= {route.inputs["routeKey"] for route in rest}
+    return rest
+
+
+def test_no_picture_is_judged_for_everybody_but_when_asked_for(every: Recorded, run: Callable[[str], Recorded]) -> None:
+    """What is open with tokens tells of the API and its health, and judges nothing."""
+    is_open = "NONE" in {route.inputs["authorizationType"] for route in every.all(ROUTE) if "POST" in route.name}
     assert is_open == (every is run("open with CORS"))
+    assert not [route for route in OPEN_ROUTES if not route.startswith("GET ")]
+
+
+@pytest.mark.parametrize("configuration", ["token", "platform"])
+def test_with_token_a_route_has_the_authorizer_that_looks_where_its_clients_can_put_one(
+    run: Callable[[str], Recorded], configuration: str
+) -> None:
+    stack = run(configuration)
+    found = {
+        route.inputs["routeKey"]: (route.inputs["authorizationType"], route.inputs["authorizerId"])
+        for route in guarded(stack)
+    }
+    in_query = {route for route, (_, id_) in found.items() if id_ == "clip-authorizer-query-id"}
+    assert in_query == {"POST /hooks/pict-rs"}, "pict-rs has no header of its own to set"
+    assert {kind for kind, _ in found.values()} == {"CUSTOM"}
+    assert {id_ for _, id_ in found.values()} == {"clip-authorizer-query-id", "clip-authorizer-header-id"}
+
+
+def test_an_authorizers_answer_is_kept_by_the_one_thing_that_it_reads(run: Callable[[str], Recorded]) -> None:
+    """All sources must be there, or API Gateway answers 401 itself: two would let nobody in."""
+    authorizers = {one.name: one.inputs for one in run("token").all("aws:apigatewayv2/authorizer:Authorizer")}
+    assert {name: one["identitySources"] for name, one in authorizers.items()} == {
+        "clip-authorizer-header": ["$request.header.Authorization"],
+        "clip-authorizer-query": ["$request.querystring.token"],
+    }
+    for one in authorizers.values():
+        assert (one["authorizerType"], one["authorizerPayloadFormatVersion"]) == ("REQUEST", "2.0")
+        assert (one["enableSimpleResponses"], one["authorizerResultTtlInSeconds"]) == (True, 300)
+        assert one["authorizerUri"] == "invoke-arn-of-clip-authorizer"
+
+
+def test_a_browser_is_told_of_the_page_where_it_can_use_it(every: Recorded, run: Callable[[str], Recorded]) -> None:
+    is_open = every.one(ROUTE, "clip-GET /").inputs["authorizationType"] == "NONE"
+    assert ("pageUrl" in every.exports) == is_open
+    assert run("token").exports["pageUrl"] == "https://api.example.amazonaws.com/"
+    assert run("platform").exports["pageUrl"] == "https://clip.example.org/"
+
+
+def test_a_route_may_ask_for_scopes(run: Callable[[str], Recorded]) -> None:
+    jwt = {"auth": "jwt", "jwtIssuer": "https://issuer.example.org", "jwtAudience": ["clip"]}
+    scopes = {"POST /moderate": ["moderate", "admin"], "*": ["use"]}
+    found = {
+        route.inputs["routeKey"]: route.inputs.get("authorizationScopes")
+        for route in run_program({**jwt, "jwtScopes": scopes}).all(ROUTE)
+    }
+    assert found["POST /moderate"] == ["moderate", "admin"]
+    assert found["POST /classify"] == ["use"]
+    assert found["GET /health"] == ["use"]
+    assert not [route for route in run("jwt").all(ROUTE) if "authorizationScopes" in route.inputs]
 
 
 def test_both_throttles_are_set(every: Recorded) -> None:
@@ -82,6 +147,12 @@ def test_every_call_is_logged_without_what_was_asked(every: Recorded) -> None:
     assert not re.search(r"querystring|requestOverride|\$context\.path", log["format"])
 
 
+def test_the_access_log_tells_a_tokens_name_where_there_are_tokens(every: Recorded) -> None:
+    form = json.loads(every.inputs("aws:apigatewayv2/stage:Stage")["accessLogSettings"]["format"])
+    has_tokens = len(every.all("aws:lambda/function:Function")) == 2
+    assert form.get("tokenName") == ("$context.authorizer.tokenName" if has_tokens else None)
+
+
 def test_this_api_alone_may_call_the_function(every: Recorded) -> None:
     permission = every.inputs("aws:lambda/permission:Permission")
     assert permission["principal"] == "apigateway.amazonaws.com"
@@ -90,7 +161,7 @@ def test_this_api_alone_may_call_the_function(every: Recorded) -> None:
 
 def test_a_domain_of_ones_own_is_optional_and_speaks_tls_1_2(every: Recorded, run: Callable[[str], Recorded]) -> None:
     domains = every.all("aws:apigatewayv2/domainName:DomainName")
-    if every is not run("everything"):
+    if every not in (run("everything"), run("platform")):
         assert not domains
         assert every.exports["url"] == "https://api.example.amazonaws.com"
         assert every.exports["domainTarget"] is None
@@ -103,10 +174,33 @@ def test_a_domain_of_ones_own_is_optional_and_speaks_tls_1_2(every: Recorded, ru
     assert every.exports["domainTarget"] == "target.amazonaws.com"
 
 
-@pytest.mark.parametrize(("auth", "sign_in"), [("iam", "--aws-sigv4"), ("jwt", "Bearer $TOKEN"), ("none", None)])
+def test_the_zones_record_points_at_the_api_and_the_name_that_aws_gives_can_be_off(
+    every: Recorded, run: Callable[[str], Recorded]
+) -> None:
+    api, records = every.inputs("aws:apigatewayv2/api:Api"), every.all("aws:route53/record:Record")
+    if every is not run("platform"):
+        assert not records
+        assert "disableExecuteApiEndpoint" not in api
+        return
+    (record,) = records
+    assert api["disableExecuteApiEndpoint"] is True
+    assert (record.inputs["zoneId"], record.inputs["name"], record.inputs["type"]) == (
+        "Z0123456789ABC",
+        "clip.example.org",
+        "A",
+    )
+    assert record.inputs["aliases"] == [
+        {"name": "target.amazonaws.com", "zoneId": "ZAMAZON", "evaluateTargetHealth": False}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("auth", "sign_in"),
+    [("iam", "--aws-sigv4"), ("token", "Bearer $TOKEN"), ("jwt", "Bearer $TOKEN"), ("none", None)],
+)
 def test_the_exported_command_signs_in_as_the_api_asks(auth: str, sign_in: str | None) -> None:
     command = curl(auth=auth, url="https://api.example", region="eu-central-1")
-    assert ("sigv4" in command, "Bearer" in command) == (auth == "iam", auth == "jwt")
+    assert ("sigv4" in command, "Bearer" in command) == (auth == "iam", auth in ("token", "jwt"))
     assert sign_in is None or sign_in in command
 
 

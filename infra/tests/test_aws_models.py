@@ -10,6 +10,8 @@ from infra.tests.aws_calls import CALLS, MADE_OTHERWISE
 from infra.tests.aws_models import faults
 from infra.tests.program import Recorded
 
+pytestmark = pytest.mark.slow
+
 
 def test_every_resource_is_one_that_aws_allows(every: Recorded) -> None:
     found = [

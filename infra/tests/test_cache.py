@@ -12,12 +12,15 @@ import pytest
 import redis
 from redis.exceptions import NoPermissionError
 
-from infra.cache import STORE_RIGHTS, zone_numbers
+from infra.cache import STORE_RIGHTS
+from infra.network import zone_numbers
 from infra.tests.program import Recorded
 from moderator.labels.store import LabelStore
 from moderator.labels.store_client import connector
 from moderator.settings import Settings
 from support.harness import RedisServer, free_port
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_store_is_a_serverless_valkey_in_the_private_network(defaults: Recorded) -> None:

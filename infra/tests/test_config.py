@@ -7,12 +7,14 @@ import pytest
 
 from infra.models import SUPPORTED_MODELS, needed_memory
 from infra.tests.exportable import described, exportable
-from infra.tests.program import defaults, run_program
+from infra.tests.program import SECRETS, defaults, run_program
+
+pytestmark = pytest.mark.slow
 
 JWT = {"auth": "jwt", "jwtIssuer": "https://issuer.example.org", "jwtAudience": ["clip"]}
 
 WRONG: list[tuple[dict[str, object], str]] = [
-    ({"auth": "key"}, "auth is 'key': it must be one of iam, jwt, none."),
+    ({"auth": "key"}, "auth is 'key': it must be one of iam, token, jwt, none."),
     ({**JWT, "jwtIssuer": ""}, "jwtIssuer is '': with auth jwt it must be the https:// URL of the issuer."),
     ({**JWT, "jwtIssuer": "http://x"}, "jwtIssuer is 'http://x': with auth jwt it must be the https:// URL"),
     ({**JWT, "jwtAudience": []}, "jwtAudience is []: with auth jwt it must name at least one audience."),
@@ -58,7 +60,7 @@ WRONG: list[tuple[dict[str, object], str]] = [
     ({"baseImage": ""}, "baseImage is '': it must be an image like public.ecr.aws/lambda/python:3.13."),
     ({"baseImage": "python 3.13"}, "baseImage is 'python 3.13': it must be an image like"),
     ({"precision": "fp8"}, "precision is 'fp8': it must be one of auto, fp32, int8."),
-    ({"cache": "redis"}, "cache is 'redis': it must be one of serverless, none."),
+    ({"cache": "redis"}, "cache is 'redis': it must be one of serverless, url, none."),
     ({"cacheRetrySeconds": 0}, "cacheRetrySeconds is 0: it must be between 1 and 3,600"),
     ({"cacheTtlDays": 0}, "cacheTtlDays is 0: it must be between 1 and 3,650"),
     ({"zoneIds": ["euc1-az1"]}, "zoneIds is ['euc1-az1']: it must be two or three different zones, or empty."),
@@ -81,6 +83,133 @@ WRONG: list[tuple[dict[str, object], str]] = [
     ({"alarmTopicArn": "ours"}, "alarmTopicArn is 'ours': it must be the ARN of an SNS topic."),
     ({"logRetentionDays": 31}, "logRetentionDays is 31: it must be one of 1, 3, 5, 7, 14, 30,"),
     ({"logLevel": "LOUD"}, "logLevel is 'LOUD': it must be one of DEBUG,"),
+    ({"imageUri": "mine:latest"}, "imageUri is 'mine:latest': it must be an image in ECR by its digest"),
+    (
+        {"canaryMinutes": 31},
+        "canaryMinutes is 31: it must be between 0 and 30 (0 means none; the up waits for so long).",
+    ),
+    ({"canaryPercent": 0}, "canaryPercent is 0: it must be between 1 and 50 (in percent)."),
+    ({"cache": "url"}, "cacheUrl is not an address: with cache url it must be like rediss://cache.example.org:6379."),
+    ({"cache": "url", "cacheUrl": "http://host"}, "cacheUrl is not an address: with cache url it must be like"),
+    ({"cache": "url", "cacheUrl": "redis://host:port"}, "cacheUrl is not an address: with cache url it must be like"),
+    (
+        {"cache": "url", "cacheUrl": "redis://:word@host"},
+        "cacheUrl has a user or a password in it: they must be in cacheUser and cachePassword.",
+    ),
+    ({"cacheUrl": "redis://host"}, "cache is 'serverless': it must be url when cacheUrl is set, or that is ignored."),
+    ({"cache": "none", "cacheCluster": True}, "cache is 'none': it must be url when cacheCluster is set"),
+    (
+        {"cache": "url", "cacheUrl": "redis://host", "cacheUser": "me"},
+        "cacheUser is 'me': it must go with a password, in cachePassword or cachePasswordArn.",
+    ),
+    (
+        {"cache": "url", "cacheUrl": "redis://host", "cachePasswordArn": "mine"},
+        "cachePasswordArn is 'mine': it must be the ARN of a secret in Secrets Manager.",
+    ),
+    ({"secretsEndpoint": True}, "secretsEndpoint is true: it must be false but where subnetIds are set and the store"),
+    ({"networkCidr": "10.0.0.0/8"}, "networkCidr is '10.0.0.0/8': it must be a block of private addresses from /16"),
+    ({"networkCidr": "10.0.0.1/16"}, "networkCidr is '10.0.0.1/16': it must be a block of private addresses"),
+    ({"networkCidr": "8.8.0.0/16"}, "networkCidr is '8.8.0.0/16': it must be a block of private addresses"),
+    ({"networkCidr": "mine"}, "networkCidr is 'mine': it must be a block of private addresses"),
+    ({"subnetIds": ["a", "b"]}, "subnetIds has 'a': it must be an id like subnet-0123456789abcdef0."),
+    (
+        {"subnetIds": ["subnet-01234567", "subnet-89abcdef"]},
+        "subnetIds is ['subnet-01234567', 'subnet-89abcdef'] and securityGroupIds is []: they go together",
+    ),
+    (
+        {"subnetIds": ["subnet-01234567"], "securityGroupIds": ["sg-01234567"]},
+        "subnetIds is ['subnet-01234567']: with cache serverless it must be 2 to 3 different subnets",
+    ),
+    (
+        {
+            "subnetIds": ["subnet-01234567", "subnet-89abcdef"],
+            "securityGroupIds": ["sg-01234567"],
+            "zoneIds": ["euc1-az1", "euc1-az2"],
+        },
+        "zoneIds is ['euc1-az1', 'euc1-az2']: it must be empty with subnetIds, whose zones are taken.",
+    ),
+    (
+        {
+            "subnetIds": ["subnet-01234567", "subnet-89abcdef"],
+            "securityGroupIds": ["sg-01234567"],
+            "networkCidr": "10.1.0.0/16",
+        },
+        "networkCidr is '10.1.0.0/16': it must be left out with subnetIds, as no network is made.",
+    ),
+    ({"auth": "token"}, "authTokens is {}: with auth token it must have one token at least, set with `pulumi config"),
+    ({"jwtScopes": {"*": ["use"]}}, "auth is 'iam': it must be jwt when jwtScopes is set, or they are ignored."),
+    (
+        {**JWT, "jwtScopes": {"GET /nothing": ["use"]}},
+        "jwtScopes has 'GET /nothing': it must be * or one of POST /classify",
+    ),
+    (
+        {**JWT, "jwtScopes": {"*": "use"}},
+        "jwtScopes has 'use' for '*': it must be a list of scopes, such as [moderate].",
+    ),
+    (
+        {"hostedZoneId": "Z0123456789"},
+        "hostedZoneId is 'Z0123456789': it must go with domainName, which it is to point at.",
+    ),
+    ({"hostedZoneId": "example.org"}, "hostedZoneId is 'example.org': it must be the id of a Route 53 zone"),
+    ({"defaultEndpoint": False}, "defaultEndpoint is false: it must be true without domainName"),
+    ({"permissionsBoundary": "mine"}, "permissionsBoundary is 'mine': it must be the ARN of an IAM policy."),
+    ({"iamPath": "teams"}, "iamPath is 'teams': it must be a path that begins and ends with a slash"),
+    ({"iamPath": ""}, "iamPath is '': it must be a path that begins and ends with a slash"),
+    (
+        {"kmsKeyArn": "arn:aws:kms:eu-central-1:111122223333:alias/mine"},
+        "kmsKeyArn is 'arn:aws:kms:eu-central-1:111122223333:alias/mine': it must be the ARN of a KMS key",
+    ),
+    ({"alarmBlockShare": {"mine": [1, 2]}}, "alarmBlockShare has 'mine': it must be the name of a file in "),
+    (
+        {"alarmBlockShare": {"moderation": [10, 1]}},
+        "alarmBlockShare has [10, 1] for 'moderation': it must be two percentages, as [1, 10].",
+    ),
+]
+
+TOKEN = "0123456789abcdef" * 2
+OWN = {"cache": "url", "cacheUrl": "redis://host"}
+
+# What is not told: a secret's value.
+WRONG_SECRETS: list[tuple[dict[str, object], bool, str]] = [
+    (
+        {"auth": "token", "authTokens": {"a": TOKEN}},
+        False,
+        "authTokens is not encrypted in the stack's file: each token must be set with `pulumi config set --secret",
+    ),
+    ({"auth": "token", "authTokens": {"a": "short"}}, True, "authTokens.a cannot be a token: it must be of 32 to 256"),
+    ({"auth": "token", "authTokens": {"a": f"{TOKEN}/+"}}, True, "authTokens.a cannot be a token"),
+    ({"auth": "token", "authTokens": {"a": [TOKEN]}}, True, "authTokens.a cannot be a token"),
+    ({"auth": "token", "authTokens": {"a b": TOKEN}}, True, "authTokens has the name 'a b': it must be of letters"),
+    (
+        {"auth": "token", "authTokens": {"a": TOKEN, "b": TOKEN}},
+        True,
+        "authTokens has one token under two names: each name must have one of its own.",
+    ),
+    (
+        {"auth": "token", "authTokens": {f"t{number}": f"{TOKEN}{number}" for number in range(21)}},
+        True,
+        "authTokens has 21 tokens: it must have 20 at most.",
+    ),
+    (
+        {"authTokens": {"a": TOKEN}},
+        True,
+        "auth is 'iam': it must be token when authTokens is set, or they are ignored.",
+    ),
+    (
+        {**OWN, "cachePassword": TOKEN},
+        False,
+        "cachePassword is not encrypted in the stack's file: it must be set with `pulumi config set --secret",
+    ),
+    (
+        {
+            **OWN,
+            "cachePassword": TOKEN,
+            "cachePasswordArn": "arn:aws:secretsmanager:eu-central-1:111122223333:secret:a-AbCdEf",
+        },
+        True,
+        "cachePassword and cachePasswordArn are both set: one must be left out.",
+    ),
+    ({"cachePassword": TOKEN}, True, "cache is 'serverless': it must be url when cachePassword is set"),
 ]
 
 
@@ -91,6 +220,35 @@ def test_a_wrong_setting_is_named_with_what_would_be_right(settings: dict[str, o
         run_program(settings)
     assert sentence in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "encrypted", "sentence"), WRONG_SECRETS, ids=[sentence[:50] for *_, sentence in WRONG_SECRETS]
+)
+def test_a_wrong_secret_is_named_and_not_told(settings: dict[str, object], encrypted: bool, sentence: str) -> None:
+    with pytest.raises(pulumi.RunError) as error:
+        run_program(settings, secrets=SECRETS if encrypted else ())
+    assert sentence in str(error.value)
+    assert not [word for word in (TOKEN, "short") if word in str(error.value)]
+
+
+def test_an_address_with_a_password_in_it_is_not_told() -> None:
+    with pytest.raises(pulumi.RunError) as error:
+        run_program({"cache": "url", "cacheUrl": "redis://user:word@host:no-port"})
+    assert "word" not in str(error.value).replace("password", "")
+
+
+def test_another_image_may_hold_any_model() -> None:
+    """Which one is not known here, nor what memory it needs."""
+    image = f"111122223333.dkr.ecr.eu-central-1.amazonaws.com/clip@sha256:{'1' * 64}"
+    assert run_program({"imageUri": image, "model": "theirs", "memory": 512}).exports["imageDigest"] == image[-71:]
+
+
+def test_a_stacks_name_leaves_room_for_the_authorizers() -> None:
+    tokens = {"cache": "none", "auth": "token", "authTokens": {"a": TOKEN}}
+    with pytest.raises(pulumi.RunError, match="with auth token it must have 53 characters at most"):
+        run_program(tokens, stack="a" * 33)
+    run_program(tokens, stack="a" * 32)
 
 
 @pytest.mark.parametrize("stack", ["a-stack-with-a-name-that-is-far-too-long", "under_score", "double--hyphen"])

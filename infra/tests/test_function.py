@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import fields
 
@@ -13,12 +14,17 @@ from infra.environment import POWERTOOLS_VARIABLES
 from infra.tests.program import Recorded, run_program
 from moderator.settings import Settings, read_settings
 
+pytestmark = pytest.mark.slow
+
 FUNCTION = "aws:lambda/function:Function"
 
 # Where the image keeps its files is the image's own business.
 SET_BY_THE_DOCKERFILE = {"MODEL_DIR", "LABEL_SETS_DIR", "POLICIES_DIR"}
 # Without a store their own defaults are right: no address, and nobody to sign in as.
-SET_WITH_A_STORE = {"CACHE_URL", "CACHE_CLUSTER", "CACHE_IAM_USER", "CACHE_IAM_NAME"}
+SET_WITH_A_STORE = {"CACHE_URL", "CACHE_CLUSTER"}
+SET_WITH_THE_STACKS_OWN = {"CACHE_IAM_USER", "CACHE_IAM_NAME"}
+SET_WITH_A_PASSWORD = {"CACHE_CREDENTIALS_ARN", "CACHE_USER"}
+SET_WITH_AN_ENDPOINT = {"CACHE_CREDENTIALS_URL"}
 
 
 def variables(recorded: Recorded) -> dict[str, str]:
@@ -67,6 +73,14 @@ def test_every_setting_of_the_service_is_set_by_the_program_or_by_the_image(
     expected = {field.name.upper() for field in fields(Settings)} - SET_BY_THE_DOCKERFILE
     if every is run("no cache"):
         expected -= SET_WITH_A_STORE
+    if every.all("aws:secretsmanager/secret:Secret"):
+        expected -= (
+            SET_WITH_THE_STACKS_OWN if every is run("platform") else SET_WITH_THE_STACKS_OWN | SET_WITH_AN_ENDPOINT
+        )
+    else:
+        expected -= SET_WITH_A_PASSWORD | SET_WITH_AN_ENDPOINT
+        if every is run("no cache"):
+            expected -= SET_WITH_THE_STACKS_OWN
     assert expected == set(variables(every)) - POWERTOOLS_VARIABLES
 
 
@@ -91,8 +105,9 @@ def test_no_variable_holds_a_secret(every: Recorded) -> None:
 
 
 def test_only_rights_to_network_interfaces_name_no_resource(every: Recorded, run: Callable[[str], Recorded]) -> None:
-    wild = [one for one in every.statements() if one["Resource"] == "*"]
-    assert len(wild) == (0 if every is run("no cache") else 1)
+    """And to traces, which know none."""
+    wild = [one for one in every.statements() if one["Resource"] == "*" and "xray:" not in str(one["Action"])]
+    assert len(wild) == (0 if every in (run("no cache"), run("cache by URL")) else 1)
     for statement in wild:
         assert all(action.startswith("ec2:") for action in statement["Action"])
         assert {action.removeprefix("ec2:") for action in statement["Action"]} == {
@@ -108,8 +123,9 @@ def test_only_rights_to_network_interfaces_name_no_resource(every: Recorded, run
 def test_every_other_right_names_its_resource_exactly(every: Recorded) -> None:
     named = [one["Resource"] for one in every.statements() if one["Resource"] != "*"]
     arns = [arn for one in named for arn in (one if isinstance(one, list) else [one])]
-    # A log group's streams are Lambda's to name.
-    assert [arn for arn in arns if "*" in arn.removesuffix("LogGroup/clip:*")] == []
+    # A log group's streams are Lambda's to name, and a bucket's objects its owner's.
+    named_by_others = r"LogGroup/clip(-authorizer)?:\*$|:s3:::[a-z.-]+/\*$"
+    assert [arn for arn in arns if "*" in re.sub(named_by_others, "", arn)] == []
     assert all(arn.startswith("arn:aws:") for arn in arns)
 
 
@@ -121,7 +137,7 @@ def test_no_right_is_a_wildcard(every: Recorded) -> None:
 
 
 def test_the_function_may_write_its_own_logs_alone(every: Recorded) -> None:
-    (statement,) = [one for one in every.statements() if "logs:PutLogEvents" in one["Action"]]
+    (statement,) = [one for one in every.statements("clip") if "logs:PutLogEvents" in one["Action"]]
     assert statement["Action"] == ["logs:CreateLogStream", "logs:PutLogEvents"]
     assert statement["Resource"] == "arn:aws:cloudwatch:eu-central-1:111122223333:LogGroup/clip:*"
 
@@ -136,6 +152,7 @@ def test_a_role_can_be_taken_by_its_one_service_alone(every: Recorded) -> None:
         role.name: json.loads(role.inputs["assumeRolePolicy"])["Statement"] for role in every.all("aws:iam/role:Role")
     }
     expected = {"clip": "lambda.amazonaws.com", "clip-rewarm": "scheduler.amazonaws.com"}
+    expected["clip-authorizer"] = "lambda.amazonaws.com"
     for name, (statement,) in services.items():
         assert statement["Principal"] == {"Service": expected[name]}
         assert statement["Action"] == "sts:AssumeRole"
@@ -145,8 +162,9 @@ def test_logs_are_kept_for_a_while_and_not_for_ever(every: Recorded) -> None:
     groups = {
         group.inputs["name"]: group.inputs["retentionInDays"] for group in every.all("aws:cloudwatch/logGroup:LogGroup")
     }
+    authorizers = groups.pop("/aws/lambda/clip-video-moderator-dev-authorizer", 30)
     assert groups == {
-        "/aws/lambda/clip-video-moderator-dev": 30,
+        "/aws/lambda/clip-video-moderator-dev": authorizers,
         "/aws/vendedlogs/apis/clip-video-moderator-dev": 30,
     }
     assert every.inputs(FUNCTION)["loggingConfig"]["logGroup"] == "/aws/lambda/clip-video-moderator-dev"

@@ -4,45 +4,67 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 
 import pytest
 
 from infra.config import CONTEXT, ROOT
+from infra.tests.conftest import DIGEST
+from infra.tests.conftest import IMAGE as DEV_IMAGE
 from infra.tests.program import Recorded, run_program
 from model_build.export import main as export
+
+pytestmark = pytest.mark.slow
 
 IMAGE = "docker-build:index:Image"
 REPOSITORY = "aws:ecr/repository:Repository"
 
 
-def test_lambda_gets_the_image_by_its_digest_alone(every: Recorded) -> None:
+@pytest.fixture
+def built(every: Recorded, run: Callable[[str], Recorded]) -> Recorded:
+    """The configurations that build an image."""
+    if every is run("image by digest"):
+        pytest.skip("builds none")
+    return every
+
+
+def test_an_image_that_was_built_elsewhere_is_taken_by_its_digest(run: Callable[[str], Recorded]) -> None:
+    """No build, no repository: what was tried in one stack goes to the next as it is."""
+    stack = run("image by digest")
+    assert stack.inputs("aws:lambda/function:Function")["imageUri"] == DEV_IMAGE
+    assert stack.exports["imageDigest"] == DIGEST
+    assert not [one.key for one in stack.resources if one.type.startswith(("docker-build:", "aws:ecr/"))]
+    assert not [token for token in stack.calls if "ecr" in token]
+
+
+def test_lambda_gets_the_image_by_its_digest_alone(built: Recorded) -> None:
     """Lambda refuses a name with both a tag and a digest."""
-    uri = every.inputs("aws:lambda/function:Function")["imageUri"]
+    uri = built.inputs("aws:lambda/function:Function")["imageUri"]
     assert uri == f"111122223333.dkr.ecr.eu-central-1.amazonaws.com/clip@sha256:{'0' * 64}"
-    assert every.exports["imageDigest"] == f"sha256:{'0' * 64}"
+    assert built.exports["imageDigest"] == f"sha256:{'0' * 64}"
 
 
-def test_the_image_is_built_for_arm64_and_pushed_without_provenance(every: Recorded) -> None:
-    image = every.inputs(IMAGE)
+def test_the_image_is_built_for_arm64_and_pushed_without_provenance(built: Recorded) -> None:
+    image = built.inputs(IMAGE)
     assert image["platforms"] == ["linux/arm64"]
     assert image["push"] is True
     assert "exec" not in image, "that mode adds a provenance record, and Lambda refuses the index that it makes"
     assert not image.get("exports")
 
 
-def test_a_preview_builds_nothing(every: Recorded) -> None:
-    assert every.inputs(IMAGE)["buildOnPreview"] is False
+def test_a_preview_builds_nothing(built: Recorded) -> None:
+    assert built.inputs(IMAGE)["buildOnPreview"] is False
 
 
-def test_a_replaced_image_stays_until_the_repository_drops_it(every: Recorded) -> None:
-    assert every.one(IMAGE).retained_on_delete
-    assert every.inputs(REPOSITORY)["forceDelete"] is True
+def test_a_replaced_image_stays_until_the_repository_drops_it(built: Recorded) -> None:
+    assert built.one(IMAGE).retained_on_delete
+    assert built.inputs(REPOSITORY)["forceDelete"] is True
 
 
-def test_the_repository_is_private_and_scanned(every: Recorded) -> None:
-    repository = every.inputs(REPOSITORY)
+def test_the_repository_is_private_and_scanned(built: Recorded) -> None:
+    repository = built.inputs(REPOSITORY)
     assert repository["imageScanningConfiguration"] == {"scanOnPush": True}
-    assert not [one.key for one in every.resources if one.type.startswith("aws:ecrpublic/")]
+    assert not [one.key for one in built.resources if one.type.startswith("aws:ecrpublic/")]
 
 
 def test_the_repository_keeps_the_last_ten_images(defaults: Recorded) -> None:
@@ -97,7 +119,7 @@ def test_every_build_argument_is_one_of_the_dockerfile(defaults: Recorded) -> No
     assert set(defaults.inputs(IMAGE)["buildArgs"]) == declared
 
 
-def test_the_tag_may_move_because_lambda_is_given_the_digest(every: Recorded) -> None:
+def test_the_tag_may_move_because_lambda_is_given_the_digest(built: Recorded) -> None:
     """A tag that may be pushed once stops a rollback: the same content built anew has another digest."""
-    assert every.inputs(REPOSITORY)["imageTagMutability"] == "MUTABLE"
-    assert every.inputs(IMAGE)["tags"] == ["111122223333.dkr.ecr.eu-central-1.amazonaws.com/clip:latest"]
+    assert built.inputs(REPOSITORY)["imageTagMutability"] == "MUTABLE"
+    assert built.inputs(IMAGE)["tags"] == ["111122223333.dkr.ecr.eu-central-1.amazonaws.com/clip:latest"]

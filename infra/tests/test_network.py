@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from ipaddress import IPv4Network
+from itertools import combinations
 
+import pytest
+
+from infra.network import cidr_block
 from infra.tests.conftest import EVERYTHING
+from infra.tests.conftest import OWN_NETWORK as OWN
 from infra.tests.program import Inputs, Recorded, run_program
+
+pytestmark = pytest.mark.slow
+
+CACHE = "aws:elasticache/serverlessCache:ServerlessCache"
+FUNCTION = "aws:lambda/function:Function"
+OWN_NETWORK: dict[str, list[str]] = {
+    key: list(map(str, value)) for key, value in OWN.items() if isinstance(value, list)
+}
 
 
 def test_no_address_is_public(every: Recorded) -> None:
@@ -31,6 +46,9 @@ def test_no_rule_names_an_address_only_groups(every: Recorded) -> None:
         "securityGroupEgressRule:SecurityGroupEgressRule",
     ):
         for rule in every.all(f"aws:vpc/{kind}"):
+            if rule.name == "clip-to-s3":  # AWS' own list of S3's addresses, where buckets are read
+                assert not {"cidrIpv4", "cidrIpv6"} & rule.inputs.keys()
+                continue
             assert rule.inputs["referencedSecurityGroupId"]
             assert not {"cidrIpv4", "cidrIpv6", "prefixListId"} & rule.inputs.keys()
 
@@ -147,3 +165,72 @@ def test_every_rule_says_what_it_is_for(defaults: Recorded) -> None:
         "From the function, to write and read",
         "From the function, to read",
     }
+
+
+def test_another_block_of_addresses_is_a_setting(run: Callable[[str], Recorded]) -> None:
+    stack = run("own CIDR")
+    assert stack.inputs("aws:ec2/vpc:Vpc")["cidrBlock"] == "172.20.16.0/20"
+    blocks = [subnet.inputs["cidrBlock"] for subnet in stack.all("aws:ec2/subnet:Subnet")]
+    assert blocks == ["172.20.18.0/24", "172.20.19.0/24"]
+    # Another network is another store, which is made before the old one is deleted.
+    assert stack.inputs(CACHE)["name"] not in {run("defaults").inputs(CACHE)["name"], "clip-video-moderator-dev-"}
+
+
+@pytest.mark.parametrize("network", ["10.0.0.0/16", "192.168.0.0/16", "10.1.0.0/20", "10.1.4.0/22", "10.9.2.0/23"])
+def test_every_zones_block_is_in_the_network_and_in_no_other_zones(network: str) -> None:
+    """AWS takes subnets of /28 at least; those of zones 1 to 9 lie beside each other."""
+    blocks = [IPv4Network(cidr_block(network, f"euc1-az{zone}")) for zone in range(1, 10)]
+    assert all(block.subnet_of(IPv4Network(network)) and block.prefixlen <= 28 for block in blocks)
+    assert not any(one.overlaps(other) for one, other in combinations(blocks, 2))
+
+
+def test_in_subnets_of_ones_own_the_stack_makes_a_group_for_its_store_and_nothing_else(
+    run: Callable[[str], Recorded],
+) -> None:
+    stack = run("own network")
+    subnets, groups = OWN_NETWORK["subnetIds"], OWN_NETWORK["securityGroupIds"]
+    made = {one.type.split(":")[-1] for one in stack.resources if one.type.startswith(("aws:ec2/", "aws:vpc/"))}
+    assert made == {"SecurityGroup", "SecurityGroupIngressRule"}, "theirs are not touched"
+    assert stack.inputs(FUNCTION)["vpcConfig"] == {"subnetIds": subnets, "securityGroupIds": groups}
+    assert not {"replaceSecurityGroupsOnDestroy", "replacementSecurityGroupIds"} & stack.inputs(FUNCTION).keys()
+    assert (stack.inputs(CACHE)["subnetIds"], stack.inputs(CACHE)["securityGroupIds"]) == (subnets, ["sg-clipstore"])
+    assert stack.inputs("aws:ec2/securityGroup:SecurityGroup")["vpcId"] == "vpc-0123456789abcdef0"
+    rules = stack.all("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule")
+    assert {rule.inputs["fromPort"] for rule in rules} == {6379, 6380}
+    assert {rule.inputs["referencedSecurityGroupId"] for rule in rules} == set(OWN_NETWORK["securityGroupIds"])
+
+
+def test_other_subnets_hold_a_store_of_another_name(run: Callable[[str], Recorded]) -> None:
+    other = {**OWN_NETWORK, "subnetIds": ["subnet-0123456789abcdef1", "subnet-0123456789abcdef2"]}
+    turned = {**OWN_NETWORK, "subnetIds": list(reversed(list(OWN_NETWORK["subnetIds"])))}
+    names = [stack.inputs(CACHE)["name"] for stack in (run("own network"), run_program(turned), run_program(other))]
+    assert names[0] == names[1] != names[2]
+    assert all(re.fullmatch(r"clip-video-moderator-dev-[a-z][a-z0-9]{2}", name) for name in names)
+
+
+def test_the_way_to_secrets_manager_is_for_the_function_and_its_one_secret(run: Callable[[str], Recorded]) -> None:
+    stack = run("platform")
+    endpoint = stack.inputs("aws:ec2/vpcEndpoint:VpcEndpoint")
+    assert endpoint["serviceName"] == "com.amazonaws.eu-central-1.secretsmanager"
+    assert endpoint["privateDnsEnabled"] is False, "it would send everybody in the network this way"
+    assert (endpoint["subnetIds"], endpoint["securityGroupIds"]) == (OWN_NETWORK["subnetIds"], ["sg-clipendpoint"])
+    (statement,) = json.loads(endpoint["policy"])["Statement"]
+    assert statement["Action"] == "secretsmanager:GetSecretValue"
+    assert statement["Resource"].startswith("arn:aws:secretsmanager:")
+    (rule,) = stack.all("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule")
+    assert (rule.inputs["fromPort"], rule.inputs["toPort"], rule.inputs["ipProtocol"]) == (443, 443, "tcp")
+    assert rule.inputs["referencedSecurityGroupId"] == "sg-0123456789abcdef0"
+
+
+def test_no_way_to_secrets_manager_is_made_and_paid_for_unless_asked_for(
+    every: Recorded, run: Callable[[str], Recorded]
+) -> None:
+    endpoints = every.all("aws:ec2/vpcEndpoint:VpcEndpoint")
+    paid_for = [one for one in endpoints if one.inputs["vpcEndpointType"] != "Gateway"]
+    assert bool(paid_for) == (every is run("platform"))
+
+
+def test_a_function_without_a_store_may_stand_in_subnets_of_ones_own() -> None:
+    stack = run_program({"cache": "none", **OWN_NETWORK})
+    assert stack.inputs(FUNCTION)["vpcConfig"]["subnetIds"] == OWN_NETWORK["subnetIds"]
+    assert not stack.all("aws:ec2/securityGroup:SecurityGroup")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 
 import pytest
 
-from infra.dashboard import RUNTIME_METRICS, Watched, dashboard_body
+from infra.dashboard import CANDIDATE_METRICS, POLICY_METRICS, RUNTIME_METRICS, Watched, dashboard_body
 from infra.tests.program import Inputs, Recorded
+
+pytestmark = pytest.mark.slow
 
 ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 
@@ -33,6 +36,7 @@ def test_there_is_an_alarm_for_errors_throttles_the_api_latency_and_the_store(
 ) -> None:
     expected = {
         "clip-errors": ("AWS/Lambda", "Errors", "GreaterThanThreshold", 0),
+        "clip-failed": ("ClipVideoModerator", "Failed", "GreaterThanThreshold", 0),
         "clip-throttles": ("AWS/Lambda", "Throttles", "GreaterThanThreshold", 0),
         "clip-api-5xx": ("AWS/ApiGateway", "5xx", "GreaterThanThreshold", 0),
         "clip-p99": ("AWS/ApiGateway", "Latency", "GreaterThanThreshold", 3000),
@@ -43,14 +47,25 @@ def test_there_is_an_alarm_for_errors_throttles_the_api_latency_and_the_store(
     found = {
         name: (alarm["namespace"], alarm["metricName"], alarm["comparisonOperator"], alarm["threshold"])
         for name, alarm in alarms(every).items()
+        if name not in ONLY_WHEN_ASKED_FOR
     }
     assert found == expected
+
+
+ONLY_WHEN_ASKED_FOR = {"clip-canary", "clip-block-share-moderation"}
+
+
+def test_other_alarms_are_there_only_when_asked_for(every: Recorded, run: Callable[[str], Recorded]) -> None:
+    expected = {"platform": ONLY_WHEN_ASKED_FOR, "canary": {"clip-canary"}}
+    found = ONLY_WHEN_ASKED_FOR & alarms(every).keys()
+    assert found == next((names for name, names in expected.items() if every is run(name)), set())
 
 
 def test_each_alarm_watches_this_stack(defaults: Recorded) -> None:
     dimensions = {name: alarm["dimensions"] for name, alarm in alarms(defaults).items()}
     assert dimensions == {
         "clip-errors": {"FunctionName": "clip-video-moderator-dev"},
+        "clip-failed": {"service": "clip-video-moderator-dev"},
         "clip-throttles": {"FunctionName": "clip-video-moderator-dev"},
         "clip-api-5xx": {"ApiId": "clip-id"},
         "clip-p99": {"ApiId": "clip-id"},
@@ -143,6 +158,64 @@ def test_the_dashboards_address_is_exported(defaults: Recorded) -> None:
     assert defaults.exports["dashboardUrl"] == (
         "https://eu-central-1.console.aws.amazon.com/cloudwatch/home?region=eu-central-1"
         "#dashboards/dashboard/clip-video-moderator-dev"
+    )
+
+
+def test_the_dashboard_shows_verdicts_review_and_where_a_candidate_differs(defaults: Recorded) -> None:
+    def made(title: str) -> list[Inputs]:
+        return [series[0] for series in widgets(defaults)[title]["metrics"]]
+
+    assert [one["label"] for one in made("Verdicts")] == ["allow", "review", "block"]
+    counts = [one["expression"] for one in made("Verdicts")]
+    for metric, expression in zip(POLICY_METRICS, counts, strict=True):
+        found = re.fullmatch(
+            r"SUM\(SEARCH\('\{(.*)\} MetricName=\"(\w+)\" service=\"(.*)\"', 'Sum', 300\)\)", expression
+        )
+        assert found
+        assert found.groups() == ("ClipVideoModerator,policy,service", metric, "clip-video-moderator-dev")
+    allow, review, block = counts
+    assert made("Share of review and block, %")[0]["expression"] == f"100 * {review} / ({allow} + {review} + {block})"
+    (differs,) = made("Where a candidate would decide otherwise, %")
+    assert re.findall(r'\{([\w,]+)\} MetricName="(\w+)"', differs["expression"]) == [
+        ("ClipVideoModerator,candidate,policy,service", metric) for metric in reversed(CANDIDATE_METRICS)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("allowed", "reviewed", "blocked", "goes_off"),
+    [
+        (95, 0, 5, 0),
+        (1000, 0, 0, 1),
+        (880, 0, 120, 1),
+        (880, 20, 100, 0),
+        (980, 10, 10, 0),
+        (10, 0, 50, 0),
+        (0, 50, 50, 1),
+    ],
+)
+def test_the_block_share_alarm_goes_off_outside_of_its_band_and_with_pictures_enough(
+    run: Callable[[str], Recorded], allowed: int, reviewed: int, blocked: int, goes_off: int
+) -> None:
+    """The alarm's own expression, computed as CloudWatch would."""
+    alarm = alarms(run("platform"))["clip-block-share-moderation"]
+    *counts, made = alarm["metricQueries"]
+    assert [one["metric"]["metricName"] for one in counts] == list(POLICY_METRICS)
+    assert {json.dumps(one["metric"]["dimensions"], sort_keys=True) for one in counts} == {
+        '{"policy": "moderation", "service": "clip-video-moderator-dev"}'
+    }
+    assert ([one["returnData"] for one in counts], made["returnData"]) == ([False] * 3, True)
+    names = {one["id"]: value for one, value in zip(counts, (allowed, reviewed, blocked), strict=True)}
+
+    def choose(condition: bool, yes: float, no: float) -> float:
+        return yes if condition else no
+
+    expression = made["expression"].replace("IF(", "choose(").replace(" OR ", " or ")
+    value = eval(expression, {"__builtins__": {}}, {"choose": choose, **names})  # noqa: S307  # our own expression
+    assert value == goes_off
+    assert (alarm["comparisonOperator"], alarm["threshold"], "metricName" in alarm) == (
+        "GreaterThanThreshold",
+        0,
+        False,
     )
 
 

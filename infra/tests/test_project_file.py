@@ -50,6 +50,9 @@ def _of_declaration(key: str, setting: dict[str, Any]) -> Iterator[str]:
     yield from (f"{key} has {name}" for name in setting.keys() - {"type", "items", "description", "secret", "default"})
     if "secret" in setting and not isinstance(setting["secret"], bool):
         yield f"{key}: secret must be true or false"
+    if setting.get("secret") is True and "default" in setting:
+        # Every stack that does not set it: "must be encrypted as it's secret".
+        yield f"{key}: a secret has no default, which would be in the clear"
     yield from _of_type(key, setting)
     if "default" in setting and setting.get("type") in TYPES and not _is_of(setting, setting["default"]):
         yield f"{key}: the default is not of its type"
@@ -91,6 +94,8 @@ def test_pulumi_reads_the_project_file() -> None:
         ({"type": "array", "items": {"type": "string"}, "default": [1]}, "x: the default is not of its type"),
         ({"type": "string", "minimum": 1}, "x has minimum"),
         ({"type": "string", "secret": "yes"}, "x: secret must be true or false"),
+        ({"type": "string", "secret": True, "default": ""}, "x: a secret has no default, which would be in the clear"),
+        ({"type": "object", "default": []}, "x: the default is not of its type"),
     ],
 )
 def test_a_declaration_that_pulumi_refuses_is_a_fault(declaration: dict[str, Any], fault: str) -> None:

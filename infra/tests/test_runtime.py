@@ -9,11 +9,15 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
+
 from infra.config import CONTEXT
-from infra.dashboard import RUNTIME_METRICS
+from infra.dashboard import CANDIDATE_METRICS, POLICY_METRICS, RUNTIME_METRICS
 from infra.environment import METRICS_NAMESPACE
 from infra.events import HEALTH_EVENT
 from infra.tests.program import Recorded
+
+pytestmark = pytest.mark.slow
 
 # Answers go to stderr: stdout is the log, which metrics are part of.
 PROGRAM = """
@@ -81,3 +85,24 @@ def test_what_the_dashboard_and_the_alarms_watch_is_counted_under_the_stacks_own
         assert line["service"] == "clip-video-moderator-dev", "two stacks of one account must not mix their metrics"
         counted |= {metric["Name"] for metric in directive["Metrics"]}
     assert counted == set(RUNTIME_METRICS)
+
+
+def test_what_the_dashboard_shows_of_policies_is_counted_under_these_very_dimensions(defaults: Recorded) -> None:
+    """An expression that looks for another set of dimensions finds nothing, and says nothing of it."""
+    policy = {"neutral": ["x"], "categories": {"a": {"labels": ["y"], "block": 0.5}}, "candidate": "moderation"}
+    event = picture_event()
+    picture = json.loads(event["body"])["image_data"]
+    text = json.dumps({**event, "body": json.dumps({"image_data": picture, "policy": policy})})
+    (judged,), metrics = answer(variables_without_cloud(defaults), json.loads(text.replace("/classify", "/moderate")))
+    assert judged["statusCode"] == 200, judged
+    counted = {
+        metric["Name"]: set(directive["Dimensions"][0])
+        for line in metrics
+        for directive in line["_aws"]["CloudWatchMetrics"]
+        for metric in directive["Metrics"]
+    }
+    for names, dimensions in (
+        (POLICY_METRICS, {"service", "policy"}),
+        (CANDIDATE_METRICS, {"service", "policy", "candidate"}),
+    ):
+        assert [counted.get(name) for name in names] == [dimensions] * len(names)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,23 +13,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from model_build.demo_pictures import BACKGROUNDS, COLOURS, SHAPES, draw
+from model_build.flat_pictures import flat_pictures, padded
 from model_build.libraries import open_clip, transforms
 from model_build.manifest import IMAGE, TEXT, TOKENIZER
+from model_build.photographs import photographs
 from model_build.source import ExportError, Source
 from moderator.clip.session import cpu_session
 from moderator.clip.tokenizer import Tokenizer
-
-# Photographs and scans that scikit-image's wheel carries, in colour and grey, landscape, portrait and square.
-_REAL = (
-    "astronaut.png",
-    "chelsea.png",
-    "coffee.png",
-    "rocket.jpg",
-    "camera.png",
-    "coins.png",
-    "retina.jpg",
-    "page.png",
-)
 
 LABELS = (
     "a cat",
@@ -83,9 +72,13 @@ LIMITS = {
 
 
 def measure(source: Source, folder: Path, label_template: str) -> Agreement:
-    """Run both over the same pictures and labels; needs no network."""
-    real = list(real_pictures())
-    pictures = [*real, *_drawn_pictures()]
+    """Run both over the same pictures and labels; needs no network.
+
+    Raises:
+        ExportError: there are no photographs.
+    """
+    real = photographs()
+    pictures = [*real, *padded(real[:4]), *flat_pictures(), *_drawn_pictures()]
     theirs = _open_clip_embeddings(source, pictures, label_template)
     ours = _written_embeddings(source, folder, pictures, label_template)
     scale = float(source.model.logit_scale.exp())
@@ -130,17 +123,6 @@ def resized_pixels(source: Source, picture: Image.Image) -> NDArray[np.uint8]:
         if isinstance(step, transforms.Resize | transforms.CenterCrop):
             picture = step(picture)
     return np.asarray(picture)
-
-
-def real_pictures() -> Iterator[Image.Image]:
-    """Return photographs and scans where scikit-image is installed, which an export does not need."""
-    found = importlib.util.find_spec("skimage")
-    if found is None or found.origin is None:
-        return
-    folder = Path(found.origin).parent / "data"
-    for name in _REAL:
-        if (folder / name).is_file():
-            yield Image.open(folder / name).convert("RGB")
 
 
 def _drawn_pictures() -> Iterator[Image.Image]:

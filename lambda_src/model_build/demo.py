@@ -3,7 +3,8 @@
     python -m model_build.demo --out lambda_src/demo_model
 
 The folder holds the model's configuration beforehand; afterwards also the checkpoint in open_clip's own format, the
-four exported files, and training.json with how it was trained and how often it is right.
+four exported files, and training.json with how it was trained and how often it is right. `--export-only` leaves the
+training out and exports the stored checkpoint again, which a change of the export asks for.
 """
 
 from __future__ import annotations
@@ -64,6 +65,15 @@ def build(out: Path, plan: Plan) -> dict[str, Any]:
     return record
 
 
+def export_again(out: Path) -> None:
+    """Export the stored checkpoint.
+
+    Raises:
+        ExportError: there is none, or its export disagrees with open_clip.
+    """
+    print(summary(export(load(add_config(out / CONFIG), str(out / CHECKPOINT)), out), out))
+
+
 def save_checkpoint(model: nn.Module, path: Path) -> None:
     """Store the weights in half precision, which train() has rounded them to; statistics stay as they are."""
     weights = {name for name, _ in model.named_parameters()}
@@ -78,10 +88,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m model_build.demo", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help=f"the folder that holds {CONFIG}")
     parser.add_argument("--steps", type=int, default=Plan().steps, help="of training")
+    parser.add_argument("--export-only", action="store_true", help="export the stored checkpoint, without training")
     options = parser.parse_args(arguments)
     logging.getLogger().setLevel(logging.ERROR)
     try:
-        build(options.out, replace(Plan(), steps=options.steps))
+        if options.export_only:
+            export_again(options.out)
+        else:
+            build(options.out, replace(Plan(), steps=options.steps))
     except ExportError as error:
         print(f"model_build.demo: {error}", file=sys.stderr)
         return 2

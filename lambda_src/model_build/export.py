@@ -13,7 +13,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from onnx import ModelProto
+
 from model_build.agreement import LIMITS, as_json, measure, refuse_disagreement
+from model_build.costs import DEFAULT, Costs, read_costs, targets
 from model_build.image_tower import image_tower
 from model_build.libraries import open_clip
 from model_build.manifest import (
@@ -24,8 +27,10 @@ from model_build.manifest import (
     replaced_folder,
     write_manifest,
 )
+from model_build.norms import with_plain_norms
 from model_build.onnx_files import Towers, image_graph, save, text_graph
 from model_build.optimise import optimised
+from model_build.photographs import refuse_missing_photographs
 from model_build.precision_choice import choose_precision, forms_of, refuse_choice, table
 from model_build.precision_choice import summary as summary_of_choices
 from model_build.samples import refuse_folder
@@ -40,6 +45,7 @@ def export(
     out: Path,
     *,
     precision: str = "fp32",
+    target: str = DEFAULT,
     label_template: str = "{}",
     samples: Path | None = None,
     tell: Callable[[str], None] = lambda _: None,
@@ -51,16 +57,19 @@ def export(
         source: the model.
         out: the folder; it need not exist.
         precision: one of `LIMITS`.
+        target: the processor that the model is for, one of `costs.targets()`.
         label_template: wraps every label; `{}` is where it goes.
         samples: a folder of pictures to measure the precision on, instead of those that are at hand.
         tell: is told what is being done.
         verbose: whether it is told each layer's form and errors too.
 
     Raises:
-        ExportError: the precision or the template cannot be used, or the written model disagrees with open_clip; `out`
-            is then as it was.
+        ExportError: the precision, the target or the template cannot be used, there are no photographs to measure
+            on, or the written model disagrees with open_clip; `out` is then as it was.
     """
     refuse_options(precision, label_template)
+    costs = read_costs(target)
+    refuse_missing_photographs()
     with replaced_folder(out) as folder:
         # 1. The tokenizer.
         tell("Writing the tokenizer and both towers in float32")
@@ -82,11 +91,13 @@ def export(
         choices = None
         if precision != "fp32":
             tell("Measuring each matrix product in 8 bits; this is the longest step")
-            choices = choose_precision(source, towers, folder, label_template, samples)
+            choices = choose_precision(source, towers, folder, label_template, own=samples, costs=costs)
             refuse_choice(choices, precision)
             tell(table(choices) if verbose else f"{summary_of_choices(choices)}\n        (VERBOSE=1 shows every layer)")
+            towers = Towers(image=choices.image.model, text=choices.text.model)
+        if choices is not None or costs.norm == "plain":
             tell("Writing the towers as chosen, and comparing them with open_clip again")
-            save(Towers(image=optimised(choices.image.model), text=optimised(choices.text.model)), folder)
+            save(Towers(image=_finished(towers.image, costs), text=_finished(towers.text, costs)), folder)
             agreement = measure(source, folder, label_template)
             refuse_disagreement(agreement, LIMITS[precision])
 
@@ -98,7 +109,7 @@ def export(
             "fingerprint": fingerprint(
                 source,
                 precision=precision,
-                forms=forms_of(choices),
+                forms=[*forms_of(choices), f"{costs.norm} norms"],
                 tokenizer=tokenizer,
                 label_template=label_template,
             ),
@@ -111,14 +122,22 @@ def export(
             "logit_scale": float(source.model.logit_scale.exp()),
             "label_template": label_template,
             "precision": precision,
+            "convolutions": any(node.op_type == "Conv" for node in towers.image.graph.node),
+            "target": costs.target,
             "files": described_files(folder),
             "agreement": as_json(agreement),
         }
         if choices is not None:
+            manifest["samples"] = {"pictures": choices.pictures, "photographs": choices.photographs}
             manifest["smoothing"] = {tower: smoothing.exponent for tower, smoothing in choices.smoothing.items()}
             manifest["layers"] = {"image": choices.image.as_json(), "text": choices.text.as_json()}
         write_manifest(manifest, folder)
     return manifest
+
+
+def _finished(tower: ModelProto, costs: Costs) -> ModelProto:
+    """Write the norms as they are cheapest on the target, and let ONNX Runtime optimise once more."""
+    return optimised(with_plain_norms(tower) if costs.norm == "plain" else tower)
 
 
 def refuse_options(precision: str, label_template: str) -> None:
@@ -147,6 +166,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger().setLevel(logging.ERROR)
     try:
         refuse_options(options.precision, options.label_template)
+        read_costs(options.target)
+        refuse_missing_photographs()
         if options.samples is not None:
             refuse_folder(options.samples)
         name = add_config(options.config) if options.config else options.model
@@ -156,6 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             source,
             options.out,
             precision=options.precision,
+            target=options.target,
             label_template=options.label_template,
             samples=options.samples,
             tell=tell,
@@ -175,7 +197,8 @@ def summary(manifest: dict[str, Any], out: Path) -> str:
     return (
         f"{out}: {manifest['name']} ({manifest['pretrained']}), {manifest['precision']}, {manifest['fingerprint']}\n"
         f"  {sizes}\n"
-        f"  against open_clip over {agreement['pictures']} pictures and {agreement['labels']} labels, at worst: "
+        f"  against open_clip over {agreement['pictures']} pictures ({agreement['real_pictures']} photographs) "
+        f"and {agreement['labels']} labels, at worst: "
         f"cosine {agreement['image_cosine']} (image), {agreement['text_cosine']} (text), "
         f"probability difference {agreement['probability_difference']}"
     )
@@ -189,6 +212,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--pretrained", required=True, help="a tag of open_clip's, a checkpoint's path, or \"none\"")
     parser.add_argument("--out", type=Path, required=True, help="the folder to write")
     parser.add_argument("--precision", default="auto", help="auto (default), fp32 or int8")
+    parser.add_argument(
+        "--target", default=DEFAULT, help=f"the processor that the model is for: {', '.join(targets())} ({DEFAULT})"
+    )
     parser.add_argument("--samples", type=Path, help="a folder of pictures to measure the precision on")
     parser.add_argument("--verbose", action="store_true", help="show every layer's form and errors")
     parser.add_argument("--label-template", default="{}", help='wraps every label, such as "a photo of {}"')

@@ -17,6 +17,8 @@ FORMAT = 1
 # Raised when the export writes graphs that compute in another order: an embedding's last bits then change.
 _ROUNDING = 2
 IMAGE, TEXT, TOKENIZER, MANIFEST = "image.onnx", "text.onnx", "tokenizer.json", "manifest.json"
+# The towers' weights. In files of their own they are mapped at the start, and not copied.
+IMAGE_DATA, TEXT_DATA = "image.data", "text.data"
 
 
 def fingerprint(source: Source, *, precision: str, forms: Sequence[str], tokenizer: str, label_template: str) -> str:
@@ -48,7 +50,7 @@ def _weights_digest(model: Any) -> bytes:
 def described_files(folder: Path) -> dict[str, dict[str, Any]]:
     """Return size and SHA-256 of each file that the manifest names."""
     described = {}
-    for name in (IMAGE, TEXT, TOKENIZER):
+    for name in (IMAGE, IMAGE_DATA, TEXT, TEXT_DATA, TOKENIZER):
         with (folder / name).open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         described[name] = {"bytes": (folder / name).stat().st_size, "sha256": sha256}
@@ -78,7 +80,7 @@ def replaced_folder(target: Path) -> Iterator[Path]:
         yield temporary
         target.mkdir(exist_ok=True)
         (target / MANIFEST).unlink(missing_ok=True)
-        for name in (IMAGE, TEXT, TOKENIZER, MANIFEST):
+        for name in (IMAGE, IMAGE_DATA, TEXT, TEXT_DATA, TOKENIZER, MANIFEST):
             (temporary / name).replace(target / name)
     finally:
         shutil.rmtree(temporary)

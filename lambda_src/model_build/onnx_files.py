@@ -14,12 +14,14 @@ import torch
 from onnx import ModelProto, TensorProto
 from torch import Tensor, nn
 
-from model_build.manifest import IMAGE, TEXT
+from model_build.manifest import IMAGE, IMAGE_DATA, TEXT, TEXT_DATA
 from model_build.source import Source
 from model_build.text_tower import TextTower
 
 # The newest that both the exporter writes and every ONNX Runtime since 1.14 reads.
 _OPSET = 18
+# Constants smaller than this stay in the graph.
+_LEAST_BYTES_OUTSIDE = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,12 +53,17 @@ def text_graph(source: Source, tower: TextTower) -> ModelProto:
 
 
 def save(towers: Towers, folder: Path) -> None:
-    """Write image.onnx and text.onnx, each one file whole."""
-    onnx.save(towers.image, folder / IMAGE)
-    text = ModelProto()
-    text.CopyFrom(towers.text)
-    halve_token_table(text)
-    onnx.save(text, folder / TEXT)
+    """Write both towers, each as a graph and its weights; a folder may be written again."""
+    for tower, graph, data in ((towers.image, IMAGE, IMAGE_DATA), (towers.text, TEXT, TEXT_DATA)):
+        # A copy: onnx takes the weights out of what it writes.
+        written = ModelProto()
+        written.CopyFrom(tower)
+        if tower is towers.text:
+            halve_token_table(written)
+        (folder / data).unlink(missing_ok=True)  # or they would be added to the old ones
+        onnx.save(
+            written, folder / graph, save_as_external_data=True, location=data, size_threshold=_LEAST_BYTES_OUTSIDE
+        )
 
 
 def _exported(tower: nn.Module, example: Tensor, name: str, dynamic: dict[int, str]) -> ModelProto:

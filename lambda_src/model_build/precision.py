@@ -2,8 +2,10 @@
 
 Eight bits run several times faster than float32, but trained towers have channels that are far larger than the
 others, and a row's one scale then leaves the others no digits. Which layers suffer differs from model to model, so
-nothing is assumed: each product's error is measured in each form, each takes the fastest form that stays under one
-limit for all of them, and that limit is the largest which keeps the tower within `BOUNDS`.
+nothing is assumed: where the cheapest forms do not keep the tower within `BOUNDS`, we measure what the whole tower
+loses by each product alone; each takes the form that is cheapest on the target and loses no more than a limit, one for
+all of them, and that limit is the largest which keeps the tower within bounds. A product's own error would mislead: a
+unit that adds a token thirty times as long as the others needs digits that the relative error does not show.
 """
 
 from __future__ import annotations
@@ -16,13 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, helper
 
+from model_build.costs import Costs
 from model_build.fidelity import BOUNDS, Embeddings, Feed, Fidelity, Judge
 from model_build.forms import Form, possible_forms, rewritten
 from model_build.products import Product, find_products
 from moderator.clip.session import cpu_session
 
-Allowed = Mapping[str, Sequence[Form]]  # of each product, the fastest first and `fp32` last
-Errors = Mapping[str, Mapping[Form, float]]  # of each product in each form but `fp32`
+Allowed = Mapping[str, Sequence[Form]]  # of each product, the cheapest first and `fp32` last
+
+# Of a product alone. Below the least, a loss is float32's own rounding; with the most, the tower is far out of bounds.
+_LEAST_LOSS, _MOST_LOSS, _LIMITS = 1e-7, 1e-2, 40
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,16 +67,20 @@ class Choice:
         }
 
 
-def choose(model: ModelProto, judge: Judge, *, forms: Sequence[Form]) -> Choice:
+def choose(model: ModelProto, judge: Judge, *, forms: Sequence[Form], costs: Costs) -> Choice:
     """Find the fastest forms that keep the tower within `BOUNDS`.
 
     Args:
         model: the tower in float32.
         judge: what to measure it by.
-        forms: the forms that may be used, the fastest first and `fp32` last.
+        forms: the forms that may be used, `fp32` among them.
+        costs: the target's, which say which form is cheapest for a product.
     """
     products = find_products(model)
-    allowed = {product.node: [form for form in forms if form in possible_forms(product)] for product in products}
+    allowed = {
+        product.node: costs.ordered(product, [form for form in forms if form in possible_forms(product)])
+        for product in products
+    }
     errors = _layer_errors(model, products, allowed, judge.feeds[:1])
     reference = embed(model, judge.feeds)
     measured: dict[tuple[Form, ...], tuple[ModelProto, Fidelity]] = {}
@@ -84,10 +93,12 @@ def choose(model: ModelProto, judge: Judge, *, forms: Sequence[Form]) -> Choice:
             measured[key] = (candidate, judge.fidelity(reference, embed(candidate, judge.feeds)))
         return measured[key]
 
-    fastest = measure(_within(float("inf"), allowed, errors))[1]
-    chosen = _within(
-        _largest_limit(errors, lambda limit: BOUNDS.hold(measure(_within(limit, allowed, errors))[1])), allowed, errors
-    )
+    chosen = _within(float("inf"), allowed, None)
+    fastest = measure(chosen)[1]
+    if not BOUNDS.hold(fastest):
+        losses = _Losses(model, judge.feeds[:1], reference)
+        limit = _largest_limit(lambda limit: BOUNDS.hold(measure(_within(limit, allowed, losses))[1]))
+        chosen = _within(limit, allowed, losses)
     candidate, fidelity = measure(chosen)
     layers = [
         Layer(
@@ -108,24 +119,41 @@ def embed(model: ModelProto, feeds: Sequence[Feed]) -> Embeddings:
     return np.concatenate([session.run(["embeddings"], dict(feed))[0] for feed in feeds])
 
 
-def _within(limit: float, allowed: Allowed, errors: Errors) -> dict[str, Form]:
-    """Give each product the fastest form whose own error is at most `limit`; float32 has none."""
+class _Losses:
+    """What a tower loses of its mean cosine by one product alone in a form; measured when it is first asked for."""
+
+    def __init__(self, model: ModelProto, feeds: Sequence[Feed], reference: Embeddings) -> None:
+        self._model = model
+        self._feeds = feeds
+        self._reference = reference
+        self._known: dict[tuple[str, Form], float] = {}
+
+    def of(self, node: str, form: Form) -> float:
+        """Return the loss of the tower with this product in this form, and all others in float32."""
+        if (node, form) not in self._known:
+            embeddings = embed(rewritten(self._model, {node: form}), self._feeds)
+            cosines = (self._reference[: len(embeddings)].astype(np.float64) * embeddings).sum(axis=1)
+            loss = 1 - float(cosines.mean())
+            self._known[node, form] = loss if np.isfinite(loss) else float("inf")
+        return self._known[node, form]
+
+
+def _within(limit: float, allowed: Allowed, losses: _Losses | None) -> dict[str, Form]:
+    """Give each product the cheapest form by which the tower loses at most `limit`; float32 loses nothing."""
     return {
-        node: next(form for form in options if form == "fp32" or errors[node][form] <= limit)
+        node: next(form for form in options if form == "fp32" or losses is None or losses.of(node, form) <= limit)
         for node, options in allowed.items()
     }
 
 
-def _largest_limit(errors: Errors, holds: Callable[[float], bool]) -> float:
-    """Find by bisection the largest error to allow a product: a tower's error grows with its products'."""
-    limits = sorted({0.0, *(error for forms in errors.values() for error in forms.values() if np.isfinite(error))})
-    if holds(limits[-1]):
-        return limits[-1]
-    low, high = 0, len(limits) - 1  # all in float32 holds whatever else does not
+def _largest_limit(holds: Callable[[float], bool]) -> float:
+    """Find by bisection the largest loss to allow a product: a tower's grows with its products'."""
+    limits = np.geomspace(_LEAST_LOSS, _MOST_LOSS, _LIMITS).tolist()
+    low, high = -1, _LIMITS  # with no loss at all everything is in float32, which holds whatever else does not
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if holds(limits[middle]) else (low, middle)
-    return limits[low]
+    return float(limits[low]) if low >= 0 else -1.0
 
 
 def _layer_errors(

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from model_build import samples
+from model_build.costs import Costs
 from model_build.fidelity import BOUNDS, Feed, Judge
 from model_build.forms import Form
 from model_build.manifest import TOKENIZER
@@ -33,9 +34,13 @@ class Choices:
     image: Choice
     text: Choice
     smoothing: Mapping[str, Smoothing]  # of `image` and `text`
+    pictures: int  # that they were measured on
+    photographs: int  # of which these many are different photographs, whole
 
 
-def choose_precision(source: Source, towers: Towers, folder: Path, label_template: str, own: Path | None) -> Choices:
+def choose_precision(
+    source: Source, towers: Towers, folder: Path, label_template: str, *, own: Path | None, costs: Costs
+) -> Choices:
     """Choose the forms of both towers.
 
     Args:
@@ -44,11 +49,16 @@ def choose_precision(source: Source, towers: Towers, folder: Path, label_templat
         folder: the model folder so far; its tokenizer is used.
         label_template: wraps every label.
         own: a folder of pictures to measure on, instead of those that are at hand.
+        costs: of the forms, on the target.
+
+    Raises:
+        ExportError: there are no photographs to measure on.
     """
     labels = samples.labels()
     sets = samples.label_sets(len(labels))
     scale = float(source.model.logit_scale.exp())
-    image_feeds: list[Feed] = [{"pixels": batch} for batch in samples.picture_batches(source, own)]
+    pictures = samples.pictures(source, own)
+    image_feeds: list[Feed] = [{"pixels": batch} for batch in pictures.batches]
     tokenizer = Tokenizer(folder / TOKENIZER, source.context_length, label_template)
     text_feeds = _text_feeds(tokenizer.encode(labels), towers)
     pictures_embedded, labels_embedded = embed(towers.image, image_feeds), embed(towers.text, text_feeds)
@@ -58,10 +68,13 @@ def choose_precision(source: Source, towers: Towers, folder: Path, label_templat
     }
     return Choices(
         smoothing=smoothing,
+        pictures=pictures.count,
+        photographs=pictures.photographs,
         image=choose(
             smoothing["image"].model,
             Judge(feeds=image_feeds, others=labels_embedded, logit_scale=scale, label_sets=sets, embeds_pictures=True),
             forms=_FORMS,
+            costs=costs,
         ),
         text=choose(
             smoothing["text"].model,
@@ -69,6 +82,7 @@ def choose_precision(source: Source, towers: Towers, folder: Path, label_templat
                 feeds=text_feeds, others=pictures_embedded, logit_scale=scale, label_sets=sets, embeds_pictures=False
             ),
             forms=_FORMS,
+            costs=costs,
         ),
     )
 
@@ -98,8 +112,8 @@ def forms_of(choices: Choices | None) -> list[str]:
 
 
 def summary(choices: Choices) -> str:
-    """Return what was chosen, a line a tower."""
-    lines = []
+    """Return what was chosen, a line a tower, and on what it was measured."""
+    lines = [f"measured on {choices.pictures} pictures, among them {choices.photographs} different photographs"]
     for tower, choice in (("image", choices.image), ("text", choices.text)):
         forms = Counter(layer.form for layer in choice.layers)
         counted = ", ".join(f"{count} in {form}" for form, count in forms.most_common())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import chain, islice
+from dataclasses import dataclass
+from itertools import islice, zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from model_build.agreement import LABELS as VARIED_LABELS
-from model_build.agreement import real_pictures, resized_pixels
+from model_build.agreement import resized_pixels
 from model_build.demo_pictures import BACKGROUNDS, COLOURS, SHAPES, draw, label
+from model_build.flat_pictures import flat_pictures, padded
+from model_build.photographs import photographs
 from model_build.source import ExportError, Source
 from moderator.clip.probabilities import softmax
 
@@ -67,19 +70,36 @@ def top_1_losses(
     return np.array(losses)
 
 
-def picture_batches(source: Source, folder: Path | None) -> list[NDArray[np.uint8]]:
-    """Pictures at the model's input size, uint8 (pictures, height, width, 3) a batch.
+@dataclass(frozen=True, kw_only=True)
+class Pictures:
+    """The pictures to measure on, and how many different photographs are in them."""
+
+    photographs: int
+    batches: Sequence[NDArray[np.uint8]]  # (pictures, height, width, 3) each, at the model's input size
+
+    @property
+    def count(self) -> int:
+        """How many pictures there are, the crops of one photograph counted each."""
+        return sum(map(len, self.batches))
+
+
+def pictures(source: Source, folder: Path | None) -> Pictures:
+    """Return what to measure a model on.
 
     Args:
         source: the model, which says how its pictures are prepared.
-        folder: pictures of the user's own; else what scikit-image carries, where it is installed, and drawn ones.
+        folder: pictures of the user's own; else the photographs of `photographs.py`, whole, between bars and cut, blank
+            pictures, and drawn ones.
 
     Raises:
-        ExportError: the folder has no pictures.
+        ExportError: the folder has no pictures, or the photographs are missing.
     """
-    pictures = _own_pictures(folder) if folder else chain(_variants(real_pictures()), _drawn())
-    pixels = [resized_pixels(source, picture) for picture in islice(pictures, _MOST_PICTURES)]
-    return [np.stack(pixels[start : start + _BATCH]) for start in range(0, len(pixels), _BATCH)]
+    own = list(islice(_own_pictures(folder), _MOST_PICTURES)) if folder else []
+    real = own or photographs()
+    chosen = own or list(islice(_mixed(real), _MOST_PICTURES))
+    pixels = [resized_pixels(source, picture) for picture in chosen]
+    batches = [np.stack(pixels[start : start + _BATCH]) for start in range(0, len(pixels), _BATCH)]
+    return Pictures(photographs=len(real), batches=batches)
 
 
 def refuse_folder(folder: Path) -> None:
@@ -107,13 +127,17 @@ def _own_pictures(folder: Path) -> Iterator[Image.Image]:
         raise ExportError(f"The samples folder {folder} has no .jpg, .png or .webp pictures.")
 
 
-def _variants(pictures: Iterator[Image.Image]) -> Iterator[Image.Image]:
-    """Each picture whole, and its quarters: more pictures of the same real kind."""
-    for picture in pictures:
-        width, height = picture.size
-        yield picture
-        for left, top in ((0, 0), (width // 2, 0), (0, height // 2), (width // 2, height // 2)):
-            yield picture.crop((left, top, left + width // 2, top + height // 2))
+def _mixed(real: Sequence[Image.Image]) -> Iterator[Image.Image]:
+    """Every kind by turns, so that each batch has all of them: whole photographs, padded ones, crops, the rest."""
+    rest = [*flat_pictures(), *_drawn()]
+    for several in zip_longest(real, padded(real), map(_middle, real), rest):
+        yield from (picture for picture in several if picture is not None)
+
+
+def _middle(picture: Image.Image) -> Image.Image:
+    """A quarter of the picture, larger: another look at the same photograph."""
+    width, height = picture.size
+    return picture.crop((width // 4, height // 4, width * 3 // 4, height * 3 // 4))
 
 
 def _drawn() -> Iterator[Image.Image]:

@@ -25,7 +25,7 @@ from moderator.question import Embedded, Question
 
 Cosines = npt.NDArray[np.float32]  # (frames, labels)
 
-# Parts of pictures that go through the image tower at once: more would be no faster each, and need more memory.
+# Parts of pictures that go through the image tower at once: with more, each would be no faster, and need more memory.
 _PARTS_AT_ONCE = 16
 
 
@@ -44,7 +44,7 @@ class Seen:
 
     cosines: Cosines  # (frames, labels): of each label the largest over the frame's parts
     embeddings: tuple[Embeddings, ...]  # of each frame, (parts, dim)
-    # None of them for a picture whose embeddings were given instead of its bytes.
+    # The rest is not known of a picture whose embeddings were given instead of its bytes.
     coverage: Coverage | None = None
     seconds: tuple[float, ...] = ()  # of each frame, from the start
     numbers: tuple[int, ...] = ()  # of each frame, from 0
@@ -71,7 +71,7 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Classification:
-    """The answers to a question: one list a picture, with one answer for each of what was wanted."""
+    """The answers to a question: one tuple per picture, with one answer for each `Wanted` of the question."""
 
     answers: tuple[tuple[Answer, ...], ...]
     scores: Scores
@@ -95,7 +95,7 @@ class Classifier:
         `until` is the moment, in seconds of the monotonic clock, by which the answer is needed.
 
         Raises:
-            RequestError: a picture cannot be read, a label cannot be used, or the time does not suffice.
+            RequestError: a picture cannot be read, a label cannot be used, or there is not enough time.
         """
         # The labels of all questions, each once: one round trip to the store, however many questions there are.
         labels = list(dict.fromkeys(label for wanted in question.wanted for label in wanted.labels))
@@ -137,11 +137,11 @@ class Classifier:
             until: the moment, in seconds of the monotonic clock, by which the answer is needed.
 
         Raises:
-            RequestError: a picture cannot be read, a label cannot be used, or the time does not suffice.
+            RequestError: a picture cannot be read, a label cannot be used, or there is not enough time.
         """
         began = time.perf_counter()
 
-        # 1. Bytes become pixels. First, because a broken picture is found cheaply.
+        # 1. Bytes become pixels. This comes first because it is a cheap way to find a broken picture.
         encoded = [picture for picture in pictures if isinstance(picture, Picture)]
         decoded = (
             [picture for picture in pictures if isinstance(picture, Decoded)]
@@ -157,7 +157,7 @@ class Classifier:
         )
         read = time.perf_counter()
 
-        # 2. Labels become embeddings, which nearly always are at hand.
+        # 2. Labels become embeddings, which are nearly always cached.
         known = self._labels.embed(labels, until)
         labelled = time.perf_counter()
 
@@ -215,7 +215,7 @@ class Classifier:
         ]
 
     def _compare(self, frames: Sequence[Embeddings], labels: Embeddings) -> Seen:
-        # 4. Embeddings become cosines. Not with @: numpy's BLAS has threads of its own, which would wait for a CPU
-        # beside the tower's; einsum has none, and answers a picture the same whatever its company.
+        # 4. Embeddings become cosines. Not with @: numpy's BLAS has threads of its own, which would compete with the
+        # tower's for CPUs. einsum has none, and gives a picture the same cosines whatever else is in the batch.
         cosines = np.stack([np.einsum("pd,ld->pl", parts, labels).max(axis=0) for parts in frames])
         return Seen(cosines=cosines, embeddings=tuple(frames))

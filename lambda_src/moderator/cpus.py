@@ -14,7 +14,7 @@ _CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
 
 
 def usable_cpus(environment: Mapping[str, str] = os.environ, cgroup: Path = _CGROUP_V2) -> int:
-    """The least of the CPUs this process may run on, its cgroup's quota, and the vCPUs that its Lambda memory buys."""
+    """Return the least of the CPUs it may run on, its cgroup's quota, and the vCPUs that its Lambda memory buys."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     limits = [float(allowed)]
     memory = environment.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "")
@@ -23,7 +23,7 @@ def usable_cpus(environment: Mapping[str, str] = os.environ, cgroup: Path = _CGR
     quota = _cgroup_quota(cgroup)
     if quota is not None:
         limits.append(quota)
-    # Rounded up: a thread on a part of a CPU still helps, and Lambda shows a second CPU from 1770 MB on.
+    # Rounded up: a thread on part of a CPU still helps, and Lambda shows a second CPU from 1770 MB on.
     return max(1, math.ceil(min(limits)))
 
 

@@ -1,7 +1,7 @@
 """What can be wrong with a request, each with its status; and with the service's own configuration.
 
     Exception
-    ├── ConfigurationError     the service cannot start: a setting, a label set, the model folder
+    ├── ConfigurationError     the service cannot start: a setting, a label set, a policy, the model folder
     ├── WarmUpError            the warm-up event could not do its work
     └── RequestError           the caller's mistake: a status and a sentence
         ├── MalformedBody      400
@@ -16,7 +16,8 @@
         │   └── BrokenVideo    422: as above
         └── OutOfTime          503: not the caller's mistake, but one that the caller can mend
 
-Anything else that is raised while a request is answered is a bug, and is never turned into one of these.
+Adapters and the local server add kinds of their own. Anything else that is raised while a request is answered is a bug,
+and is never turned into one of these.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class RequestError(Exception):
         self.detail = detail
 
     def problem(self) -> dict[str, str | int]:
-        """The problem document of RFC 9457; its type is a name, not an address: nothing has to be fetched."""
+        """Return the problem document of RFC 9457; its type is a name, not an address: there is nothing to fetch."""
         name = type(self).__name__
         kebab = "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("-")
         return {

@@ -27,9 +27,10 @@ from moderator.settings import Settings, read_settings
 from moderator.telemetry import Telemetry
 from moderator.web.answers.adapter import Known
 from moderator.web.app import App
+from moderator.web.buckets import Buckets
 from moderator.web.http_event import is_http
 
-# What the start waits for the store at most: as long as a first request that misses would take to load the text tower.
+# The longest that a start waits for the store: about what a first request that misses takes to load the text tower.
 _SIGN_IN_SECONDS = 1.0
 _SNAPSHOT = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start"
 
@@ -91,6 +92,11 @@ def build_handler(settings: Settings, *, load: Callable[[Model, int], Towers] = 
             ),
             default_policy=settings.default_policy,
             default_label_set=settings.default_label_set,
+            buckets=Buckets(
+                settings.read_buckets.replace(",", " ").split(),
+                most_bytes=settings.max_body_bytes,
+                environment=os.environ,
+            ),
             flag_from=settings.flag_from,
         ),
         max_seconds=settings.max_seconds,
@@ -140,7 +146,9 @@ def _store(settings: Settings, model: Model, telemetry: Telemetry) -> LabelStore
         retry_seconds=settings.cache_retry_seconds,
         log=telemetry.log,  # type: ignore[arg-type]  # Powertools' logger has Logger's methods
     )
-    if not _SNAPSHOT:
+    if _SNAPSHOT:
+        import redis  # noqa: F401  # into the snapshot: no connection is made before it, and none may wait for this
+    else:
         store.open()  # while the model is loaded
     return store
 
@@ -153,6 +161,9 @@ def _sign_in(store: LabelStore) -> None:
 
         register_after_restore(store.open, _SIGN_IN_SECONDS)
     else:
+        # What `open` began in the background imports it too: wait for that first, for it says nothing of the store.
+        import redis  # noqa: F401
+
         store.open(_SIGN_IN_SECONDS)
 
 

@@ -43,16 +43,16 @@ def check(path: Path, content: Any, model: type[Model], must: Mapping[str, str])
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        # Of a union each member complains: the one that came furthest was meant.
+        # Each member of a union reports its own error: the one that got furthest was meant.
         first = max(error.errors(include_url=False), key=lambda one: len(one["loc"]))
     if not first["loc"]:
         raise ConfigurationError(f"{path} must hold {must['']}.")
     field, *steps = first["loc"]
     if first["type"] == "extra_forbidden":
-        raise ConfigurationError(f"{path}: {field!r} is no field of it; those are {', '.join(model.model_fields)}.")
+        raise ConfigurationError(f"{path}: {field!r} is not a field: the fields are {', '.join(model.model_fields)}.")
     if first["type"] == "missing":
         raise ConfigurationError(f"{path}: {field} must be {must[str(field)]}; it is missing.")
-    # A union's members are steps to pydantic; to a reader only places in a list and keys are.
+    # pydantic counts a union's member as a step; a reader wants only places in a list and keys.
     where = "".join(f"[{step!r}]" for step in steps if isinstance(step, int) or step in _keys(content, field))
     raise ConfigurationError(f"{path}: {field}{where} is {first['input']!r}: {field} must be {must[str(field)]}.")
 

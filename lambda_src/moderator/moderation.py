@@ -1,4 +1,4 @@
-"""Scores and a policy in, verdicts out; and a candidate policy judged beside it, which never touches the answer."""
+"""Scores and a policy in, verdicts out. A candidate policy is judged too, and never changes the answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from moderator.question import ModerationQuestion
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What a candidate policy says of a request's pictures beside the live one, samples aside."""
+    """What the live policy and its candidate say of a request's pictures, before any sampling for review."""
 
     policy: Policy
     candidate: Policy
@@ -62,7 +62,7 @@ class Moderator:
         `until` is the moment, in seconds of the monotonic clock, by which the answer is needed.
 
         Raises:
-            RequestError: a picture cannot be read, a label cannot be used, or the time does not suffice.
+            RequestError: a picture cannot be read, a label cannot be used, or there is not enough time.
         """
         policy = question.policy
         scores = self._classifier.score(
@@ -73,7 +73,7 @@ class Moderator:
             until=until,
         )
         judged = tuple(self._judge(policy, seen, seen.cosines) for seen in scores.pictures)
-        # A picture that was seen before is judged anew without its bytes: the sample was drawn when it was there.
+        # An embedding has no bytes to draw the sample by: that was done when its picture was judged.
         verdicts = tuple(
             with_sample(verdict, policy, picture.data) if isinstance(picture, Picture) else verdict
             for verdict, picture in zip(judged, question.pictures, strict=True)

@@ -1,4 +1,4 @@
-"""What is asked of the service, as values; who asks, and over what, is left to others."""
+"""The questions that the service answers, as values. Knows nothing of who asks, or how."""
 
 from __future__ import annotations
 

@@ -1,11 +1,12 @@
 """The service's settings, read once from the environment into a frozen value.
 
-What AWS itself sets is read where it is needed: the role's keys (`labels/iam.py`), the memory (`cpus.py`), and the
-names that Powertools reads (`telemetry.py`).
+What is not the service's own is read where it is needed: AWS's keys and region (`labels/iam.py`), memory (`cpus.py`)
+and way of starting (`handler.py`), and the names that are set for Powertools (`telemetry.py`).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,13 +32,18 @@ class Settings:
     label_sets_dir: Path = _LAMBDA_SRC / "label_sets"
     policies_dir: Path = _LAMBDA_SRC / "policies"
 
-    # The store: `redis://` or `rediss://` (TLS); empty means that there is none.
+    # The store: `redis://` or `rediss://` (TLS); empty for no store.
     cache_url: str = ""
-    # A cluster client asks the store for its slots first; serverless ElastiCache needs one.
+    # Use a cluster client, which asks the store for its slots first: serverless ElastiCache needs one.
     cache_cluster: bool = False
     # Both set: authenticate to ElastiCache with a signed IAM token instead of a password.
     cache_iam_user: str = ""
     cache_iam_name: str = ""
+    # Set: sign in with the password that this secret of AWS Secrets Manager holds, asked for at this address (empty:
+    # that of the secret's region), as this user (empty: whom the secret names, or none).
+    cache_credentials_arn: str = ""
+    cache_credentials_url: str = ""
+    cache_user: str = ""
     cache_ttl_seconds: int = 30 * 24 * 3600
     # The most that one request may wait for the store, in all.
     cache_budget_ms: int = 150
@@ -53,11 +59,14 @@ class Settings:
 
     # The most that a request may take: API Gateway answers 503 itself after 30 s, and Lambda ends the function before.
     max_seconds: float = 29.0
-    # By what other services' clients are answered where they do not say, and the mildest action that is a yes where
-    # their form knows only yes and no: review or block.
+    # What answers other services' clients that name nothing, and the mildest action that counts as a yes where their
+    # form knows only yes and no: review or block.
     default_policy: str = "moderation"
     default_label_set: str = "moderation"
     flag_from: Literal["review", "block"] = "block"
+
+    # Buckets in S3, with spaces or commas between them, whose objects may stand for a picture in Rekognition's form.
+    read_buckets: str = ""
 
     # Threads of the towers; 0 means as many as this process may really use.
     threads: int = 0
@@ -69,7 +78,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     """Read the settings from `environment`.
 
     Raises:
-        ConfigurationError: a variable's value cannot be what it has to be; names the variable.
+        ConfigurationError: a variable's value is not valid; the message names the variable.
     """
     defaults = Settings()
     values: dict[str, object] = {}
@@ -121,6 +130,10 @@ def _check(settings: Settings) -> None:
     ):
         if getattr(settings, field) < 1:
             raise ConfigurationError(f"{field.upper()} is 0: it must be 1 or more.")
+    if settings.max_seconds < 1:
+        raise ConfigurationError(
+            f"MAX_SECONDS is {settings.max_seconds:g}: it must be 1 or more, for half a second of it is the answer's."
+        )
     if settings.flag_from not in ("review", "block"):
         raise ConfigurationError(f"FLAG_FROM is {settings.flag_from!r}: it must be review or block.")
     if settings.cache_url and not settings.cache_url.startswith(("redis://", "rediss://")):
@@ -132,10 +145,37 @@ def _check(settings: Settings) -> None:
         raise ConfigurationError("CACHE_IAM_USER and CACHE_IAM_NAME go together: set both or neither.")
     if settings.cache_iam_user and not settings.cache_url.startswith("rediss://"):
         raise ConfigurationError("CACHE_IAM_USER needs CACHE_URL to start with rediss://: ElastiCache asks for TLS.")
+    for bucket in settings.read_buckets.replace(",", " ").split():
+        if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket):
+            raise ConfigurationError(f"READ_BUCKETS names {bucket!r}: it must be the name of a bucket, not an address.")
+    _check_credentials(settings)
+
+
+def _check_credentials(settings: Settings) -> None:
+    arn = settings.cache_credentials_arn
+    if arn and not re.fullmatch(r"arn:[\w-]+:secretsmanager:[\w-]+:\d{12}:secret:\S+", arn):
+        raise ConfigurationError(
+            f"CACHE_CREDENTIALS_ARN is {arn!r}: it must be the ARN of a secret in AWS Secrets Manager."
+        )
+    if arn and not settings.cache_url:
+        raise ConfigurationError("CACHE_CREDENTIALS_ARN needs CACHE_URL: it is the password of that store.")
+    if arn and settings.cache_iam_user:
+        raise ConfigurationError("CACHE_CREDENTIALS_ARN and CACHE_IAM_USER exclude each other: set one of them.")
+    if arn and "@" in settings.cache_url:
+        raise ConfigurationError("CACHE_CREDENTIALS_ARN has the password, so CACHE_URL must have none.")
+    for name in ("cache_user", "cache_credentials_url"):
+        if getattr(settings, name) and not arn:
+            raise ConfigurationError(f"{name.upper()} needs CACHE_CREDENTIALS_ARN, which has the password.")
+    if settings.cache_credentials_url and not settings.cache_credentials_url.startswith(
+        ("https://", "http://127.0.0.1")
+    ):
+        raise ConfigurationError(
+            f"CACHE_CREDENTIALS_URL is {settings.cache_credentials_url!r}: it must start with https://."
+        )
 
 
 def _names_a_port(url: str) -> bool:
-    """Whether the URL's port, where it has one, can be a port."""
+    """Return whether the URL's port, if it has one, can be a port."""
     try:
         return urlsplit(url).port != 0
     except ValueError:

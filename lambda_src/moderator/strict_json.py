@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
-# Of all objects together. The largest request, a thousand labels with their categories, has a fiftieth of it; each key
-# costs hundreds of bytes of memory, and a short body holds half a million.
-MOST_KEYS = 50_000
+# Strings, and the marks that begin or separate values. The largest request, a thousand labels with their categories,
+# has less than a tenth of this. A value can cost hundreds of bytes of memory, and a body can hold millions of values.
+MOST_MARKS = 50_000
+_MARKS = "[{,"
+# Possessive, so that no state for backtracking is kept, however long the string is.
+_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 
 
-class TooManyKeysError(ValueError):
-    """The objects have more keys than any request needs."""
+class TooManyValuesError(ValueError):
+    """There are more fields and values than any request needs."""
 
     def __init__(self) -> None:
-        super().__init__(f"more than {MOST_KEYS:,} fields")
+        super().__init__("tens of thousands of fields or values")
 
 
 class RepeatedKeyError(ValueError):
@@ -30,35 +34,45 @@ def loads(text: str | bytes) -> Any:
 
     Raises:
         RepeatedKeyError: an object has a key twice.
-        TooManyKeysError: all objects together have more than `MOST_KEYS`.
+        TooManyValuesError: it has more than `MOST_MARKS` strings and marks.
         ValueError: anything else that is not JSON.
     """
     try:
         if isinstance(text, bytes):
             text = text.decode("utf-8")
-        return json.loads(text, object_pairs_hook=_Objects(), parse_constant=_refuse_constant)
+        if _holds_too_many(text):
+            raise TooManyValuesError
+        return json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 
 
-class _Objects:
-    """Makes the objects of one text, and counts their keys."""
+def _holds_too_many(text: str) -> bool:
+    """Count before anything is built: `json.loads` can turn ten megabytes into half a gigabyte."""
+    if _marks(text, 0, len(text)) <= MOST_MARKS:  # strings' own content included: nearly always enough
+        return False
+    found = end = 0
+    for string in _STRING.finditer(text):
+        found += 1 + _marks(text, end, string.start())
+        if found > MOST_MARKS:
+            return True
+        end = string.end()
+    return found + _marks(text, end, len(text)) > MOST_MARKS
 
-    def __init__(self) -> None:
-        self._keys = 0
 
-    def __call__(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        self._keys += len(pairs)
-        if self._keys > MOST_KEYS:
-            raise TooManyKeysError
-        mapping = dict(pairs)
-        if len(mapping) != len(pairs):
-            seen: set[str] = set()
-            for key, _ in pairs:
-                if key in seen:
-                    raise RepeatedKeyError(key)
-                seen.add(key)
-        return mapping
+def _marks(text: str, start: int, end: int) -> int:
+    return sum(text.count(mark, start, end) for mark in _MARKS)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    mapping = dict(pairs)
+    if len(mapping) != len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise RepeatedKeyError(key)
+            seen.add(key)
+    return mapping
 
 
 def _refuse_constant(name: str) -> None:

@@ -1,4 +1,4 @@
-"""What the service says about itself: one log line a request, and CloudWatch metrics in the log (EMF).
+"""What the service says about itself: one log line for each request, and CloudWatch metrics in the log (EMF).
 
 Neither holds a picture, nor - unless LOG_LABELS is set - a label.
 """
@@ -21,7 +21,7 @@ from moderator.question import Question
 NAMESPACE = "ClipVideoModerator"
 SERVICE = "clip-video-moderator"
 
-# What a policy is called in metrics where it came with a request: its clients' names for it would be without number.
+# What metrics call a policy that came with a request: clients could give it any number of names.
 INLINE = "inline"
 
 
@@ -29,11 +29,11 @@ class Telemetry:
     """Counts and logs requests."""
 
     def __init__(self, *, log_labels: bool) -> None:
-        # Powertools' own variables would lose against the arguments: a deployment's names go first.
+        # Arguments would override Powertools' own variables, so a deployment's names are read here first.
         self._service = os.environ.get("POWERTOOLS_SERVICE_NAME") or SERVICE
         self._namespace = os.environ.get("POWERTOOLS_METRICS_NAMESPACE") or NAMESPACE
         self.log = Logger(service=self._service)
-        # Powertools gathers what it must not print, and prints it nevertheless when it has a hundred.
+        # Where metrics are disabled, Powertools still collects them, and prints them once it has a hundred.
         self._metrics = None if is_metrics_disabled() else Metrics(namespace=self._namespace, service=self._service)
         self._log_labels = log_labels
         self._cold = True
@@ -55,7 +55,7 @@ class Telemetry:
         counts = {f"Verdict{action.capitalize()}": verdicts.count(action) for action in ("allow", "review", "block")}
         self._count_by({"policy": policy}, counts)
         if found.policy.name is not None:
-            # Only of configured policies, whose categories are few and known; an allowed one is the rule.
+            # Only for configured policies, whose categories are few and known. Allowed ones are the rule: not counted.
             for category in found.policy.categories:
                 actions = [verdict.categories[category.name].action for verdict in found.verdicts if verdict.judged]
                 fired = {f"Category{action.capitalize()}": actions.count(action) for action in ("review", "block")}
@@ -69,7 +69,7 @@ class Telemetry:
     def candidate_failed(self, candidate: Policy, error: Exception) -> None:
         """Record that a candidate could not be judged; the answer does not show it."""
         self._count_by({"policy": candidate.name or INLINE}, {"CandidateFailed": 1})
-        # Its detail may quote a label.
+        # Only the error's kind: its detail may quote a label.
         extra = {"candidate": candidate.name, "cause": type(error).__name__}
         self.log.warning("A candidate policy could not be judged.", extra=extra)
 
@@ -81,7 +81,7 @@ class Telemetry:
         self.log.info("refused", extra=fields)
 
     def failed(self) -> None:
-        """Record a bug that is being handled, with its traceback; Lambda does not see it, so it is counted here."""
+        """Record the bug that is being handled, with its traceback; Lambda does not see it, so it is counted here."""
         self._count_by({}, {"Failed": 1})
         self.log.exception("A request failed; this is a bug.")
 
@@ -143,7 +143,7 @@ class Telemetry:
         """Count under dimensions of their own, beside the service's name."""
         if not counts or self._metrics is None:
             return
-        # A set of its own: the dimensions of the shared one stay as they are.
+        # In a set of their own, so that the shared set keeps its dimensions.
         metrics = EphemeralMetrics(namespace=self._namespace, service=self._service)
         for name, value in dimensions.items():
             metrics.add_dimension(name=name, value=value)

@@ -20,7 +20,7 @@ from support.tally import Tally
 
 @pytest.fixture
 def start_service() -> Iterator[StartService]:
-    """Start services with the settings given, each with a memory of its own, as a new process has."""
+    """Start services with the settings given, each with its own memory, like a new process."""
     with ExitStack() as stack:
 
         def start(*, load: Callable[[Model, int], Towers] = load_towers, **settings: Any) -> Service:

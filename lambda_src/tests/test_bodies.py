@@ -1,4 +1,4 @@
-"""Every form of body is taken, and one that cannot be is called what it is, with what to do."""
+"""Every form of body is taken; for one that cannot be, the answer says what it is and what to send."""
 
 from __future__ import annotations
 
@@ -41,8 +41,10 @@ def test_a_form_may_hold_several_pictures_and_every_field(service: Service) -> N
         ([("image", PICTURE)], 422, ["labels is missing"]),
         ([("image", PICTURE), ("lable", b"a")], 422, ["'lable' in the form is not a field", "label"]),
         ([("image", PICTURE), ("label_set", b"a"), ("label_set", b"b")], 422, ["label_set is given twice in the form"]),
-        ([("image", PICTURE), ("labels", b"[1")], 400, ["labels begins as JSON but is not"]),
-        ([("image", PICTURE), ("label", b"\xff")], 400, ["not text in UTF-8"]),
+        ([("image", PICTURE), ("labels", b"[1")], 400, ["labels begins like JSON but is not"]),
+        ([("image", PICTURE), ("label", b"\xff")], 400, ["'label'", "not text in UTF-8"]),
+        ([("file", PICTURE), ("label", b"a")], 422, ["'file' of the form is a picture", "part image"]),
+        ([("image", as_base64(PICTURE).encode()), ("label", b"a")], 422, ["picture in base64"]),
         ([("image", PICTURE), ("image", b"nothing"), ("label", b"a")], 415, ["image[1] is not a picture"]),
         ([("image", b"nothing"), ("label", b"a")], 415, ["image is not a picture"]),
         ([("image", PICTURE)] * 17 + [("label", b"a")], 413, ["image is given more than 16 times"]),
@@ -67,12 +69,17 @@ def post(
 @pytest.mark.parametrize(
     ("body", "content_type", "status", "words"),
     [
-        pytest.param(PICTURE, "video/mp4", 415, ["'video/mp4'", "Send a frame"], id="a video"),
+        pytest.param(PICTURE, "video/mp4", 415, ["'video/mp4'", "Send single frames"], id="a video"),
         pytest.param(gzip.compress(PICTURE), "application/json", 415, ["compressed (gzip)"], id="gzip unannounced"),
         pytest.param(b"label=a", "application/x-www-form-urlencoded", 415, ["HTML form", "multipart"], id="HTML form"),
         pytest.param(b"--x", "multipart/form-data", 400, ["lacks its boundary"], id="no boundary"),
         pytest.param(b"", "multipart/form-data; boundary=x", 400, ["not a form"], id="an empty form"),
         pytest.param(b"<html>", "text/html", 400, ["not JSON"], id="HTML"),
+        pytest.param(PICTURE, "application/json", 415, ["is a picture", "application/json"], id="a picture as JSON"),
+        pytest.param(PICTURE, "text/plain", 415, ["is a picture", "text/plain"], id="a picture as text"),
+        pytest.param(b"\x89\xff\x01\x02", "application/json", 400, ["not JSON, nor a picture"], id="bytes"),
+        pytest.param('{"a": 1}'.encode("utf-16"), "application/json", 400, ["UTF-16"], id="UTF-16"),
+        pytest.param(b" ", "application/json", 400, ["The body is empty"], id="nothing"),
     ],
 )
 def test_a_body_of_another_kind_is_called_what_it_is(
@@ -90,6 +97,25 @@ def test_a_compressed_body_is_called_so(service: Service) -> None:
     assert_problem(service.request("POST", "/classify", body, headers), 415, "compressed", "'gzip'")
 
 
+def test_a_byte_order_mark_before_json_does_not_matter(service: Service) -> None:
+    body = json.dumps({"image_data": as_base64(PICTURE), "labels": LABELS}).encode("utf-8-sig")
+    assert service.request("POST", "/classify", body, {"Content-Type": "application/json"}).status == 200
+
+
+@pytest.mark.parametrize("content_type", ["image/png", "multipart/form-data; boundary=x"])
+def test_no_compressed_body_is_taken_for_a_plain_one(service: Service, content_type: str) -> None:
+    headers = {"Content-Type": content_type, "Content-Encoding": "gzip"}
+    reply = service.request("POST", "/classify?label=a", PICTURE, headers)
+    assert_problem(reply, 415, "compressed", "'gzip'")
+
+
+@pytest.mark.parametrize(("body", "kind"), [(b"", None), (b"\x00\x01", None), (b"", "application/json")])
+def test_what_is_no_json_is_not_called_so_for_its_query(service: Service, body: bytes, kind: str | None) -> None:
+    reply = service.request("POST", "/classify?label=a", body, {} if kind is None else {"Content-Type": kind})
+    assert reply.status in (400, 415)
+    assert "the body is JSON" not in reply.json["detail"]
+
+
 @pytest.mark.parametrize("content_type", [None, "", "application/x-www-form-urlencoded"])
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"])
 def test_a_picture_without_a_kind_is_a_picture_when_it_begins_like_one(
@@ -103,10 +129,23 @@ def test_a_picture_without_a_kind_is_a_picture_when_it_begins_like_one(
     assert list(reply.json["result"]) == ["a red circle", "a star"]
 
 
-@pytest.mark.parametrize("address", ["https://example.org/a.jpg", "s3://bucket/key", " HTTP://example.org"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://example.org/a.jpg",
+        "s3://bucket/key",
+        " HTTP://example.org",
+        "blob:http://x",
+        "www.x.org/a",
+        "/home/me/x.png",
+    ],
+)
 def test_an_address_is_called_one(service: Service, address: str) -> None:
     assert_problem(
-        service.classify(image_data=address, labels=LABELS), 400, "image_data is an address", "nothing is fetched"
+        service.classify(image_data=address, labels=LABELS),
+        400,
+        "image_data is an address or a path",
+        "nothing is fetched",
     )
 
 

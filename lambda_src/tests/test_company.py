@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from onnx import ModelProto
 
 from model_build.forms import Form, possible_forms, rewritten
 from model_build.image_tower import image_tower
 from model_build.libraries import open_clip
+from model_build.norms import with_plain_norms
 from model_build.onnx_files import image_graph, text_graph
 from model_build.optimise import optimised
 from model_build.products import find_products
@@ -24,6 +26,8 @@ from model_build.text_tower import TextTower
 from moderator.clip import towers
 from moderator.clip.model import read_model
 from moderator.clip.session import cpu_session
+
+pytestmark = pytest.mark.slow
 
 # Every width, head, patch and context is the real one; only the number of equal blocks is cut, to one that every
 # position reads and one that is read at a single position. MobileCLIP's image tower cannot be cut, and is whole.
@@ -36,6 +40,10 @@ DEPTHS: Mapping[str, Any] = {
 }
 PICTURES = 3
 FORMS: Sequence[Form] = ("row", "block256", "fp32")
+# Beside them, both ways to write a norm.
+PLAIN_NORMS: Sequence[Form] = ("row", "block256")
+# Looking up a token's row is the same in a short table, and the real one is most of a text tower.
+VOCABULARY = 1000
 # In tokens; the shortest, those of usual labels, one beyond each multiple of a vector's width, and a whole context.
 LENGTHS = (3, 5, 6, 7, 8, 9, 17, 77)
 
@@ -48,13 +56,17 @@ def shortened(name: str, folder: Path) -> Source:
     config["text_cfg"]["layers"] = 2
     path = folder / f"shortened-{name}.json"
     path.write_text(json.dumps(config), encoding="utf-8")
-    return load(add_config(path), "none")
+    source = load(add_config(path), "none")
+    parts = getattr(source.model, "text", source.model)
+    parts.token_embedding = torch.nn.Embedding.from_pretrained(parts.token_embedding.weight[:VOCABULARY].clone())
+    return source
 
 
 def everywhere(model: ModelProto, form: Form) -> ModelProto:
     """The tower with each product in `form`, where it can have that form, and else in the fastest."""
     options = {product.node: possible_forms(product) for product in find_products(model)}
-    return optimised(rewritten(model, {node: form if form in forms else forms[0] for node, forms in options.items()}))
+    written = rewritten(model, {node: form if form in forms else forms[0] for node, forms in options.items()})
+    return optimised(with_plain_norms(written) if form in PLAIN_NORMS else written)
 
 
 @pytest.fixture(scope="module", params=DEPTHS)
@@ -69,6 +81,8 @@ def image(source: Source) -> ModelProto:
 
 @pytest.fixture(scope="module")
 def text(source: Source) -> ModelProto:
+    if source.name.endswith("RN50"):
+        pytest.skip("its text tower is ViT-B-16's, but for the last product's width")
     return optimised(text_graph(source, TextTower(source.model)))
 
 
@@ -76,7 +90,7 @@ def text(source: Source) -> ModelProto:
 def test_a_picture_is_embedded_the_same_in_any_company(source: Source, image: ModelProto, form: Form) -> None:
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (PICTURES, *source.image_size, 3), dtype=np.uint8)
-    pixels[1] = 255  # flat: its patches are all alike
+    pixels[1] = 255  # flat: all its patches are the same
     pixels[2] //= 8  # dark: its largest values are far from its neighbours'
     written = everywhere(image, form).SerializeToString()
     alone: NDArray[np.float32] | None = None
@@ -92,7 +106,10 @@ def test_a_picture_is_embedded_the_same_in_any_company(source: Source, image: Mo
 @pytest.mark.parametrize("form", FORMS)
 def test_a_label_is_embedded_the_same_in_any_company(source: Source, text: ModelProto, form: Form) -> None:
     rng = np.random.default_rng(0)
-    labels = [np.array([49406, *rng.integers(1, 40_000, length - 2), 49407]) for length in LENGTHS]
+    # As in CLIP's own, the last number is the end's, by which a label is found.
+    labels = [
+        np.array([VOCABULARY - 2, *rng.integers(1, VOCABULARY - 2, length - 2), VOCABULARY - 1]) for length in LENGTHS
+    ]
     companies = [[index] for index in range(len(LENGTHS))]
     companies += [[0, 1], [3, 2, 1], [4, 3], [5, 6], [*range(len(LENGTHS))]]
     written = everywhere(text, form).SerializeToString()

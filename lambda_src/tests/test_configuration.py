@@ -1,4 +1,4 @@
-"""What stops the start: settings, label sets and model folders that cannot be used, each with a sentence."""
+"""What stops the start: settings, label sets and model folders that cannot be used. Each gets a sentence."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ from support.harness import LAMBDA_SRC
 
 
 class TestSettings:
+    def test_a_time_in_which_nothing_could_be_done_is_refused(self) -> None:
+        """Half a second is kept for the answer's way, so that less would answer 503 for ever."""
+        with pytest.raises(ConfigurationError, match=r"MAX_SECONDS is 0\.4: it must be 1 or more"):
+            read_settings({"MAX_SECONDS": "0.4"})
+
     def test_an_empty_environment_gives_the_defaults(self) -> None:
         assert read_settings({}) == Settings()
 

@@ -19,12 +19,16 @@ from model_build.agreement import LABELS, measure
 from model_build.demo import CHECKPOINT, CONFIG, LEAST_TOP_1, RECORD
 from model_build.demo_captions import combinations, labels
 from model_build.demo_pictures import BACKGROUNDS, COLOURS, SHAPES, draw
+from model_build.manifest import fingerprint
+from model_build.photographs import NAMES
 from model_build.source import Source, add_config, load
 from moderator.clip.tokenizer import Tokenizer
 
+pytestmark = pytest.mark.slow
+
 LAMBDA_SRC = Path(__file__).resolve().parent.parent
 DEMO_MODEL = LAMBDA_SRC / "demo_model"
-# Neither training's nor the build's own held-out seed.
+# Neither the training's seed nor the build's own held-out one.
 FRESH_SEED = 77
 
 
@@ -124,8 +128,19 @@ def test_the_shipped_files_agree_with_open_clip_on_the_shipped_checkpoint(source
     assert agreement.probability_difference <= 1e-4
 
 
-def test_it_knows_colours_and_shapes_in_other_words(fresh: list[Image.Image], manifest: dict[str, Any]) -> None:
-    """Labels need not be spelled as in the test of top-1: "something red" and "a photo of a star" work too."""
+def test_the_shipped_fingerprint_is_the_one_that_an_export_would_write_today(
+    source: Source, manifest: dict[str, Any]
+) -> None:
+    """Where it is not: python -m model_build.demo --out lambda_src/demo_model --export-only."""
+    tokenizer = (DEMO_MODEL / "tokenizer.json").read_text(encoding="utf-8")
+    assert manifest["fingerprint"] == fingerprint(
+        source, precision="fp32", forms=[], tokenizer=tokenizer, label_template="{}"
+    )
+    assert manifest["agreement"]["real_pictures"] == len(NAMES)
+
+
+def test_it_knows_colours_without_shapes(fresh: list[Image.Image], manifest: dict[str, Any]) -> None:
+    """A label may name the colour alone, as in "something red"."""
     wordings = [f"something {colour}" for colour in COLOURS]
     ids = Tokenizer(DEMO_MODEL / "tokenizer.json", manifest["context_length"]).encode(wordings)
     longest = max(map(len, ids))

@@ -54,10 +54,10 @@ def test_every_make_target_and_its_variables_exist(page: Path) -> None:
     for target, rest in re.findall(r"\bmake ([a-z-]+)((?: [A-Z_]+=\S*)*)", _code(page.read_text())):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
         for variable in re.findall(r"([A-Z_]+)=", rest):
-            assert re.search(rf"^{variable} *\?=", makefile, re.MULTILINE), variable
+            assert re.search(rf"^{variable} *[?:]=", makefile, re.MULTILINE), variable
     for span in _spans(page.read_text()):
         if variable := re.match(r"[A-Z_]+(?==)", span):
-            assert re.search(rf"^{variable[0]} *\?=", makefile, re.MULTILINE), span
+            assert re.search(rf"^{variable[0]} *[?:]=", makefile, re.MULTILINE), span
 
 
 @each_page
@@ -96,7 +96,7 @@ def test_the_readmes_request_gets_the_readmes_answer(service: Service) -> None:
     assert answer["result"] == pytest.approx(shown["result"], rel=0.01)
     assert answer["model"] == shown["model"]
 
-    # The sentence on bad labels, of which something bad wins.
+    # The sentence about bad labels: among them, something bad wins.
     bad = re.findall(r"`(an? [a-z ]+)`", text)
     said = float(re.findall(r"with (0\.\d+) when", text)[0])
     result = ask(f"/classify?{urlencode([('label', label) for label in bad])}")["result"]

@@ -21,6 +21,8 @@ from moderator.pictures.preprocessing import Preprocessing
 from support.animations import FORMATS, apng, gif, gif_frame, grey_of, numbered
 from support.pictures import encoded, noise
 
+pytestmark = pytest.mark.slow
+
 TO_32 = Preprocessing(height=32, width=32, resize_mode="shortest", interpolation="bicubic")
 EVERY_FRAME = FrameSampling(most=1000, every=0.0)
 
@@ -117,16 +119,16 @@ class TestEachFormat:
             decoded = read(encoded(noise(40, 40), format), sampling)
             assert (len(decoded.frames), decoded.total_frames, decoded.warnings) == (1, 1, ())
 
-    def test_ten_thousand_frames_cost_no_more_than_a_still_picture(self, format: str) -> None:
+    def test_ten_thousand_frames_cost_no_more_than_a_still_picture(self, format: str, still: float) -> None:
         frames = 10_000
         data = numbered(format, [40] * frames, (8, 8)) if format != "AVIF" else numbered(format, [40] * 2_000, (16, 16))
         decoded, seconds = timed(lambda: read(data, FrameSampling(most=8, every=1.0)))
         assert decoded.total_frames == (frames if format != "AVIF" else 2_000)
         assert len(decoded.frames) == 8
-        assert seconds < 1.0
+        assert seconds < 2 * still
         first, seconds = timed(lambda: read(data, None))
         assert first.total_frames == decoded.total_frames
-        assert seconds < 0.2
+        assert seconds < still / 4
 
     def test_a_broken_later_frame_is_said_and_those_before_it_count(self, format: str) -> None:
         data = numbered(format, [1000] * 20)
@@ -134,7 +136,7 @@ class TestEachFormat:
             try:
                 decoded = read(data[:cut])
             except BrokenPicture:
-                # Decoders of these formats refuse the whole file by its header, which says how long it is.
+                # Decoders of these formats refuse the whole file: its header says how long it should be.
                 assert format in ("WEBP", "AVIF")
                 continue
             assert decoded.frames[0].number == 0
@@ -163,8 +165,15 @@ class TestEachFormat:
                 np.testing.assert_array_equal(frame.parts, alone.parts, err_msg=str(frame.number))
 
 
+@pytest.fixture(scope="module")
+def still() -> float:
+    """The seconds of a still picture as large as its kind may be, by which animations are measured in the same run."""
+    data = encoded(noise(4000, 3100), "WEBP", method=0)
+    return timed(lambda: read(data, None))[1]
+
+
 def timed(work: Callable[[], Decoded]) -> tuple[Decoded, float]:
-    """The least of three: others use this machine too."""
+    """The least of three, in the thread's own time: others use this machine too."""
     took = []
     for _ in range(3):
         began = time.thread_time()
@@ -173,10 +182,10 @@ def timed(work: Callable[[], Decoded]) -> tuple[Decoded, float]:
     return decoded, min(took)
 
 
-def test_a_large_animation_is_looked_at_as_far_as_time_allows_and_what_was_not_is_said() -> None:
+def test_a_large_animation_is_looked_at_as_far_as_time_allows_and_what_was_not_is_said(still: float) -> None:
     data = numbered("GIF", [100] * 60, (1000, 1000))
     decoded, seconds = timed(lambda: read(data, FrameSampling(most=8, every=0.1)))
-    assert seconds < 1.0
+    assert seconds < 1.5 * still  # 0.6 s are planned for it, a still one of this size takes about 0.8
     assert decoded.total_frames == 60
     assert 1 < len(decoded.frames) <= 8
     (warning,) = decoded.warnings

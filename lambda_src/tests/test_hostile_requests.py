@@ -20,6 +20,8 @@ from support.harness import Reply, Service
 from support.pictures import as_base64, drawn, encoded
 from support.tally import Tally
 
+pytestmark = pytest.mark.slow
+
 PICTURE = encoded(drawn("red", "circle"))
 GOOD = as_base64(PICTURE)
 
@@ -56,7 +58,7 @@ def handler() -> Handler:
 
 
 def checked(response: dict[str, Any]) -> int:
-    """The status, of an answer that has the form that its status promises."""
+    """Check that an answer has the form that its status promises, and return the status."""
     status = int(response["statusCode"])
     headers = response.get("headers") or {}
     kinds = response.get("multiValueHeaders") or {}
@@ -68,7 +70,7 @@ def checked(response: dict[str, Any]) -> int:
     if status == 200:
         assert kind == "application/json"
         for result in body.get("results", [body]):
-            assert sum(result["result"].values()) == pytest.approx(1.0)
+            assert sum(result["result"].values()) == pytest.approx(1.0, abs=1e-5)
             assert all(0.0 <= share <= 1.0 for share in result["result"].values())
     else:
         assert status in (400, 404, 405, 413, 415, 422), response
@@ -174,12 +176,12 @@ SPECIAL: dict[str, tuple[str | bytes, int]] = {
     "Half a surrogate pair as a field": ('{"\\ud83d": 1}', 422),
     "Half a surrogate pair in the picture": ('{"image_data": "\\ud83d", "labels": ["a"]}', 422),
     "Half a surrogate pair, as bytes": (b'{"image_data": "x", "labels": ["\xed\xa0\xbd"]}', 400),
-    "A byte order mark": (b"\xef\xbb\xbf{}", 400),
+    "A byte order mark": (b"\xef\xbb\xbf{}", 422),
     "UTF-16": ('{"labels": ["a"]}'.encode("utf-16"), 400),
     "A null byte behind the JSON": (b"{}\0", 400),
     "6 MB of white space": (" " * 6_000_000, 400),
     "6 MB of one string": ('{"image_data": "' + "A" * 6_000_000 + '", "labels": ["a"]}', 415),
-    "6 MB of empty lists": ("[" + "[]," * 2_000_000 + "[]]", 422),
+    "6 MB of empty lists": ("[" + "[]," * 2_000_000 + "[]]", 413),
     "A million labels": (json.dumps({"image_data": "x", "labels": ["a"] * 1_000_000}), 413),
     "400,000 fields": (json.dumps({str(number): 1 for number in range(400_000)}), 413),
     "40,000 fields": (json.dumps({str(number): 1 for number in range(40_000)}), 422),

@@ -6,12 +6,14 @@ import base64
 import io
 import json
 import math
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 from PIL import Image
 
+from moderator.web.instance import details
 from moderator.web.routes import ROUTES
 from support.harness import Reply, Service, StartService
 from support.pictures import as_base64, drawn, encoded, noise
@@ -117,7 +119,7 @@ class TestAnswers:
 
 
 class TestMistakes:
-    """One test a row of the contract's error table, and the ways there are into each row."""
+    """For each row of the table of statuses in docs/api.md, a test of every way into it."""
 
     @pytest.mark.parametrize("body", ["", "{", "[1, 2", '{"labels": [NaN]}', '{"a": 1} x', b"\xff\xfe", "[" * 10_000])
     def test_400_when_the_body_is_not_json(self, service: Service, body: str | bytes) -> None:
@@ -267,6 +269,20 @@ class TestOtherRoutes:
         assert health["status"] == "ok"
         assert health["store"] == {"state": "none"}
 
+    @pytest.mark.parametrize("query", ["details", "details=", "details=true", "details&from=somebody"])
+    def test_health_tells_what_runs_it_where_that_is_asked_for(self, service: Service, query: str) -> None:
+        plain, health = service.get("/health?details=false").json, service.get(f"/health?{query}").json
+        assert plain.keys() == service.get("/health").json.keys() == health.keys() - {"instance", "processor"}
+        assert health["instance"]["seconds"] > 0
+        assert health["instance"]["peak_mb"] > 10
+        assert health["instance"]["id"] == service.get("/health?details").json["instance"]["id"]
+        assert len(health["processor"]["features"]) > 5
+        assert health["processor"]["architecture"] in ("x86_64", "aarch64")
+
+    @pytest.mark.parametrize("query", ["details=yes", "details=1", "details&details", "details=true&details=false"])
+    def test_422_when_details_is_not_right(self, service: Service, query: str) -> None:
+        assert_problem(service.get(f"/health?{query}"), 422, "details takes true, false")
+
     def test_openapi_describes_every_route(self, service: Service) -> None:
         document = service.get("/openapi.json").json
         assert document["openapi"].startswith("3.1")
@@ -306,3 +322,13 @@ def test_of_an_animated_picture_the_first_frame_counts(service: Service) -> None
     first.save(buffer, "GIF", save_all=True, append_images=[second.resize(first.size)])
     result = service.classify(image_data=as_base64(buffer.getvalue()), labels=LABELS).json["result"]
     assert max(result, key=result.__getitem__) == "a red circle"
+
+
+def test_the_processors_of_lambda_are_read(tmp_path: Path) -> None:
+    """Graviton2 as Linux shows it: no name, and features in the place of flags."""
+    cpuinfo = tmp_path / "cpuinfo"
+    cpu = "processor\t: 0\nFeatures\t: fp asimd asimddp\nCPU implementer\t: 0x41\nCPU part\t: 0xd0c\n"
+    cpuinfo.write_text(f"{cpu}\n{cpu}\n")
+    processor = details(cpuinfo)["processor"]
+    assert (processor["name"], processor["features"]) == ("0x41 0xd0c", ["fp", "asimd", "asimddp"])
+    assert details(tmp_path / "nowhere")["processor"]["features"] == []

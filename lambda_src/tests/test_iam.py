@@ -17,7 +17,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from redis.exceptions import AuthenticationError
 
-from moderator.labels.iam import AwsCredentials, IamCredentialProvider, read_credentials, sign_token
+from moderator.aws_request import AwsCredentials, read_credentials
+from moderator.labels.iam import IamCredentialProvider, sign_token
 from support.harness import RedisServer, free_port
 
 # Characters that a query must escape stand in every part.

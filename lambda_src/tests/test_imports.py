@@ -12,7 +12,7 @@ from support.harness import LAMBDA_SRC
 MODERATOR = LAMBDA_SRC / "moderator"
 
 # What each part may know, beside itself and what all may know. `handler.py` builds everything, and knows everything.
-EVERYBODY = {"errors", "strict_json", "label_text", "json_file"}
+EVERYBODY = {"errors", "strict_json", "label_text", "json_file", "aws_request"}
 MAY_KNOW: dict[str, set[str]] = {name: set() for name in EVERYBODY} | {
     "pictures": set(),
     "clip": {"pictures"},
@@ -47,7 +47,7 @@ def part(name: str) -> str:
 
 
 def known_to(source: str) -> set[str]:
-    """The parts of the service that a source imports, wherever in it that stands."""
+    """The parts of the service that a source imports, anywhere in the file."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):

@@ -22,6 +22,8 @@ from support.harness import LAMBDA_SRC, RedisServer, StartService
 from support.pictures import as_base64, drawn, encoded
 from support.towers import Loader
 
+pytestmark = pytest.mark.slow
+
 PICTURE = encoded(drawn("red", "circle"))
 LABELS = ["a red circle", "a blue square", "a green star"]
 EVENT = {
@@ -234,7 +236,7 @@ def test_memory_is_bounded_and_forgets_the_least_recently_used(start_service: St
 
 
 def test_the_label_is_used_exactly_as_given(redis_server: RedisServer, start_service: StartService) -> None:
-    # The tokenizer makes the same tokens of all three, but they are three labels to whoever asked.
+    # The tokenizer makes the same tokens of all three, but the client asked for three labels.
     service = start_service(cache_url=redis_server.url)
     reply = service.classify(image_data=as_base64(PICTURE), labels=["a cat", "A CAT", "a  cat"])
     assert list(reply.json["result"]) == ["a cat", "A CAT", "a  cat"]

@@ -17,6 +17,8 @@ from support.runtime_api import RuntimeApi, runtime, runtime_api
 from support.server_process import Process
 from support.tally import Tally
 
+pytestmark = pytest.mark.slow
+
 PICTURE = encoded(drawn("red", "circle"))
 LABELS = ["a red circle", "a blue, square", "ein grünes Dreieck 🔺"]
 QUERY = "&".join(f"label={quote(label)}" for label in LABELS)

@@ -16,8 +16,10 @@ import pytest
 
 from support.harness import LAMBDA_SRC, Service, free_port
 
+pytestmark = pytest.mark.slow
+
 ROOT = LAMBDA_SRC.parent
-# What a make around the tests would hand on to ours.
+# Variables that a make which runs the tests would pass on to ours.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
 
 
@@ -61,12 +63,16 @@ def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
 def test_the_printed_curl_lines_are_answered() -> None:
     with running(f"PORT={free_port()}") as (_, printed):
         commands = re.findall(r"^  (\S.*(?:\n {3,}\S.*)*)", printed, re.MULTILINE)
-        assert len(commands) == 2, printed
+        assert len(commands) == 3, printed
         answers = [
             json.loads(subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, check=True).stdout)
             for command in commands
         ]
+    (verdict,) = [answer for answer in answers if "verdict" in answer]
+    assert verdict["verdict"] == "block"
     for answer in answers:
+        if answer is verdict:
+            continue
         best = max(answer["result"], key=answer["result"].__getitem__)
         assert best == "a red circle", answer
 
@@ -118,7 +124,7 @@ def test_a_host_of_the_environments_is_not_served() -> None:
 
 @pytest.mark.parametrize("broken", ["without pip", "without a Python that starts"])
 def test_a_virtual_environment_that_is_broken_is_repaired(broken: str, tmp_path: Path) -> None:
-    """With a list of requirements that is empty: what is repaired is the environment."""
+    """The list of requirements is empty: this is about repairing the environment only."""
     shutil.copy(ROOT / "Makefile", tmp_path)
     (tmp_path / "lambda_src").mkdir()
     (tmp_path / "lambda_src/requirements.txt").touch()

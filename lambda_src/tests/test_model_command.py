@@ -16,6 +16,8 @@ import pytest
 from model_build.export import main
 from support.harness import LAMBDA_SRC, free_port
 
+pytestmark = pytest.mark.slow
+
 CONFIG = {
     "embed_dim": 16,
     "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 16},
@@ -60,7 +62,6 @@ def test_without_a_network_one_sentence_says_so_at_once(hub: str, tmp_path: Path
 def test_what_is_being_done_is_told_and_every_layer_where_asked_for(
     tiny: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without --verbose the table is two lines: tests/test_precision.py exports so."""
     assert main([*tiny, "--verbose"]) == 0
     said = capsys.readouterr().out
     steps = re.findall(r"^\[ *\d+ s\] (.*)", said, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""`POST /moderate`: a verdict over HTTP, in every form of picture, by a policy that is configured or comes along."""
+"""`POST /moderate`: a verdict over HTTP, on every form of picture, by a configured policy or one in the request."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ from moderator.settings import Settings
 from moderator.telemetry import SERVICE
 from support.harness import Reply, Service, StartService
 from support.pictures import as_base64, drawn, encoded
+from support.towers import failing, slow
 from test_http_contract import assert_problem
+
+pytestmark = pytest.mark.slow
 
 RED_CIRCLE, BLUE_SQUARE, GREEN_STAR = (
     encoded(drawn(*what)) for what in (("red", "circle"), ("blue", "square"), ("green", "star"))
@@ -84,7 +87,7 @@ def test_a_policy_may_come_with_the_request(service: Service) -> None:
 
 
 def test_scores_are_those_of_the_probabilities_over_the_same_labels(service: Service) -> None:
-    """Contract, section 2: means of probabilities stand in the ratio of the means of exp(s cos)."""
+    """Means of probabilities stand in the same ratio as the means of exp(s cos) in docs/policies.md."""
     policy = INLINE | {"view": "center"}
     # Of a shape in two colours at once, so that no score is all but 0 or 1.
     mixed = Image.blend(drawn("red", "circle").convert("RGB"), drawn("blue", "square").convert("RGB"), 0.45)
@@ -125,7 +128,7 @@ def test_policies_are_listed(service: Service) -> None:
         ({"policy": ""}, 422, ["policy is empty"]),
         ({"policy": 5}, 422, ["policy is a number", "name of a policy"]),
         ({"policy": {}}, 422, ["policy.categories is missing"]),
-        ({"policy": INLINE | {"verdict": 1}}, 422, ["policy.verdict is no field"]),
+        ({"policy": INLINE | {"verdict": 1}}, 422, ["policy.verdict is not a field"]),
         ({"policy": INLINE | {"view": "all"}}, 422, ["policy.view"]),
         ({"policy": "demo", "view": "all"}, 422, ["view is 'all'", "center", "tiles"]),
         ({"policy": "demo", "labels": ["a"]}, 422, ["'labels' is not a field", "policy"]),
@@ -134,6 +137,66 @@ def test_policies_are_listed(service: Service) -> None:
 )
 def test_mistakes_are_named(service: Service, fields: dict[str, Any], status: int, words: list[str]) -> None:
     assert_problem(moderate(service, image_data=as_base64(RED_CIRCLE), **fields), status, *words)
+
+
+GOOD = as_base64(RED_CIRCLE)
+LONGEST = [f"a red circle beside number {number} " + "of many " * 32 for number in range(1000)]
+LARGE = as_base64(encoded(Image.new("1", (65_000, 1_000))))
+LONG = {"categories": {"c": {"labels": ["of many " * 40], "against": ["b"], "block": 0.5}}}
+MANY = {"categories": {"c": {"labels": [f"{number}" for number in range(1001)], "against": ["b"], "block": 0.5}}}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        pytest.param("{", 400, ["not JSON"], id="not JSON"),
+        pytest.param({"image_data": "!", "policy": "demo"}, 400, ["image_data is not base64"], id="not base64"),
+        pytest.param({"image_data": LARGE, "policy": "demo"}, 413, ["image_data", "pixels"], id="too many pixels"),
+        pytest.param({"images": [GOOD] * 17, "policy": "demo"}, 413, ["17 pictures"], id="too many pictures"),
+        pytest.param({"image_data": GOOD, "policy": MANY}, 413, ["policy", "labels"], id="too many labels"),
+        pytest.param(" " * 10_000_001, 413, ["10,000,001 bytes"], id="too many bytes"),
+        pytest.param({"image_data": "QUJD", "policy": "demo"}, 415, ["image_data is not a picture"], id="no picture"),
+        pytest.param({"images": [GOOD, "QUJD"], "policy": "demo"}, 415, ["images[1] is not a picture"], id="second"),
+        pytest.param(
+            {"image_data": as_base64(RED_CIRCLE[:-40]), "policy": "demo"}, 422, ["image_data"], id="a truncated picture"
+        ),
+        pytest.param({"policy": "demo"}, 422, ["image_data is missing"], id="no picture at all"),
+        pytest.param({"image_data": GOOD, "policy": LONG}, 422, ["tokens"], id="a label longer than the context"),
+        pytest.param(f'{{"image_data": "{GOOD}", "policy": "demo", "policy": "demo"}}', 422, ["twice"], id="twice"),
+    ],
+)
+def test_what_the_contract_refuses_is_refused_here_too(
+    service: Service, body: Any, status: int, words: list[str]
+) -> None:
+    content = body if isinstance(body, str) else json.dumps(body)
+    reply = service.request("POST", "/moderate", content, {"Content-Type": "application/json"})
+    assert_problem(reply, status, *words)
+
+
+def test_other_methods_and_paths_are_named(service: Service) -> None:
+    assert_problem(service.get("/moderate"), 405, "POST")
+    assert_problem(service.request("POST", "/moderate/demo", "{}"), 404, "/moderate")
+
+
+def test_a_policys_new_labels_may_take_several_requests(start_service: StartService) -> None:
+    """Those done are kept, and the same request goes on."""
+    limited = start_service(load=slow, max_seconds=1.5)
+    policy = {"categories": {"c": {"labels": LONGEST[:-1], "against": LONGEST[-1:], "block": 0.5}}}
+    reply = moderate(limited, image_data=GOOD, policy=policy)
+    assert_problem(reply, 503, "labels are embedded and kept")
+    assert reply.headers["retry-after"] == "1"
+    for _ in range(60):
+        if reply.status == 200:
+            break
+        reply = moderate(limited, image_data=GOOD, policy=policy)
+    assert reply.status == 200
+    assert reply.label_cache["memory"] > 0
+
+
+def test_a_bug_is_answered_without_its_trace(start_service: StartService) -> None:
+    reply = moderate(start_service(load=failing), image_data=GOOD, policy="demo")
+    assert_problem(reply, 500)
+    assert b"machine" not in reply.body
 
 
 @pytest.mark.parametrize(
@@ -164,7 +227,7 @@ def test_an_embedding_is_not_given_beside_a_picture_or_a_view(service: Service) 
 
 def test_a_policy_that_is_not_valid_stops_the_start(tmp_path: Path) -> None:
     (tmp_path / "mine.json").write_text(json.dumps({"categories": {"a": {"labels": ["x"], "neutral": []}}}))
-    with pytest.raises(ConfigurationError, match=r"mine\.json: categories\.a\.neutral is no field"):
+    with pytest.raises(ConfigurationError, match=r"mine\.json: categories\.a\.neutral is not a field"):
         build_handler(Settings(policies_dir=tmp_path))
 
 
@@ -247,7 +310,7 @@ class TestCandidates:
         capsys: pytest.CaptureFixture[str],
         log: list[logging.LogRecord],
     ) -> None:
-        # A label that no context holds: it passes every check until it is embedded.
+        # A label too long for any context: it passes every check until it is embedded.
         endless = {"categories": {"red circles": {"labels": ["word " * 100], "block": 0.5}}}
         service = start_service(policies_dir=self.policies(tmp_path, endless))
         without = start_service()

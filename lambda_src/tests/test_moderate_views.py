@@ -19,6 +19,8 @@ from support.aws_events import http_api
 from support.harness import Service
 from support.pictures import as_base64, drawn, encoded
 
+pytestmark = pytest.mark.slow
+
 EXPECTED = {("red", "circle"): "block", ("blue", "square"): "review"}
 
 
@@ -63,7 +65,7 @@ def test_what_is_at_the_edge_is_found_by_tiles_and_missed_by_the_centre(
     views = ("center", "pad", "tiles")
     center, pad, tiles = (moderate(service, image_data=data, policy="demo", view=view) for view in views)
     assert (center["verdict"], tiles["verdict"]) == ("allow", "block")
-    # The demo model was trained on one large shape: of a small one among others it is unsure, and yet the circle tells.
+    # The demo model was trained on one large shape. It is unsure about a small one among others, yet finds the circle.
     assert pad["categories"]["red circles"]["score"] > 1000 * center["categories"]["red circles"]["score"]
     assert center["view"]["unseen"] == pytest.approx(1 - 200 / 600, abs=0.01)
     assert pad["view"] == {"kind": "pad", "parts": 1, "unseen": 0}
@@ -74,7 +76,7 @@ def test_what_is_at_the_edge_is_found_by_tiles_and_missed_by_the_centre(
 def test_the_demo_policy_is_right_about_500_new_drawings(service: Service, wide: bool) -> None:
     right = 0
     pairs = combinations()
-    # Every fourth shape is one that the policy acts on, or all would be allowed.
+    # Every fourth shape is one that the policy acts on: otherwise nearly all would be allowed.
     chosen = [[("red", "circle"), ("blue", "square")][n // 4 % 2] if n % 4 == 0 else pairs[n % 64] for n in range(500)]
     for start in range(0, 500, 10):
         numbers = range(start, start + 10)

@@ -14,6 +14,8 @@ from support.pictures import as_base64, drawn, encoded
 from support.server_process import server_process
 from support.tally import Tally
 
+pytestmark = pytest.mark.slow
+
 PICTURE = encoded(drawn("red", "circle"))
 # Words that occur nowhere else.
 SECRETS = ["zyxwordone", "zyxwordtwo grün", "zyxcategory", "zyxmodel"]

@@ -18,15 +18,23 @@ from support.harness import Service
 from support.pictures import as_base64, drawn, encoded
 from support.tally import Tally
 
+pytestmark = pytest.mark.slow
+
 PICTURE = as_base64(encoded(drawn("red", "circle")))
 # Without the description's own, from which it is read.
 ROUTES = tuple(route.key for route in TABLE if route.path != "/openapi.json" and not route.header)
-# Of the others nothing can be wrong: they take no parameters.
+# Nothing can be wrong with requests for the others: they take no parameters.
 PARAMETERS = tuple(key for key in ROUTES if key.startswith("POST"))
-# What other services' clients send is described by those services.
-EXAMPLES = tuple(dict.fromkeys(route.key for route in TABLE if route.method == "POST" and route.adapter is None))
+# Other services describe what their clients send.
+EXAMPLES = tuple(
+    dict.fromkeys(
+        route.key
+        for route in TABLE
+        if route.method == "POST" and not route.header and route.takes == "application/json"  # a page chooses files
+    )
+)
 
-# No schema can say which bytes are a picture, nor that a query beside JSON is not looked at.
+# No schema can say which bytes are a picture, nor that a query beside JSON is refused.
 BEYOND_A_SCHEMA = [checks.positive_data_acceptance, checks.negative_data_rejection]
 
 
@@ -72,7 +80,7 @@ def test_every_answer_is_as_described(route: str, mode: GenerationMode, service:
     ids=["labels", "categories", "several pictures"],
 )
 def test_a_full_answer_is_as_described(fields: dict[str, Any], service: Service, tally: Tally) -> None:
-    # No generated text is a picture, so that these answers have to be asked for.
+    # No generated text is a picture, so these answers have to be asked for.
     (operation,) = (one for one in operations(service) if one.label == "POST /classify")
     response = operation.Case(body=fields, media_type="application/json").call_and_validate()
     assert response.status_code == 200

@@ -12,16 +12,20 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from moderator.clip.model import Model, read_model
+from moderator.clip.model import read_model
 from moderator.clip.towers import Embeddings, TextBatch, TextTower
 from moderator.errors import InvalidField, OutOfTime
-from moderator.handler import Towers, build_handler, load_towers
+from moderator.handler import build_handler
 from moderator.labels.cache import LabelCache
 from moderator.settings import Settings
 from support.aws_events import http_api
 from support.harness import RedisServer, Service, StartService
 from support.pictures import as_base64, drawn, encoded
 from support.runtime_api import runtime, runtime_api
+from support.tally import Tally
+from support.towers import slow
+
+pytestmark = pytest.mark.slow
 
 PICTURE = as_base64(encoded(drawn("red", "circle")))
 # As long as the model's context takes.
@@ -63,7 +67,7 @@ def test_what_was_done_is_kept_and_the_next_request_goes_on() -> None:
     cache = tower.cache()
     with pytest.raises(OutOfTime) as caught:
         cache.embed(LABELS, tower.now + 4.0)
-    # A tenth of the four seconds is the pictures': a fourth batch would not leave it.
+    # A tenth of the four seconds is kept for the pictures: a fourth batch would take it.
     assert caught.value.problem() == {
         "type": "urn:clip-video-moderator:problem:out-of-time",
         "title": "Not all labels are embedded yet",
@@ -89,7 +93,7 @@ def test_no_batch_begins_that_would_not_end_in_time_by_the_last_ones_pace() -> N
 
 
 def test_a_pace_that_leaves_no_time_for_anything_is_measured_anew() -> None:
-    """As after a moment in which the machine stood still."""
+    """The machine may have stood still for a moment."""
     tower = SteadyTower(seconds=3600.0)
     cache = tower.cache()
     cache.embed(LABELS[:10])
@@ -123,21 +127,8 @@ def test_batches_are_bit_for_bit_what_is_computed_together_and_alone() -> None:
         assert np.array_equal(tower.embed(some), together[[labels.index(label) for label in some]])
 
 
-class SlowTower(TextTower):
-    """The real text tower, on a machine on which the thousand labels take two seconds at least."""
-
-    def embed_batch(self, batch: TextBatch) -> Embeddings:
-        """Take a while longer."""
-        time.sleep(0.1)
-        return super().embed_batch(batch)
-
-
-def with_a_slow_text_tower(model: Model, threads: int) -> Towers:
-    return Towers(image=load_towers(model, threads).image, text=SlowTower(model, threads=threads))
-
-
 def ask_until_answered(service: Service, seconds: float) -> tuple[list[int], Any]:
-    """Ask again as the answers say; the counts done, and the answer at last."""
+    """Ask again as the answers say; return how many were done each time, and the last answer."""
     done: list[int] = []
     for _ in range(60):
         began = time.perf_counter()
@@ -153,14 +144,16 @@ def ask_until_answered(service: Service, seconds: float) -> tuple[list[int], Any
 
 
 def test_a_thousand_labels_of_full_length_are_answered_in_the_end_and_exactly_so(
-    redis_server: RedisServer, start_service: StartService, service: Service
+    redis_server: RedisServer, start_service: StartService, service: Service, tally: Tally
 ) -> None:
     expected = service.classify(image_data=PICTURE, labels=LONG)
     assert expected.status == 200
-    limited = start_service(load=with_a_slow_text_tower, cache_url=redis_server.url, max_seconds=1.5)
+    limited = start_service(load=slow, cache_url=redis_server.url, max_seconds=1.5)
     done, answered = ask_until_answered(limited, 1.5)
     assert done, "there was time for all at once: nothing was tried"
-    assert done == sorted(set(done)), "a request did not go on from where the one before stopped"
+    # A request need not compute any: a busy machine may need all the time to read a thousand labels.
+    assert done == sorted(done), "a request did not go on from where the one before stopped"
+    assert len(set(done)) > 1
     assert answered.body == expected.body
     assert len(redis_server.client.keys()) == len(LONG)
     # Another instance has nothing to compute.
@@ -171,6 +164,9 @@ def test_a_thousand_labels_of_full_length_are_answered_in_the_end_and_exactly_so
         "store": 1000,
         "computed": 0,
     }
+    flood = "A thousand new labels of full length, on a slow machine with 1.5 s a request"
+    tally.add("Requests", flood, "refused with 503, those done kept", len(done))
+    tally.add("Requests", flood, "answered as without a limit, bit for bit")
 
 
 def test_lambda_says_how_much_time_is_left_and_another_instance_goes_on(
@@ -193,7 +189,7 @@ def test_lambda_says_how_much_time_is_left_and_another_instance_goes_on(
         assert report.kind == "response"
         return cast("dict[str, Any]", report.body)
 
-    # Half a second is reserved for the answer's way.
+    # Half a second is kept for the answer's way to the client.
     first = answer(0.5 + needed / 4, "first")
     assert first["statusCode"] == 503
     assert first["headers"]["Retry-After"] == "1"

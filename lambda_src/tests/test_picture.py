@@ -107,7 +107,7 @@ def test_an_orientation_that_means_nothing_is_ignored(orientation: int) -> None:
     np.testing.assert_array_equal(read(encoded(image, exif=exif)), open_clips_pixels(image))
 
 
-# Not ours: this test reads the broken picture once with bare Pillow, to compare.
+# The warning is Pillow's: this test also reads the broken picture with bare Pillow, to compare.
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning:PIL")
 def test_broken_exif_is_ignored() -> None:
     image = noise(300, 224)

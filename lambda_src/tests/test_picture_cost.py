@@ -1,4 +1,4 @@
-"""What a picture would cost is judged by what its header says, and by nothing that merely looks like it."""
+"""What a picture would cost is judged by its header, and by nothing that merely looks like a header."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_scans_are_not_counted_inside_a_profile_a_comment_or_a_thumbnail() -> No
     progressive = encoded(noise(64, 64), "JPEG", progressive=True)
     read(profiled(progressive, SCAN * 500))
     read(encoded(noise(64, 64), "JPEG", progressive=True, comment=SCAN * 500))
-    # Behind the end is the second picture of a stereo camera, or whatever somebody hides there.
+    # After the end comes the second picture of a stereo camera, or whatever somebody hides there.
     read(progressive + SCAN * 500)
     last = progressive.rindex(b"\xff\xda")
     with pytest.raises(TooMuch, match="more than 30 scans"):
@@ -168,7 +168,7 @@ def test_what_only_looks_like_a_picture_in_its_first_letters_is_not_judged_as_on
 def test_a_sound_bmp_that_is_not_read_is_called_what_it_is(kind: str, data: bytes) -> None:
     with pytest.raises(UnknownPicture) as raised:
         read(data)
-    assert raised.value.detail == f"it is a BMP {kind}, a kind that is not read: save it as PNG or JPEG."
+    assert raised.value.detail == f"it is a BMP {kind}, which is not supported: save it as PNG or JPEG."
 
 
 @pytest.mark.parametrize(("kind", "data"), list(bitmaps.read()))
@@ -192,7 +192,7 @@ def test_a_tiff_or_a_jpeg_that_is_not_read_is_called_what_it_is() -> None:
         (encoded(noise(8, 8), "JPEG").replace(b"\xff\xc0\0\x11\x08", b"\xff\xc1\0\x11\x0c"), "JPEG with 12 bits a"),
         (encoded(noise(8, 8), "JPEG").replace(b"\xff\xc0", b"\xff\xc5"), "JPEG of a lossless or hierarchical process"),
     ):
-        with pytest.raises(UnknownPicture, match=f"^it is a {kind}.*, a kind that is not read: save it as PNG"):
+        with pytest.raises(UnknownPicture, match=f"^it is a {kind}.*, which is not supported: save it as PNG"):
             read(data)
 
 
@@ -214,7 +214,7 @@ def test_a_tiff_or_a_jpeg_that_is_not_read_is_called_what_it_is() -> None:
     ],
 )
 def test_other_files_are_called_what_they_are_and_what_to_send_is_said(kind: str, data: bytes) -> None:
-    with pytest.raises(UnknownPicture, match=f"^it is {kind}, which is not read: send JPEG, PNG, WebP"):
+    with pytest.raises(UnknownPicture, match=f"^it is {kind}, which is not supported: send JPEG, PNG, WebP"):
         read(data)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +20,25 @@ from model_build.fidelity import BOUNDS, Bounds, Fidelity
 from model_build.image_tower import image_tower
 from model_build.onnx_files import image_graph, text_graph
 from model_build.optimise import optimised
-from model_build.precision import embed
+from model_build.precision import Choice, embed
+from model_build.precision_choice import Choices, refuse_choice
 from model_build.samples import top_1_losses
 from model_build.smoothing import best_smoothing, smoothed
-from model_build.source import Source, add_config, load
+from model_build.source import ExportError, Source, add_config, load
 from model_build.text_tower import TextTower
 from moderator.clip.model import read_model
+from moderator.clip.session import cpu_session
 from moderator.clip.towers import ImageTower
+from moderator.errors import ConfigurationError
 
-# What a trained transformer's outlier channels are like: a few that are hundreds of times larger than the others.
+pytestmark = pytest.mark.slow
+
+# As in a trained transformer: a few outlier channels are hundreds of times larger than the others.
 OUTLIER_CHANNELS = (5, 70)
 OUTLIER_FACTOR = 400.0
 
 CONFIG = {
-    # With 64, one in eighty random labels is so close to another that no 8 bits hold them apart.
+    # With 64, one in eighty random labels is too close to another for 8 bits to tell them apart.
     "embed_dim": 128,
     "vision_cfg": {"image_size": 32, "layers": 3, "width": 128, "head_width": 32, "patch_size": 8},
     "text_cfg": {"context_length": 20, "vocab_size": 49408, "width": 128, "heads": 4, "layers": 3},
@@ -81,7 +87,7 @@ def fidelity(described: dict[str, float]) -> Fidelity:
 
 
 def operators(folder: Path, tower: str) -> set[str]:
-    return {node.op_type for node in onnx.load(folder / f"{tower}.onnx").graph.node}
+    return {node.op_type for node in onnx.load(folder / f"{tower}.onnx", load_external_data=False).graph.node}
 
 
 def test_outlier_channels_leave_the_function_as_it_was(name: str) -> None:
@@ -118,11 +124,12 @@ def test_the_written_towers_are_within_the_bounds_too(outliers: tuple[Source, Pa
 
 
 def test_outlier_channels_cost_no_speed(outliers: tuple[Source, Path, dict[str, Any]]) -> None:
-    """Smoothing moves them into the weights: a product behind a norm or an attention is in the fastest form still."""
+    """Smoothing moves them into the weights: the products are in the form in which they are without them."""
     _, _, manifest = outliers
     for tower in ("image", "text"):
         layers = manifest["layers"][tower]["layers"]
-        assert {layer["form"] for layer in layers if "c_proj" not in layer["layer"]} == {"row"}
+        # Of random labels in 128 numbers half a percent are ties: one product of the text tower's has to give.
+        assert sum(layer["form"] != "row" for layer in layers) <= 1
         assert manifest["layers"][tower]["fidelity"]["mean_cosine"] >= 0.9995
 
 
@@ -140,18 +147,18 @@ def test_smoothing_keeps_the_function_and_saves_what_outlier_channels_ruin(
     assert smoothing.losses[smoothing.exponent] < 0.001 < smoothing.losses[None]
 
 
-def test_a_model_without_outliers_runs_in_8_bits_throughout(
-    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    manifest = export(load(name, "none"), tmp_path / "auto", precision="auto")
-    printed = capsys.readouterr().out
+def test_a_model_without_outliers_runs_in_8_bits_throughout(name: str, tmp_path: Path) -> None:
+    told: list[str] = []
+    manifest = export(load(name, "none"), tmp_path / "auto", precision="auto", tell=told.append, verbose=True)
+    printed = "\n".join(told)
     for tower in ("image", "text"):
         layers = manifest["layers"][tower]["layers"]
         assert len(layers) >= 12
-        assert {layer["form"] for layer in layers if "c_proj" not in layer["layer"]} == {"row"}
+        # Of random labels in 128 numbers half a percent are ties: one product of the text tower's has to give.
+        assert sum(layer["form"] != "row" for layer in layers) <= 1
         assert all(0 < layer["error"]["row"] < 0.02 for layer in layers)
         assert all(layer["layer"] in printed for layer in layers)
-    assert manifest["files"]["image.onnx"]["bytes"] < 0.4 * sum(
+    assert manifest["files"]["image.data"]["bytes"] < 0.4 * sum(
         4 * parameter.numel() for parameter in load(name, "none").model.visual.parameters()
     )
     assert manifest["precision"] == "auto"
@@ -172,6 +179,30 @@ def test_the_saved_graph_is_already_optimised(outliers: tuple[Source, Path, dict
         assert "MultiHeadAttention" in operators(folder, tower)
 
 
+@pytest.mark.parametrize("tower", ["image", "text"])
+def test_a_start_that_does_not_optimise_again_answers_the_same(
+    outliers: tuple[Source, Path, dict[str, Any]], tower: str
+) -> None:
+    source, folder, manifest = outliers
+    assert manifest["convolutions"] is False
+    _, feeds = tower_and_feeds(source, tower)
+    found = [cpu_session(folder / f"{tower}.onnx", optimise=again).run(None, feeds[0])[0] for again in (True, False)]
+    assert np.array_equal(*found)
+
+
+def test_a_folder_whose_weights_are_missing_or_cut_off_is_refused(
+    outliers: tuple[Source, Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(outliers[1], folder)
+    (folder / "image.data").write_bytes(b"cut off")
+    with pytest.raises(ConfigurationError, match=r"image\.data has 7 bytes instead of"):
+        read_model(folder)
+    (folder / "image.data").unlink()
+    with pytest.raises(ConfigurationError, match=r"image\.data is missing"):
+        read_model(folder)
+
+
 def test_a_folder_of_samples_is_used_and_a_wrong_one_is_refused(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -190,6 +221,26 @@ def test_a_folder_of_samples_is_used_and_a_wrong_one_is_refused(
     assert "two.jpg" in capsys.readouterr().err
     (tmp_path / "own" / "two.jpg").unlink()
     assert main([*arguments, "--samples", str(tmp_path / "own")]) == 0
+
+
+def choices(*, chosen: float, fastest: float) -> Choices:
+    """What was chosen, with these mean cosines: as it is, and in 8 bits everywhere."""
+
+    def fidelity(cosine: float) -> Fidelity:
+        return Fidelity(mean_cosine=cosine, worst_cosine=cosine, top_1_agreement=1.0, top_1_identical=1.0)
+
+    tower = Choice(model=ModelProto(), layers=(), fidelity=fidelity(chosen), fastest=fidelity(fastest))
+    return Choices(image=tower, text=tower, smoothing={}, pictures=1, photographs=1)
+
+
+def test_int8_fails_instead_of_falling_back() -> None:
+    needs_a_finer_form = choices(chosen=0.9999, fastest=0.99)
+    refuse_choice(needs_a_finer_form, "auto")
+    with pytest.raises(ExportError, match=r"With 8 bits everywhere the image tower is out of bounds: .*PRECISION=auto"):
+        refuse_choice(needs_a_finer_form, "int8")
+    refuse_choice(choices(chosen=0.9999, fastest=0.9999), "int8")
+    with pytest.raises(ExportError, match="out of bounds in every form"):
+        refuse_choice(choices(chosen=0.99, fastest=0.99), "auto")
 
 
 def test_only_a_lost_label_that_was_clearly_ahead_is_a_disagreement() -> None:

@@ -15,6 +15,8 @@ from support.redis_cluster import Cluster, redis_cluster
 from support.tally import Tally
 from test_store_failures import BEFORE, DURING, RETRY_SECONDS, Witness, label_ms
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
@@ -23,7 +25,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 
 
 def witness_of(cluster: Cluster, start_service: StartService, service: Service) -> Witness:
-    """With the default budget: the cloud's."""
+    """A witness with the default budget, as in the cloud."""
     clustered = start_service(
         cache_url=cluster.url, cache_cluster=True, memory_labels=1, cache_retry_seconds=RETRY_SECONDS
     )

@@ -30,9 +30,11 @@ from support.server_process import server_process
 from support.tally import Tally
 from support.tcp_proxy import TcpProxy
 
+pytestmark = pytest.mark.slow
+
 PICTURE = as_base64(encoded(drawn("red", "circle")))
 ALLOWANCE = Settings().cache_budget_ms / 1000
-# A thread that only sleeps is this late where other programs have taken the CPU: nothing in the service does that.
+# A thread that only sleeps is this late only if other programs have taken the CPU: the service does not.
 STOOD_STILL = 0.05
 TRIES = 5
 LABELS: dict[str, Embedding] = {
@@ -50,7 +52,7 @@ def cloud(tmp_path: Path) -> Iterator[tuple[LockedStore, TcpProxy]]:
 
 @dataclass
 class Metronome:
-    """Sleeps again and again, and notes how late the machine went on with it at worst."""
+    """Sleeps again and again, and notes how late it woke up at worst."""
 
     late: float = 0.0
     stopped: threading.Event = field(default_factory=threading.Event)
@@ -71,7 +73,7 @@ class Metronome:
 
 @dataclass
 class Instance:
-    """One instance's label store, with the real settings, and a clock that can be put forward."""
+    """One instance's label store, with the real settings and a clock that can be set forward."""
 
     store: LockedStore
     port: int
@@ -100,7 +102,7 @@ class Instance:
         return self.signed[-1]
 
     def request(self) -> int:
-        """Do what a request does with the store: read, write what is missing; answers how many labels were there."""
+        """Read and write as a request does; return how many labels the store had."""
         began = time.perf_counter()
         allowance = self.labels.allowance()
         found = self.labels.read(list(LABELS), allowance)
@@ -133,7 +135,7 @@ def test_under_the_default_budget_every_label_is_read_from_the_second_request_af
 def test_a_connection_that_is_cut_in_the_middle_of_a_read_is_made_anew_in_the_background(
     cloud: tuple[LockedStore, TcpProxy],
 ) -> None:
-    """The client itself would sign in again within the read: that outlasts the allowance, as a hanging store does."""
+    """The client itself would sign in again within the read, which takes longer than the allowance."""
     store, proxy = cloud
     proxy.sign_in_delay = 0.3
 
@@ -145,7 +147,7 @@ def test_a_connection_that_is_cut_in_the_middle_of_a_read_is_made_anew_in_the_ba
         connects_and_reads(instance)
         proxy.on_request = pass_on_again  # instead of passing the next read on, and then its connection is closed
         assert instance.request() == 0
-        # Before the 5 seconds are over for which a store that hangs would be left alone.
+        # Within the 5 seconds for which a store that hangs would be left alone.
         began = time.monotonic()
         while instance.request() < len(LABELS):
             assert time.monotonic() - began < 3
@@ -156,7 +158,7 @@ def test_a_connection_that_is_cut_in_the_middle_of_a_read_is_made_anew_in_the_ba
 
 
 def connects_and_reads_whatever_happens(instance: Instance) -> int:
-    """Hold an instance to its promise from its first request on, after all connections were closed, and after 12 h."""
+    """Hold an instance to its promise: from its first request on, after all connections were closed, and after 12 h."""
     instance.request()  # begins to connect
     connects_and_reads(instance)
 
@@ -179,13 +181,13 @@ def connects_and_reads(instance: Instance) -> None:
 
 
 def waited_no_longer(instance: Instance) -> int:
-    """Answer how many requests there were."""
+    """Check that no request waited beyond its allowance; return how many there were."""
     assert max(instance.waits) < ALLOWANCE + STOOD_STILL, sorted(instance.waits)[-5:]
     return len(instance.waits)
 
 
 def hold(promise: Callable[[], int]) -> int:
-    """Try a promise about 150 ms again where the machine stood still: that looks like a store that does."""
+    """Test a promise about 150 ms again if the machine stood still: that looks like a store that hangs."""
     for _ in range(TRIES):
         with Metronome() as metronome:
             try:

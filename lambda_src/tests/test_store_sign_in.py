@@ -1,4 +1,4 @@
-"""The service signs in to its store as its IAM user, over TLS, with a token that is made for the one connection."""
+"""The service signs in to its store as its IAM user, over TLS, with a token made for that connection."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from support.locked_store import KEYS, USER, LockedStore, locked_store
 from support.pictures import as_base64, drawn, encoded
 from support.server_process import server_process
 from support.tcp_proxy import TcpProxy
+
+pytestmark = pytest.mark.slow
 
 PICTURE = as_base64(encoded(drawn("red", "circle")))
 LABELS = ["a red circle", "a blue square"]
@@ -68,7 +70,7 @@ def test_a_store_that_knows_another_user_is_a_miss(store: LockedStore) -> None:
 
 @pytest.mark.parametrize("store", ["plain"], indirect=True)
 def test_each_connection_has_a_token_of_its_own_from_the_credentials_of_that_moment(store: LockedStore) -> None:
-    """As after a snapshot is restored, or an instance outlives its keys: what was sent, read on the way."""
+    """As after a snapshot is restored, or when an instance outlives its keys. A proxy reads what was sent."""
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(store.certificate, store.certificate.with_suffix(".key"))
     proxy = TcpProxy(store.server.port, tls)

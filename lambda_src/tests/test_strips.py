@@ -11,6 +11,8 @@ from PIL import Image, ImageOps
 from moderator.pictures.strips import Upright
 from support.pictures import encoded, noise
 
+pytestmark = pytest.mark.slow
+
 # More than two strips' worth, and no multiple of a strip.
 SIZE = (1203, 1101)
 
@@ -48,7 +50,7 @@ def test_scaling_in_strips_equals_scaling_whole(mode: str, orientation: int) -> 
     assert upright.size == whole.size
     scaled = np.asarray(upright.resize(size, Image.Resampling.BICUBIC)).astype(int)
     difference = np.abs(scaled - np.asarray(whole.resize(size, Image.Resampling.BICUBIC)).astype(int))
-    # alpha_composite, which is Pillow's own way to lay a picture on white, rounds differently by one level.
+    # Pillow's own way to lay a picture on white is alpha_composite, whose rounding differs by one level.
     assert difference.max() <= (1 if mode == "RGBA" else 0)
 
 
@@ -67,5 +69,5 @@ def test_of_a_box_only_what_is_needed_is_read_and_the_pixels_are_the_same() -> N
     upright = Upright(picture)
     scaled = upright.resize((224, 224), Image.Resampling.BICUBIC, box)
     expected = picture.convert("RGB").resize((224, 224), Image.Resampling.BICUBIC, box)
-    # The box is kept in single precision, and its place differs with what is around it.
+    # Pillow keeps the box in single precision, and its coordinates depend on what is around it.
     assert np.abs(np.asarray(scaled).astype(int) - np.asarray(expected).astype(int)).max() <= 2

@@ -1,4 +1,4 @@
-"""Which part of a picture is seen: nothing at the edge is overlooked, and what is overlooked is said."""
+"""Which part of a picture is seen: tiles overlook nothing at the edge, and the answer says what a view overlooks."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from moderator.pictures.decode import Decoded, read_picture
 from moderator.pictures.preprocessing import Pixels, Preprocessing
 from moderator.pictures.views import View
 from support.pictures import encoded, noise
+
+pytestmark = pytest.mark.slow
 
 TO_224 = Preprocessing(height=224, width=224, resize_mode="shortest", interpolation="bicubic")
 TO_64 = Preprocessing(height=64, width=64, resize_mode="shortest", interpolation="bilinear")
@@ -164,7 +166,7 @@ def test_a_longer_strip_is_padded_first_and_then_cut_into_four(size: tuple[int, 
         box = (start, 0, start + side, side) if size[0] > size[1] else (0, start, side, start + side)
         expected = np.asarray(padded.crop(box).resize((224, 224), Image.Resampling.BICUBIC)).astype(int)
         difference = np.abs(tile.astype(int) - expected)
-        # Only where picture and padding meet is it another thing to pad before scaling than after it.
+        # Padding before scaling differs from padding after it only where picture and padding meet.
         assert np.median(difference) <= 1
         assert difference.mean() < 2
 

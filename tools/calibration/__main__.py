@@ -62,21 +62,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def summary(done: Done, report: Path) -> str:
-    """Say what was found out."""
+    """Return what was found, in lines for the terminal."""
     lines = []
     for name, one in done.figures["categories"].items():
         lines.append(f"{name}: {one['pictures']:,} pictures, AUROC {one['metrics']['after']['auroc']:.3f}")
         used = [(threshold, one[threshold]) for threshold in ("review", "block") if one[threshold]]
         lines += [f"  {threshold} {chosen['value']}: {chosen['sentence']}" for threshold, chosen in used]
         lines += [f"  better without {text!r}" for text in one["advice"]["hurts"]]
-    lines += [f"All together: better without {text!r} in neutral" for text in done.figures["neutral_that_hurts"]]
+    lines += [f"all categories: better without {text!r} in neutral" for text in done.figures["neutral_that_hurts"]]
     lines += [f"{name}: not calibrated. {why}" for name, why in done.figures["refused"].items()]
     lines += [f"Unreadable: {one['path']}: {one['why']}" for one in done.figures["unreadable"]]
     return "\n".join([*lines, f"Written: {done.policy_file}, {report}/report.html, {report}/report.json"])
 
 
 def today(environment: Mapping[str, str]) -> str:
-    """Return the date, or that of SOURCE_DATE_EPOCH: https://reproducible-builds.org/specs/source-date-epoch/."""
+    """Return today's date, or that of SOURCE_DATE_EPOCH: https://reproducible-builds.org/specs/source-date-epoch/."""
     epoch = environment.get("SOURCE_DATE_EPOCH")
     now = (
         datetime.datetime.now(datetime.UTC)
@@ -88,20 +88,26 @@ def today(environment: Mapping[str, str]) -> str:
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make calibrate", description="Calibrate a policy on labelled pictures.")
-    parser.add_argument("data", type=Path, help="a folder a category, or a CSV file path,categories")
+    parser.add_argument(
+        "data", type=Path, help="a folder with a folder for each category, or a CSV file path,categories"
+    )
     parser.add_argument("--policy", required=True, help="the name of a policy in lambda_src/policies")
     parser.add_argument("--name", help="of the policy that is written; default POLICY-next")
     parser.add_argument("--out", type=Path, help="the report's folder; default build/calibration/NAME")
     parser.add_argument("--method", choices=("platt", "isotonic"), default="platt")
-    parser.add_argument("--precision", type=_share, default=0.95, help="what block is for; default 0.95")
-    parser.add_argument("--recall", type=_share, default=0.95, help="what review is for; default 0.95")
+    parser.add_argument(
+        "--precision", type=_share, default=0.95, help="the precision that block is chosen for; default 0.95"
+    )
+    parser.add_argument(
+        "--recall", type=_share, default=0.95, help="the recall that review is chosen for; default 0.95"
+    )
     return parser.parse_args(arguments)
 
 
 def _share(text: str) -> float:
     share = float(text)
     if not 0 < share < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no share: give a number between 0 and 1, such as 0.95")
+        raise argparse.ArgumentTypeError(f"{text} is not a share: give a number between 0 and 1, such as 0.95")
     return share
 
 

@@ -109,9 +109,7 @@ def _calibrate(
     evidence = similarities.evidence(category)
     curve = fit(evidence, truth, method)
     if curve is None:
-        why = (
-            f"Its pictures resemble its labels no more than the others do: other words are needed for {category.name}."
-        )
+        why = f"Its pictures resemble its labels no more than the others do: find other labels for {category.name}."
         return Refused(category=category, pictures=positives, why=why)
     scores = curve(evidence)
     before = Curve(category.scale, category.offset)(evidence)
@@ -132,7 +130,7 @@ def _calibrate(
 
 
 def reports_only(category: Category) -> bool:
-    """Return whether the policy never acts on this category: its thresholds are left alone."""
+    """Return whether the policy never acts on this category; then its thresholds are left alone."""
     return all(threshold is None or threshold >= NEVER for threshold in (category.review, category.block))
 
 
@@ -141,20 +139,22 @@ def _at(threshold: float | None, scores: Scores, truth: Truth) -> Threshold | No
 
 
 def _first_of_each(groups: Groups, truth: Truth) -> npt.NDArray[np.intp]:
-    """Return the first picture of each group of near-duplicates; where they are of both kinds, of each kind."""
+    """Return the first picture of each group of near-duplicates; where a group has both kinds, of each kind."""
     _, first = np.unique(np.stack([groups, truth.astype(np.int64)]), axis=1, return_index=True)
     return np.sort(first)
 
 
 def _too_few(name: str, positives: int, negatives: int, pictures: int, targets: Targets, method: Method) -> str | None:
     if negatives == 0:
-        return f"All pictures are {name}: pictures that do not show it are needed as well, in the folder neutral."
+        return f"All pictures are {name}: put pictures that do not show it into the folder neutral."
     if min(positives, negatives) < LEAST_PICTURES:
         kind = f"of {name}" if positives < LEAST_PICTURES else f"without {name}"
+        few = min(positives, negatives)
         return (
-            f"{min(positives, negatives)} different pictures {kind} are too few: {LEAST_PICTURES} are the least, "
-            f"{needed_on_average(targets.recall)} are needed to promise a recall of {targets.recall:g} on average, and "
-            f"{needed_with_confidence(targets.recall)} without a miss for 95 % confidence."
+            f"There {'is' if few == 1 else 'are'} only {few} different {'picture' if few == 1 else 'pictures'} {kind}: "
+            f"it takes at least {LEAST_PICTURES}, {needed_on_average(targets.recall)} to promise a recall of "
+            f"{targets.recall:g} on average, and {needed_with_confidence(targets.recall)} without a miss for 95 % "
+            "confidence."
         )
     if method == "isotonic" and pictures < LEAST_FOR_ISOTONIC:
         return f"Isotonic regression needs {LEAST_FOR_ISOTONIC:,} pictures, and there are {pictures:,}: use platt."

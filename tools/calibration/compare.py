@@ -75,13 +75,13 @@ def compare(
 
 
 def table(compared: Sequence[Compared]) -> str:
-    """Write the table, in Markdown: a column a model."""
+    """Return the table in Markdown, with a column for each model."""
     categories = sorted({name for one in compared for name in one.auroc})
     rows = [["", *(one.folder for one in compared)], ["---", *("---:" for _ in compared)]]
     rows.append(["model", *(one.model for one in compared)])
     rows += [[f"AUROC, {name}", *(f"{one.auroc[name]:.4f}" for one in compared)] for name in categories]
     rows.append(["AUROC, mean", *(f"{statistics.fmean(one.auroc.values()):.4f}" for one in compared)])
-    rows.append(["image tower, ms a picture", *(f"{one.milliseconds:.1f}" for one in compared)])
+    rows.append(["image tower, ms per picture", *(f"{one.milliseconds:.1f}" for one in compared)])
     rows.append(["size, MB", *(f"{one.megabytes:.0f}" for one in compared)])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
@@ -89,7 +89,9 @@ def table(compared: Sequence[Compared]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Compare; return the exit status."""
     parser = argparse.ArgumentParser(prog="make compare", description="Compare models on labelled pictures.")
-    parser.add_argument("data", type=Path, help="a folder a category, or a CSV file path,categories")
+    parser.add_argument(
+        "data", type=Path, help="a folder with a folder for each category, or a CSV file path,categories"
+    )
     parser.add_argument("--policy", required=True, help="whose prompts are used")
     parser.add_argument(
         "--models", type=Path, nargs="+", required=True, help="model folders, as make model writes them"

@@ -1,4 +1,4 @@
-"""Draws curves as SVG: lines that are told apart by dashes and names, not by colour alone."""
+"""Draws curves as SVG, whose lines differ by dashes and names, not by colour alone."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _mark(mark: Mark) -> str:
         if mark.square
         else f'<circle class="mark" cx="{_x(x)}" cy="{_y(y)}" r="5.5"/>'
     )
-    # To the side where there is room; one of them above, the other below, for they often lie close together.
+    # To the side with room; one name above, the other below, because the points are often close together.
     anchor, beside = ("end", -9) if x > 0.5 else ("start", 9)
     return shape + (
         f'<text class="name" x="{_x(x, beside)}" y="{_y(y, -7 if mark.square else 16)}" '

@@ -1,4 +1,4 @@
-"""Labelled pictures: a folder a category, or a table of paths and categories."""
+"""Labelled pictures: a folder for each category, or a table of paths and categories."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tools.files import find_pictures, printable
 
-# The folder of pictures that show none of what the policy looks for; unless the policy has a category of that name.
+# The folder of pictures that show nothing the policy looks for, unless the policy has a category of this name.
 NEUTRAL = "neutral"
 _COLUMNS = ["path", "categories"]
 _SEPARATOR = ";"
@@ -31,8 +31,8 @@ def read_data(path: Path, known: Collection[str]) -> Labelled:
     """Read `path`, a folder or a CSV file.
 
     Args:
-        path: a folder with a folder a category, or a CSV file with the columns `path` (relative to the file) and
-            `categories` (separated by semicolons; empty for none).
+        path: a folder with one folder for each category, or a CSV file with the columns `path` (relative to the file)
+            and `categories` (separated by semicolons; empty for none).
         known: the policy's categories.
 
     Raises:
@@ -41,8 +41,8 @@ def read_data(path: Path, known: Collection[str]) -> Labelled:
     labelled = _from_table(path, known) if path.is_file() else _from_folders(path, known)
     if not labelled.categories:
         raise DataError(
-            f"There are no pictures in {path}: put them into a folder a category, such as {path}/{next(iter(known))}, "
-            f"and those that show none of it into {path}/{NEUTRAL}."
+            f"There are no pictures in {path}: put them into folders by category, such as {path}/{next(iter(known))}, "
+            f"and those that show nothing of the kind into {path}/{NEUTRAL}."
         )
     return labelled
 
@@ -51,12 +51,12 @@ def _from_folders(folder: Path, known: Collection[str]) -> Labelled:
     try:
         found = find_pictures(folder)
     except NotADirectoryError as error:
-        raise DataError(f"There is no folder and no CSV file {folder}.") from error
+        raise DataError(f"{folder} is neither a folder nor a CSV file.") from error
     categories = {}
     for path in found.paths:
         name, slash, _ = path.partition("/")
         if not slash:
-            raise DataError(f"{printable(path)} lies in no category's folder: put it into one, or into {NEUTRAL}.")
+            raise DataError(f"{printable(path)} is not in a category's folder: put it into one, or into {NEUTRAL}.")
         categories[path] = _checked([name], known, where=f"The folder {folder / printable(name)}")
     return Labelled(folder=folder, categories=categories)
 

@@ -40,9 +40,9 @@ class Pictures:
     groups: Groups
     rows: Cosines  # (frames of all pictures, labels), in the order of the policy's labels
     frames: tuple[int, ...]  # how many of the rows are each picture's
-    parts: int  # of all pictures, that went through the image tower
+    parts: int  # of all pictures: how many went through the image tower
     unreadable: tuple[tuple[str, str], ...]  # path, why
-    copies: int  # files whose content another file has, too
+    copies: int  # files with the same content as another
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ class Embedder:
             embedding_size=core.model.embedding_size,
         )
         self._unreadable: list[tuple[str, str]] = []
-        # Known before the first picture is: a label that cannot be used is no picture's fault.
+        # Before the first picture: a label that cannot be used must not be blamed on a picture.
         core.labels.embed(policy.labels)
 
     def embed(self, labelled: Labelled, advance: Callable[[], None]) -> Pictures:

@@ -34,13 +34,13 @@ class Similarities:
         )
 
     def evidence(self, category: Category, without: int | None = None) -> Evidence:
-        """Return each picture's evidence for `category`, where asked as if one of its labels were not there."""
+        """Return each picture's evidence for `category`; `without` leaves out the label at this place."""
         labels = [place for place in category.labels if place != without]
         against = [place for place in category.against if place != without]
         by_frame = evidence(self.logits[:, labels], self.logits[:, against])
         if len(by_frame) == len(self.frames):
             return by_frame
-        # A score rises with its evidence, so that the frame that counts is the same for both.
+        # A score rises with its evidence, so the same frame counts for both.
         counted = [
             of_picture[frames_that_count(of_picture[:, np.newaxis], self.at_least)[0]]
             for of_picture in np.split(by_frame, np.cumsum(self.frames)[:-1])

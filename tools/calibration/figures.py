@@ -16,7 +16,7 @@ from tools.calibration.prompts import Prompt, harmful_neutral
 from tools.calibration.thresholds import NEVER, Threshold
 from tools.files import printable
 
-# How rare a category may be where pictures are not as they are in a collection that was made for this.
+# How rare a category may be in real streams, unlike in a collection that was made for calibration.
 _PREVALENCES = (0.1, 0.01, 0.001)
 
 
@@ -106,7 +106,7 @@ def _share(share: Share) -> dict[str, Any]:
 
 
 def _precision_at(prevalence: float, threshold: Threshold) -> dict[str, float | None]:
-    """Return the precision where one picture in 1/prevalence shows the category, and what it is at the least."""
+    """Return the precision where one picture in 1/prevalence shows the category, and its lower bound."""
 
     def precision(recall: float, false_positives: float) -> float | None:
         right, wrong = prevalence * recall, (1 - prevalence) * false_positives
@@ -123,7 +123,7 @@ def _metrics(metrics: Metrics) -> dict[str, Any]:
 
 
 def _advice(prompts: Sequence[Prompt]) -> dict[str, list[str]]:
-    """Say which of a category's own prompts do what; about `neutral` only all categories together can say it."""
+    """Return which of a category's own prompts do what; `neutral` is judged over all categories together."""
     return {
         effect: [prompt.text for prompt in prompts if prompt.effect == effect and prompt.side != "neutral"]
         for effect in ("hurts", "helps", "unclear")

@@ -30,7 +30,7 @@ class Curve:
     """Probability of evidence: 1 / (1 + exp(-(scale * z + offset)))."""
 
     def __init__(self, scale: float, offset: float) -> None:
-        # Rounded before anything is made of it: what is measured is what the policy's file says.
+        # Rounded first, so that what is measured is what the policy's file says.
         self.scale = float(f"{scale:.{_DIGITS}g}")
         self.offset = float(f"{offset:.{_DIGITS}g}")
 
@@ -42,14 +42,14 @@ class Curve:
 
 
 def fit(evidence: Evidence, truth: Truth, method: Method = "platt") -> Curve | None:
-    """Fit the curve; None where the evidence does not rise with the truth, so that no curve can help.
+    """Fit the curve; return None where the evidence does not rise with the truth: no curve would help.
 
     Args:
         evidence: (pictures,).
-        truth: (pictures,), of both kinds.
+        truth: (pictures,), with both kinds in it.
         method: `platt` maximises the likelihood, with Platt's targets that are not quite 0 and 1
-            (https://www.researchgate.net/publication/2594015). `isotonic` lays the curve as close as possible, in
-            squares, to the best rising steps: a few wrong labels far out then pull it less.
+            (https://www.researchgate.net/publication/2594015). `isotonic` fits the curve to the best rising steps, by
+            least squares: a few wrong labels far out then pull it less.
     """
     curve = _platt(evidence, truth)
     if curve is None or method == "platt":
@@ -64,7 +64,7 @@ def fit(evidence: Evidence, truth: Truth, method: Method = "platt") -> Curve | N
 
 
 def out_of_fold(evidence: Evidence, truth: Truth, groups: Groups, method: Method) -> Probabilities:
-    """Return each picture's probability by a curve that was fitted without it and without its near-duplicates."""
+    """Return each picture's probability, by a curve fitted without it and without its near-duplicates."""
     probabilities = np.empty(len(evidence), np.float64)
     for learned, held_out in folds(truth, groups):
         curve = fit(evidence[learned], truth[learned], method) or Curve(1.0, float(logit(truth[learned].mean())))
@@ -93,7 +93,7 @@ def _most_likely(x: Evidence, target: Probabilities) -> tuple[float, float]:
     """Find slope and intercept by Newton's method, with steps halved until they help.
 
     Lin, Lin and Weng, A note on Platt's probabilistic outputs: https://doi.org/10.1007/s10994-007-5018-6. The targets
-    are no classes, so that a classifier's fit would need every picture twice.
+    are not classes, so a classifier's fit would need every picture twice.
     """
     line = np.stack([x, np.ones_like(x)])  # (2, pictures)
     at = np.array([0.0, logit(target.mean())])

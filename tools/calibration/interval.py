@@ -34,9 +34,9 @@ def share(hits: int, of: int) -> Share:
 
 
 def needed_on_average(target: float) -> int:
-    """Return how many pictures a share of `target` needs, to be promised of the next picture on average.
+    """Return how many pictures it takes to promise a share of `target`, for the next picture on average.
 
-    With n pictures and no mistake the best is 1/(n+1) of mistakes: conformal risk control, arXiv 2208.02814.
+    With n pictures and no mistake, the best promise is 1/(n+1) of mistakes: conformal risk control, arXiv 2208.02814.
     """
     # Rounded, because 1 / (1 - 0.95) is a little more than 20 in floating point.
     return math.ceil(round(1 / (1 - target), 6)) - 1
@@ -48,9 +48,8 @@ def needed_with_confidence(target: float) -> int:
 
 
 def mistakes_allowed(pictures: int, target: float) -> int:
-    """Return how many of `pictures` may be missed at most where the next one is to be missed with 1 - target at most.
+    """Return how many of `pictures` may be missed, so that the next one is missed with probability 1 - target at most.
 
-    Returns:
-        -1 where not even a threshold without any mistake can promise that.
+    -1 means that not even a threshold without a mistake can promise that.
     """
     return math.floor(round((1 - target) * (pictures + 1), 9)) - 1

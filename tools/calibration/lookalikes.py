@@ -1,4 +1,4 @@
-"""Tells near-duplicates: frames of one video, or one picture saved twice, which would count as several for nothing."""
+"""Finds near-duplicates, such as frames of one video or a picture saved twice: they should not count as several."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How good probabilities are: what tells the kinds apart, and whether 0.9 means nine in ten."""
+"""How good probabilities are: how well they tell the kinds apart, and whether 0.9 means nine in ten."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from sklearn.metrics import average_precision_score, brier_score_loss, precision
 from tools.calibration.fit import Probabilities, Truth
 
 _BINS = 10
-# Points of a curve on a page: more are not seen.
+# Points of a curve on a page: nobody would see more.
 _MOST_POINTS = 200
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bin:
-    """Pictures with like probabilities."""
+    """Pictures with similar probabilities."""
 
     probability: float  # their mean
     frequency: float  # how many of them are the category's
@@ -36,7 +36,7 @@ class Metrics:
 
 
 def measure(probabilities: Probabilities, truth: Truth) -> Metrics:
-    """Measure; `truth` has both kinds."""
+    """Measure probabilities against the truth, which has both kinds."""
     binned = bins(probabilities, truth)
     return Metrics(
         auroc=float(roc_auc_score(truth, probabilities)),

@@ -48,7 +48,7 @@ class Change:
 
 
 def outcome(policy: Policy, similarities: Similarities) -> Outcome:
-    """Judge all pictures; the sample is left aside, for it is no judgement."""
+    """Judge all pictures, without the policy's sample, which is not a judgement."""
     scores = {
         category.name: Curve(category.scale, category.offset)(similarities.evidence(category))
         for category in policy.categories
@@ -91,7 +91,7 @@ def mistakes(policy: Policy, after: Outcome, names: Names) -> list[Mistakes]:
 
 
 def changes(before: Outcome, after: Outcome) -> list[Change]:
-    """List the pictures that are blocked, or allowed, and were not before."""
+    """List the pictures that are newly blocked, and those that are newly allowed."""
 
     def change(kind: Literal["newly blocked", "newly allowed"], action: Action) -> Change:
         places = [

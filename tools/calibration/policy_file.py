@@ -1,4 +1,4 @@
-"""The calibrated policy's file: the prompts as they were, with new thresholds and with how they came about."""
+"""The calibrated policy's file: the same prompts, new thresholds, and how they were found."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def calibrated_content(
 ) -> dict[str, Any]:
     """Return the policy's JSON with the calibration in it.
 
-    A category that could not be calibrated keeps its thresholds, and what an earlier calibration for the same model
-    said of it.
+    A category that could not be calibrated keeps its thresholds, and its scale and offset from an earlier calibration
+    for the same model.
     """
     new = copy.deepcopy(dict(content))
     if new.get("candidate") == name:
@@ -63,7 +63,7 @@ def calibrated_content(
 
 
 def earlier_date(path: Path, content: Mapping[str, Any]) -> str | None:
-    """Return the date of the file that is there, if all else in it is the same: it was calibrated then, not now."""
+    """Return the date in the file at `path` if nothing else in it changes: it was calibrated then, not now."""
     try:
         there = json.loads(path.read_text(encoding="utf-8"))
         date = str(there["calibration"].pop("date"))

@@ -1,4 +1,4 @@
-"""Which prompts earn their place: what each contributes is what is lost when it alone is left out."""
+"""Measures what each prompt contributes: what is lost when it alone is left out."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Effect = Literal["helps", "hurts", "unclear"]
 
 # Of all prompts of a category together, one in twenty may be called helpful or harmful by chance (Bonferroni).
 _CHANCE = 0.05
-# In nats a picture: less is too little to change a prompt for, however certain.
+# In nats per picture. A smaller effect is not worth changing a prompt for, however certain it is.
 _LEAST_EFFECT = 0.001
 
 
@@ -32,7 +32,7 @@ class Prompt:
 
     text: str
     side: Side
-    contribution: float  # nats a picture by which the fit is worse without it; below 0 it is better without it
+    contribution: float  # nats per picture by which the fit is worse without it; below 0 it is better without it
     margin: float  # half the width of the contribution's interval
     auroc: float  # without it
     effect: Effect
@@ -69,9 +69,9 @@ def contributions(
 
 
 def harmful_neutral(by_category: Sequence[Sequence[Prompt]]) -> tuple[str, ...]:
-    """Return the neutral prompts without which all categories together would be told better.
+    """Return the neutral prompts without which all categories together would be recognised better.
 
-    One that hurts a category may help another one more, and can only be left out of both.
+    One that hurts a category may help another more, and it can only be left out for both.
     """
     found: dict[str, list[Prompt]] = {}
     for prompt in (prompt for prompts in by_category for prompt in prompts if prompt.side == "neutral"):

@@ -27,7 +27,7 @@ from tools.pages.thumbnails import thumbnails
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What is to be calibrated, and for what."""
+    """What to calibrate, and for which targets."""
 
     policy: str
     name: str  # of the policy that is written
@@ -87,7 +87,7 @@ def calibrate_and_write(
     request: Request,
     small: Callable[[Iterable[str]], Mapping[str, str]],
 ) -> Done:
-    """Calibrate on pictures that are embedded, and write the policy and the report.
+    """Calibrate on pictures that are already embedded, and write the policy and the report.
 
     Raises:
         DataError: no category can be calibrated.

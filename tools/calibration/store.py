@@ -1,4 +1,4 @@
-"""Embeddings on disk, by a picture's content, the model and the view: what was embedded once is not embedded again."""
+"""Embeddings on disk, by a picture's content, the model and the view: nothing is embedded twice."""
 
 from __future__ import annotations
 

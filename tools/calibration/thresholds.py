@@ -1,4 +1,4 @@
-"""Chooses a category's thresholds: `review` for its recall, `block` for its precision, each as it can be promised."""
+"""Chooses a category's thresholds, `review` for a recall and `block` for a precision, and says what can be promised."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tools.calibration.interval import Share, mistakes_allowed, needed_on_averag
 # Thresholds are written with as few digits as tell the pictures on either side apart; but not with fewer than these.
 _LEAST_DIGITS = 2
 _MOST_DIGITS = 17
-# Fewer pictures than these are no ground for anything.
+# With fewer pictures, nothing can be concluded.
 LEAST_PICTURES = 5
-# No score is as high: a category with this threshold only reports.
+# No score is this high: a category with this threshold only reports.
 NEVER = 1.0
 
 
@@ -47,12 +47,12 @@ class Thresholds:
 
 
 def choose(scores: Probabilities, truth: Truth, targets: Targets) -> Thresholds:
-    """Choose thresholds; near-duplicates are to be counted once by whoever calls.
+    """Choose thresholds; the caller must have counted near-duplicates once.
 
-    The highest threshold that keeps the recall, and the lowest that keeps the precision, are the two limits. Where the
-    kinds lie so far apart that the second is below the first, any threshold between them meets both targets. Then the
-    one with the fewest mistakes is taken, or rather the gap around it: `review` begins above the gap's lower end, which
-    is another kind's, and `block` at its upper end, so that what nobody has seen yet is reviewed.
+    The two limits are the highest threshold that keeps the recall and the lowest that keeps the precision. Where the
+    kinds are so far apart that the second is below the first, any threshold between them meets both targets. Then the
+    one with the fewest mistakes is taken, with the gap between scores around it: `review` begins just above the gap's
+    lower end and `block` at its upper end, so that scores that nobody has seen yet are reviewed.
     """
     positives = int(truth.sum())
     review = _for_recall(scores, truth, targets.recall)
@@ -96,7 +96,7 @@ def _for_precision(scores: Probabilities, truth: Truth, target: float) -> float 
     promised = [
         wrong[place] <= mistakes_allowed(int(right[place] + wrong[place]), target) for place in range(len(values))
     ]
-    # With too few pictures nothing can be promised; then the threshold is where the first mistake is not made yet.
+    # With too few pictures nothing can be promised; then the threshold is the lowest one without a mistake.
     unmistaken = (wrong == 0) & (right >= LEAST_PICTURES)
     met = np.flatnonzero(promised) if any(promised) else np.flatnonzero(unmistaken)
     return float(-values[met[-1]]) if len(met) else None
@@ -112,7 +112,7 @@ def _gap(scores: Probabilities, truth: Truth, low: float, high: float) -> tuple[
 
 
 def _just_above(score: float, scores: Probabilities) -> float:
-    """Round a score up, as far as no other score is passed."""
+    """Round a score up to as few digits as possible, without passing another score."""
     higher = scores[scores > score].min(initial=NEVER)
     for digits in range(_LEAST_DIGITS, _MOST_DIGITS):
         rounded = float((np.floor(score * 10**digits) + 1) / 10**digits)
@@ -122,7 +122,7 @@ def _just_above(score: float, scores: Probabilities) -> float:
 
 
 def _just_below(score: float, scores: Probabilities) -> float:
-    """Round a score down, as far as no other score comes in."""
+    """Round a score down to as few digits as possible, without reaching another score."""
     if score >= NEVER:
         return score
     lower = scores[scores < score].max(initial=0.0)

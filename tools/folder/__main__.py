@@ -16,7 +16,7 @@ from moderator.settings import read_settings
 from tools.core import build_core
 from tools.folder.run import PAGE, VERDICTS, moderate_folder
 
-# What the command's exit status says; without --fail-on, a run that ended well is 0 whatever it found.
+# The exit status. Without --fail-on, a run that ended well is 0 whatever it found.
 _FOUND, _UNUSABLE, _STOPPED = 1, 2, 130
 
 
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--policy", required=True, help="the name of a policy in lambda_src/policies")
     parser.add_argument("--out", type=Path, help="where the verdicts go; default build/moderate/FOLDER")
     parser.add_argument(
-        "--fail-on", choices=("review", "block"), help="exit with 1 where any verdict is as bad as that"
+        "--fail-on", choices=("review", "block"), help="exit with 1 if any verdict is at least as bad as this"
     )
     asked = parser.parse_args(arguments)
     out = asked.out or Path("build/moderate") / asked.folder.resolve().name

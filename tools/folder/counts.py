@@ -1,4 +1,4 @@
-"""What a run has found so far, counted: for the progress bar, and for the words at its end."""
+"""Counts what a run has found so far: for the progress bar, and for the summary at its end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from moderator.policy.policy import ACTIONS, Action
 from tools.files import printable
 from tools.folder.ledger import Line
 
-# The most files that cannot be read which the terminal lists; the page and the ledger have all.
+# How many unreadable files the terminal lists; the page and the ledger have all of them.
 _MOST_LISTED = 20
 
 
@@ -38,7 +38,7 @@ class Counts:
         return self.verdicts.total() + len(self.unreadable)
 
     def short(self) -> str:
-        """Say it on one line."""
+        """Return the counts on one line."""
         said = [f"{action} {self.verdicts[action]:,}" for action in reversed(ACTIONS)]
         return " · ".join([*said, *([f"unreadable {len(self.unreadable):,}"] if self.unreadable else [])])
 
@@ -47,7 +47,7 @@ class Counts:
         return any(self.verdicts[one] for one in ACTIONS[ACTIONS.index(action) :])
 
     def summary(self, *, others: int) -> str:
-        """Say it in full."""
+        """Return the summary of a run."""
         pictures = "picture" if self.total == 1 else "pictures"
         if self.videos:
             pictures += f" ({self.videos:,} of them {'a video' if self.videos == 1 else 'videos'})"

@@ -55,13 +55,13 @@ class FolderJudge:
         self._folder = folder
         self._moderator = Moderator(
             core.classifier,
-            {},  # nobody is answered here, so no candidate is asked either
+            {},  # no policies, so that no candidate is judged: nobody is answered here
             logit_scale=core.model.logit_scale,
             candidate_failed=lambda *_: None,
         )
         self._videos = Videos(self._moderator, core.model) if can_judge_videos() else None
         self._names = {"policy": native.policy_name(policy), "model": native.model_name(core.model)}
-        self.decode_ms = 0.0  # what bytes took to become pixels, of all that was judged
+        self.decode_ms = 0.0  # what decoding took, for all that was judged
 
     def belongs(self, line: Line) -> bool:
         """Return whether the same policy and model gave this line."""

@@ -1,4 +1,4 @@
-"""The verdicts of a folder on disk, one JSON line a picture: what an interrupted run leaves, the next one takes up."""
+"""The verdicts of a folder on disk, one JSON line for each picture: a run goes on where an interrupted one stopped."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Line = dict[str, Any]
 
 
 class Ledger:
-    """`verdicts.jsonl`, to which lines are added while the run goes on, and which is in order when it is done."""
+    """`verdicts.jsonl`: lines are added while the run goes on, and put in order when it is done."""
 
     def __init__(self, path: Path, *, belongs: Callable[[Line], bool]) -> None:
         """Open the ledger; lines that do not `belong` to this run (another policy's, another model's) are dropped."""
@@ -22,7 +22,7 @@ class Ledger:
             if belongs(line):
                 self._lines[line["source"]["path"]] = raw
         path.parent.mkdir(parents=True, exist_ok=True)
-        # A run that was cut off may have left half a line, after which nothing could be read.
+        # A run that was cut off may have left half a line, and the next line would be lost with it.
         self._rewrite(self._lines)
         self._file = path.open("ab")
 
@@ -43,7 +43,7 @@ class Ledger:
         return line if line and line["source"].get("sha256") == sha256 else None
 
     def add(self, lines: Iterable[Line]) -> None:
-        """Add lines, and see to it that they outlive this process."""
+        """Add lines, and flush them: they outlive this process."""
         for line in lines:
             raw = json.dumps(line, separators=(", ", ": ")).encode() + b"\n"
             self._lines[line["source"]["path"]] = raw
@@ -51,7 +51,7 @@ class Ledger:
         self._file.flush()
 
     def finish(self, paths: Iterable[str]) -> None:
-        """Put the lines of `paths` into their order, and drop all others: those files are gone."""
+        """Put the lines into the order of `paths`, and drop all others: those files are gone."""
         self._file.close()
         self._rewrite({path: self._lines[path] for path in paths if path in self._lines})
 

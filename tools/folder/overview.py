@@ -11,7 +11,7 @@ from moderator.policy.policy import ACTIONS, Policy
 from tools.files import printable
 from tools.folder.ledger import Line
 
-# The most pictures that a group shows: a page of thousands would be slow to open, and nobody looks so far down.
+# The most pictures that a group shows: a page of thousands would be slow to open, and nobody scrolls that far.
 _MOST_SHOWN = 60
 
 
@@ -69,7 +69,7 @@ def groups(lines: Iterable[Line], policy: Policy) -> list[Group]:
 
 def _places(line: Line, lowest: dict[str, float]) -> Iterable[tuple[str, Shown]]:
     path = line["source"]["path"]
-    # A category that goes to review only is no reason for a picture that another one blocks.
+    # Where one category blocks a picture, another that only asks for review is not the reason.
     reasons = [reason for reason in line["reasons"] if reason["action"] == line["verdict"]]
     for reason in reasons:
         yield (

@@ -64,7 +64,7 @@ def moderate_folder(core: Core, policy: Policy, folder: Path, out: Path, console
 
 
 def _write_page(core: Core, policy: Policy, folder: Path, out: Path, counts: Counts) -> float:
-    """Write the page; return the milliseconds that its small pictures took."""
+    """Write the page; return the milliseconds that its thumbnails took."""
     grouped = groups(read_lines(out / VERDICTS), policy)
     shown = [picture.path for group in grouped for picture in group.pictures]
     began = time.perf_counter()

@@ -46,7 +46,7 @@ def missing_imports(task: Path) -> list[str]:
 
 
 def imports(source: str) -> set[str]:
-    """Give the modules that a source imports, wherever in it that stands."""
+    """Return the modules that a source imports, anywhere in it."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):

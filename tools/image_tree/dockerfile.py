@@ -47,7 +47,7 @@ class Builder:
     rewrite: Callable[[str], str] = lambda command: command
 
     def follow(self, dockerfile: Path) -> list[Stage]:
-        """Follow every step and answer the stages; the last one is the image where none is named.
+        """Follow every step and return the stages; the last one is the image where none is named.
 
         Raises:
             ValueError: a step that is not understood here.

@@ -25,7 +25,7 @@ def build_tree(
     target: str | None = None,
     context: Path = CONTEXT,
 ) -> Stage:
-    """Follow the Dockerfile of `context` into `out` and answer the stage named `target`, or its last one."""
+    """Follow the Dockerfile of `context` into `out` and return the stage named `target`, or its last one."""
     platforms = re.compile(r"--(platform|implementation|python-version) \S+ ")
     builder = Builder(
         context=context,
@@ -49,24 +49,28 @@ def find_python() -> Path:
     return Path(sys.executable)
 
 
-def ask_for_health(image: Stage, python: Path) -> dict[str, object]:
-    """Start the handler of a native tree as Lambda would and answer what it says to the deployment's health check.
-
-    Raises:
-        subprocess.CalledProcessError: the handler cannot be imported, or raises.
-    """
-    task = image.root / "var" / "task"
-    module, function = image.command[0].rsplit(".", 1)
-    program = (
+def health_program(command: str) -> str:
+    """Return what starts the handler that an image's CMD names, and writes its answer to stdin's event to stderr."""
+    module, function = command.rsplit(".", 1)
+    return (
         f"import json, sys, types; from {module} import {function} as handler; "
         "context = types.SimpleNamespace(function_name='f', memory_limit_in_mb=1769, invoked_function_arn='arn', "
         "aws_request_id='id', get_remaining_time_in_millis=lambda: 29000); "
         "sys.stderr.write(json.dumps(handler(json.load(sys.stdin), context)))"
     )
+
+
+def ask_for_health(image: Stage, python: Path) -> dict[str, object]:
+    """Start the handler of a native tree as Lambda would and return what it says to the deployment's health check.
+
+    Raises:
+        subprocess.CalledProcessError: the handler cannot be imported, or raises.
+    """
+    task = image.root / "var" / "task"
     environment = {name: value.replace("/var/task", str(task)) for name, value in image.environment.items()}
     answer = subprocess.run(  # noqa: S603  # our own handler
         # -S: nothing that is installed on this machine may stand in for what the tree lacks.
-        [str(python), "-S", "-c", program],
+        [str(python), "-S", "-c", health_program(image.command[0])],
         cwd=task,
         env={**environment, "PYTHONPATH": str(task), "PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"},
         input=json.dumps(HEALTH_EVENT),

@@ -11,7 +11,7 @@ _FOLDER = Path(__file__).resolve().parent
 
 
 def write_page(path: Path, template: str, **values: Any) -> None:
-    """Write `path` from a template; everything that is put into it is escaped, for file names are anybody's."""
+    """Write `path` from a template; everything put into it is escaped, because anybody may have named the files."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_FOLDER),
         autoescape=True,
@@ -25,7 +25,7 @@ def write_page(path: Path, template: str, **values: Any) -> None:
 
 
 def _score(value: float) -> str:
-    """Write a score; one that is nearly 0 or 1 is not written as if it were."""
+    """Write a score; one that is nearly 0 or 1 is not rounded to it."""
     if value < 0.001:
         return "< 0.001"
     return "> 0.999" if value > 0.999 else f"{value:.3f}"

@@ -18,6 +18,8 @@ from model_build.demo_pictures import COLOURS, SHAPES
 from tools.calibration.interval import share
 from tools.tests.desk import command, draw_into, lines, policies
 
+pytestmark = pytest.mark.slow
+
 # Fires at yellow circles, and at yellow squares: the demo model knows no better.
 USELESS = {"red circles": "a circle", "blue squares": "a picture"}
 
@@ -125,7 +127,7 @@ def test_the_useless_prompts_are_named_and_no_others(finished: Finished) -> None
         assert f"better without '{useless}'" in finished.told.stdout
     assert finished.told.stdout.count("better without") == len(USELESS)
     page = (finished.folder / "build/calibration/shapes-next/report.html").read_text()
-    assert "would be told better without “a circle”" in page
+    assert "would be recognised better without “a circle”" in page
 
 
 def test_a_rerun_is_bit_for_bit_the_same(finished: Finished) -> None:

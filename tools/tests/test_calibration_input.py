@@ -21,6 +21,8 @@ from tools.calibration.thresholds import Targets
 from tools.core import Core, build_core
 from tools.tests.desk import command, draw_into
 
+pytestmark = pytest.mark.slow
+
 KNOWN = ["red circles", "blue squares"]
 
 
@@ -59,10 +61,10 @@ def data(folder: Path, **counts: int) -> Path:
 
 def test_no_pictures(tmp_path: Path) -> None:
     with pytest.raises(
-        DataError, match=r"There are no pictures in .*: put them into a folder a category, such as .*/red"
+        DataError, match=r"There are no pictures in .*: put them into folders by category, such as .*/red"
     ):
         read_data(tmp_path, KNOWN)
-    with pytest.raises(DataError, match="There is no folder and no CSV file"):
+    with pytest.raises(DataError, match="is neither a folder nor a CSV file"):
         read_data(tmp_path / "nowhere", KNOWN)
     told = command("tools.calibration", tmp_path, "--policy", "demo", cwd=tmp_path)
     assert told.returncode == 2
@@ -71,7 +73,7 @@ def test_no_pictures(tmp_path: Path) -> None:
 
 def test_one_kind_only(tmp_path: Path, calibrated: Callable[..., Done]) -> None:
     with pytest.raises(
-        DataError, match="All pictures are red circles: pictures that do not show it are needed as well"
+        DataError, match="All pictures are red circles: put pictures that do not show it into the folder"
     ):
         calibrated(data(tmp_path / "data", red=8))
     assert not list(tmp_path.glob("*.json"))
@@ -81,8 +83,8 @@ def test_fewer_than_five_are_refused_with_how_many_are_needed(tmp_path: Path, ca
     done = calibrated(data(tmp_path / "data", red=30, blue=4, green=30))
     (refused,) = done.calibration.refused
     assert refused.why == (
-        "4 different pictures of blue squares are too few: 5 are the least, 19 are needed to promise a recall of 0.95 "
-        "on average, and 59 without a miss for 95 % confidence."
+        "There are only 4 different pictures of blue squares: it takes at least 5, 19 to promise a recall of 0.95 on "
+        "average, and 59 without a miss for 95 % confidence."
     )
     written = json.loads(done.policy_file.read_text())
     assert set(written["calibration"]["categories"]) == {"red circles"}
@@ -97,7 +99,7 @@ def test_near_duplicates_are_not_enough(tmp_path: Path, calibrated: Callable[...
         picture = drawn("blue", "square").resize((100 + number, 100 + number))
         (folder / "blue squares" / f"{number}.jpg").write_bytes(encoded(picture, "JPEG", quality=95 - number))
     (refused,) = calibrated(folder).calibration.refused
-    assert refused.why.startswith("1 different pictures of blue squares are too few")
+    assert refused.why.startswith("There is only 1 different picture of blue squares")
 
 
 def test_unreadable_pictures_are_listed_and_left_out(tmp_path: Path, calibrated: Callable[..., Done]) -> None:
@@ -129,7 +131,7 @@ def test_a_category_that_the_policy_does_not_have(tmp_path: Path) -> None:
 
 def test_a_picture_beside_the_folders(tmp_path: Path) -> None:
     draw_into(tmp_path, [("red", "circle")], seed=1)
-    with pytest.raises(DataError, match="lies in no category's folder: put it into one, or into neutral"):
+    with pytest.raises(DataError, match="is not in a category's folder: put it into one, or into neutral"):
         read_data(tmp_path, KNOWN)
 
 

@@ -102,11 +102,11 @@ def test_the_numbers_of_pictures_are_said(done: tuple[Done, Path]) -> None:
     figures = done[0].figures
     assert figures["categories"]["animals"]["pictures"] == len(ANIMALS)
     assert figures["refused"]["motorbikes"].startswith(
-        "2 different pictures of motorbikes are too few: 5 are the least"
+        "There are only 2 different pictures of motorbikes: it takes at least 5"
     )
 
 
 def test_the_policy_runs_with_that_model_and_no_other(done: tuple[Done, Path]) -> None:
     written = json.loads((done[1] / "policies/photographs-next.json").read_text())
     assert written["calibration"]["model"] == {"name": "lit", "pretrained": "tiny"}
-    assert "no picture at hand" in (done[1] / "report/report.html").read_text()
+    assert "no picture available" in (done[1] / "report/report.html").read_text()

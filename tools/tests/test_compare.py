@@ -14,6 +14,8 @@ from onnx import numpy_helper
 from moderator.settings import Settings
 from tools.tests.desk import command, draw_into
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def worse_model(tmp_path: Path) -> Path:
@@ -50,7 +52,7 @@ def test_the_better_model_is_seen_to_be_better(tmp_path: Path, worse_model: Path
     rows = [row.split("|")[1].strip() for row in told.stdout.splitlines() if row.startswith("|")]
     assert rows[2:] == [
         *("model", "AUROC, blue squares", "AUROC, red circles", "AUROC, mean"),
-        *("image tower, ms a picture", "size, MB"),
+        *("image tower, ms per picture", "size, MB"),
     ]
 
 

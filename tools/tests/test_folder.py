@@ -24,6 +24,8 @@ from tools.folder.__main__ import main
 from tools.folder.run import Run, moderate_folder
 from tools.tests.desk import command, draw_into, lines, policies
 
+pytestmark = pytest.mark.slow
+
 KINDS = [("red", "circle"), ("blue", "square"), ("green", "star"), ("yellow", "heart")] * 6
 
 

@@ -31,6 +31,8 @@ def context(tmp_path: Path) -> Path:
         "moderator/.ruff_cache/x",
         "tests/test_handler.py",
         "moderator/.DS_Store",
+        "moderator/.env",
+        "model_build/.env.local",
         "notes.txt",
     ],
 )

@@ -20,6 +20,8 @@ from tools.image_tree.checks import MODEL_FILES, faults, imports, megabytes, mis
 from tools.image_tree.dockerfile import Builder, Stage, instructions
 from tools.image_tree.tree import build_tree
 
+pytestmark = pytest.mark.slow
+
 HANDLER = "import json\nimport numpy.linalg\nfrom redis.credentials import X\n\n\ndef handler(event, context): ...\n"
 
 
@@ -227,6 +229,21 @@ def test_the_desk_judges_videos_with_the_version_that_the_worker_has() -> None:
     assert pinned[0]
     assert pinned[1]
     assert pinned[0][1] == pinned[1][1]
+
+
+def test_an_edit_of_the_demo_model_or_of_a_label_set_repeats_no_export_and_installs_no_wheel() -> None:
+    """A builder repeats each step after the first one whose files changed."""
+    text = (CONTEXT / "Dockerfile").read_text(encoding="utf-8")
+    _, model, labels, code, image, *_ = re.split(r"^FROM .*$", text, flags=re.MULTILINE)
+    assert model.index("model_build.export") < model.index("COPY demo_model")
+    for often in ("COPY label_sets", "COPY policies"):
+        assert often not in model
+        assert labels.index("pip install") < labels.index(often)
+    assert code.index("compileall -q -j 0 --invalidation-mode unchecked-hash wheels") < code.index("COPY moderator")
+    copied = re.findall(r"^COPY --from=\w+ /build/(\w+)", image, re.MULTILINE)
+    assert copied == ["wheels", "model", "task", "precomputed"], (
+        "the largest and least changed first, each its own layer"
+    )
 
 
 def test_wheels_are_for_graviton_pinned_by_hash_and_never_built() -> None:

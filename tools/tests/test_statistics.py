@@ -19,6 +19,8 @@ from tools.calibration.interval import (
 from tools.calibration.metrics import bins, expected_calibration_error
 from tools.calibration.thresholds import NEVER, Targets, choose
 
+pytestmark = pytest.mark.slow
+
 DRAWS = 1000
 # What 1000 draws allow: with a coverage of 95 %, four standard deviations.
 LEAST_COVERED = 0.95 - 4 * (0.95 * 0.05 / DRAWS) ** 0.5

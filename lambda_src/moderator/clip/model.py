@@ -25,6 +25,7 @@ class Model:
     pretrained: str
     fingerprint: str
     precision: str
+    convolutions: bool  # whether the image tower has any
     embedding_size: int
     context_length: int
     causal_text: bool
@@ -49,13 +50,14 @@ class _Size(BaseModel):
 
 
 class _Manifest(BaseModel):
-    # What the export measured stands beside, for people.
+    # The manifest also holds what the export measured: that is for people.
     model_config = ConfigDict(strict=True, extra="ignore")
 
     name: Text
     pretrained: Text
     fingerprint: Text
     precision: Text
+    convolutions: bool = True  # older exports do not say
     embedding_size: Count
     context_length: Count
     causal_text: bool
@@ -73,6 +75,7 @@ _MUST = {
     "pretrained": _TEXT,
     "fingerprint": _TEXT,
     "precision": _TEXT,
+    "convolutions": "true or false",
     "embedding_size": _COUNT,
     "context_length": _COUNT,
     "causal_text": "true or false",
@@ -105,7 +108,7 @@ def read_model(folder: Path) -> Model:
             f"{path} has format {found!r}, this version reads format {FORMAT}: export the model again."
         )
     manifest = check(path, content, _Manifest, _MUST)
-    for name in FILES:
+    for name in sorted({*FILES, *manifest.files}):
         _check_file(folder / name, manifest.files.get(name))
     height, width = manifest.image_size
     return Model(
@@ -114,6 +117,7 @@ def read_model(folder: Path) -> Model:
         pretrained=manifest.pretrained,
         fingerprint=manifest.fingerprint,
         precision=manifest.precision,
+        convolutions=manifest.convolutions,
         embedding_size=manifest.embedding_size,
         context_length=manifest.context_length,
         causal_text=manifest.causal_text,

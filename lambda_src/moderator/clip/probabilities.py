@@ -23,7 +23,7 @@ def softmax(logits: npt.NDArray[np.floating[Any]]) -> Probabilities:
 
 
 def by_category(probabilities: Probabilities, categories: Sequence[str] | None) -> list[dict[str, float]] | None:
-    """Add up the probabilities of the labels that share a category, a picture at a time; None where there are none."""
+    """Add up the probabilities of the labels that share a category, for each picture; None without categories."""
     if categories is None:
         return None
     answer = []

@@ -41,12 +41,12 @@ class Tokenizer:
         self._label_template = label_template
 
     def encode(self, labels: Sequence[str]) -> list[list[int]]:
-        """Token ids of each label, with the start and the end token, not padded.
+        """Return the token ids of each label, with the start and the end token, not padded.
 
         Raises:
             InvalidField: a label is empty once cleaned, does not fit the context, or holds a control token.
         """
-        # One by one, not as a batch: the first label that is refused saves the work on all after it.
+        # One by one, not as a batch: once a label is refused, those after it cost nothing.
         return [self._encode_label(label) for label in labels]
 
     def _encode_label(self, label: str) -> list[int]:

@@ -27,7 +27,7 @@ class ImageTower:
     """Embeds pictures."""
 
     def __init__(self, model: Model, *, threads: int) -> None:
-        self._session = _session(model.folder / "image.onnx", threads)
+        self._session = _session(model.folder / "image.onnx", threads, optimise=model.convolutions)
 
     def embed(self, pictures: Sequence[Pixels]) -> Embeddings:
         """Embed pictures of the model's input size in one batch.
@@ -80,7 +80,7 @@ class TextTower:
         return embeddings
 
     def batches(self, labels: Sequence[str]) -> list[TextBatch]:
-        """Cut labels into batches, the longest first so that labels of like length share one and little is padded.
+        """Cut labels into batches, the longest first, so that labels of similar length share one and little is padded.
 
         Raises:
             InvalidField: a label cannot be tokenised or is longer than the model's context.
@@ -107,15 +107,15 @@ class TextTower:
 
     def embed_batch(self, batch: TextBatch) -> Embeddings:
         """Embed the labels of one batch: float32 (labels, dim), unit length."""
-        # Only after every label is known to be valid is it worth loading the session.
+        # Loaded only now, when every label is known to be valid.
         if self._session is None:
-            self._session = _session(self._model.folder / "text.onnx", self._threads)
+            self._session = _session(self._model.folder / "text.onnx", self._threads, optimise=False)
         (embeddings,) = self._session.run(["embeddings"], {"tokens": batch.tokens})
         return embeddings  # type: ignore[no-any-return]  # ONNX Runtime ships no types
 
 
-def _session(path: Path, threads: int) -> Any:
+def _session(path: Path, threads: int, *, optimise: bool) -> Any:
     try:
-        return cpu_session(path, threads=threads)
+        return cpu_session(path, threads=threads, optimise=optimise)
     except Exception as error:
         raise ConfigurationError(f"{path} cannot be loaded ({error}): export the model again.") from error

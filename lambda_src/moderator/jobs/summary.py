@@ -31,7 +31,7 @@ def summarise(event: Mapping[str, Any], desk: Desk, *, memory_mb: int) -> dict[s
     names = desk.configured.names(policy)
     summary = {
         "job": job,
-        "asked": {name: end.get(name) for name in ("source", "bucket", "prefix", "key")},
+        "asked": end["asked"],
         "policy": dict(names.policy),
         "model": dict(names.model),
         "objects": totals["objects"],

@@ -76,7 +76,7 @@ class VideoCoverage:
 
     @property
     def failed(self) -> int:
-        """How many moments there is no frame of."""
+        """The number of moments without a frame."""
         return self.asked - self.seen
 
     @property
@@ -244,7 +244,7 @@ def _decoded(seen: Footage, found: Likeness, policy: Policy) -> Decoded:
 
 
 def _identity(file: BinaryIO) -> bytes:
-    """What is the same for the same video, and hardly for two: its beginning and its length."""
+    """Return what tells videos apart: the beginning and the length."""
     length = file.seek(0, 2)
     file.seek(0)
     return hashlib.sha256(file.read(_SAMPLED_BYTES)).digest() + length.to_bytes(8)

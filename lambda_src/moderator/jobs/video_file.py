@@ -1,4 +1,4 @@
-"""A file that lies with the parent process: read in ranges, each a request over the pipe, and never whole."""
+"""A file that the parent process holds: read in ranges, each a request over the pipe, and never whole."""
 
 from __future__ import annotations
 

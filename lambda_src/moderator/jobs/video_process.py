@@ -1,6 +1,6 @@
 """The process that decodes a video, as its parent sees it: messages that never take longer than until a deadline.
 
-The child is not trusted. It may send anything, take nothing, or end, and is ended itself when the parent has done.
+The child is not trusted. It may send anything, take nothing, or end, and is stopped when the parent is done.
 """
 
 from __future__ import annotations

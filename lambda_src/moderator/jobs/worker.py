@@ -1,56 +1,12 @@
-"""The worker's entry, in the same image as the service's: the batches of jobs, uploads, and a job's end."""
+"""The worker's entry in Lambda, in the same image as the service's."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from typing import Any
 
-from moderator.cpus import usable_cpus
-from moderator.jobs.batch import Desk, is_batch, judge_batch
+from moderator.jobs.build import build_worker
 from moderator.jobs.clients import Clients
-from moderator.jobs.judge import read_configured
-from moderator.jobs.judge_process import JudgeProcess
-from moderator.jobs.objects import Objects
-from moderator.jobs.results import Results
-from moderator.jobs.stream import Announcer, is_stream, judge_messages
-from moderator.jobs.summary import is_end, summarise
-from moderator.jobs.worker_settings import WorkerSettings, read_worker_settings
-from moderator.settings import Settings, read_settings
-
-Handler = Callable[[Mapping[str, Any], Any], dict[str, Any]]
-
-
-def build_worker(settings: Settings, worker: WorkerSettings, clients: Clients) -> Handler:
-    """Build the worker.
-
-    Raises:
-        ConfigurationError: a setting, a policy or the model folder cannot be used.
-    """
-    judge = JudgeProcess(seconds=worker.object_seconds, video_seconds=worker.video_seconds)
-    configured = read_configured(settings)
-    configured.named(worker.policy)
-    desk = Desk(
-        objects=Objects(clients.s3, max_bytes=worker.max_object_bytes),
-        judge=judge,
-        results=Results(clients.s3, worker.results_bucket),
-        configured=configured,
-        readers=worker.readers,
-    )
-    announcer = Announcer(settings=worker, s3=clients.s3, events=clients.events if worker.bus else None)
-    memory_mb = int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "0") or 0) or 1769 * usable_cpus()
-    judge.start()  # while the first objects are read
-
-    def handle(event: Mapping[str, Any], _: Any) -> dict[str, Any]:
-        if is_batch(event):
-            return judge_batch(event, desk)
-        if is_stream(event):
-            return judge_messages(event, desk, announcer)
-        if is_end(event):
-            return summarise(event, desk, memory_mb=memory_mb)
-        raise ValueError("The event is neither a batch of a job, nor messages of the stream's queue, nor a job's end.")
-
-    return handle
-
+from moderator.jobs.worker_settings import read_worker_settings
+from moderator.settings import read_settings
 
 handler = build_worker(read_settings(os.environ), read_worker_settings(os.environ), Clients())

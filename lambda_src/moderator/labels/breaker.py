@@ -19,17 +19,20 @@ class Breaker:
         return self._retry_at is not None
 
     def allows(self) -> bool:
-        """Whether an attempt may be made now."""
+        """Return whether an attempt may be made now."""
         return self._retry_at is None or self._clock() >= self._retry_at
 
     def failed(self, *, retry_at_once: bool = False) -> bool:
-        """Record a failed attempt, maybe one too short to judge by; true where it is the first after a success."""
+        """Record a failed attempt; return whether it is the first after a success.
+
+        `retry_at_once` allows the next attempt at once: this one was too short to tell.
+        """
         first = self._retry_at is None
         self._retry_at = self._clock() + (0.0 if retry_at_once else self._retry_seconds)
         return first
 
     def succeeded(self) -> bool:
-        """Record an attempt that worked; true where it ends an outage."""
+        """Record an attempt that worked; return whether it ends an outage."""
         recovered = self._retry_at is not None
         self._retry_at = None
         return recovered

@@ -1,6 +1,6 @@
-"""The label cache: what was precomputed, this process, the store, the text tower; asked in this order.
+"""The label cache asks, in this order: what was precomputed, this process, the store, the text tower.
 
-What was computed is kept when time runs out.
+When time runs out, what was computed so far is kept.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from moderator.labels.store import Embedding, LabelStore
 
 # A warm-up is not a request: it may wait for a store that is only just starting.
 _WARM_UP_SECONDS = 5.0
-# What of the time that is left when labels are missing is kept for the pictures, which come after the labels.
+# The share of the time left, when labels must be computed, that is kept for the pictures: they come after the labels.
 _FOR_PICTURES = 0.1
-# What is done is kept, so the next request may come at once.
+# What was done is kept, so the next request may come at once.
 _RETRY_AFTER_SECONDS = 1
 
 
@@ -69,8 +69,8 @@ class LabelCache:
         self._memory_labels = memory_labels
         self._precomputed = precomputed or {}
         self._memory: OrderedDict[str, Embedding] = OrderedDict()
-        # A label set that repeats is found whole: stacking 1000 rows anew would take longer than the softmax.
-        # With it stands how many of its rows were precomputed.
+        # The matrices of whole requests, for those that repeat: stacking 1000 rows again would take longer than the
+        # softmax. Beside each, how many of its rows were precomputed.
         self._stacks: OrderedDict[tuple[str, ...], tuple[Embeddings, int]] = OrderedDict()
         self._stacked_rows = 0
         self._clock = clock
@@ -84,7 +84,7 @@ class LabelCache:
 
         Raises:
             InvalidField: a label that had to be computed cannot be (too long for the model's context, say).
-            OutOfTime: there are more labels to compute than can be by then; those that were are kept.
+            OutOfTime: there is no time to compute all labels; those that were computed are kept.
         """
         asked = tuple(labels)
         stack = self._stacks.get(asked)
@@ -127,7 +127,7 @@ class LabelCache:
         return LabelEmbeddings(matrix=matrix, sources=sources)
 
     def warm(self, labels: Sequence[str]) -> WarmUp:
-        """Put the embeddings of `labels` into the store, computing those that it lacks, renewing the others.
+        """Put the embeddings of `labels` into the store, computing those that it lacks; renew the others' time to live.
 
         Raises:
             WarmUpError: there is no store, or it did not take them.
@@ -161,10 +161,10 @@ class LabelCache:
     def _compute(
         self, labels: Sequence[str], keep: Callable[[Mapping[str, Embedding]], None], until: float | None
     ) -> bool:
-        """Embed `labels` batch by batch and hand each to `keep` when it is done; answer whether there was time for all.
+        """Embed `labels` batch by batch and hand each to `keep` when it is done; return whether there was time for all.
 
         Raises:
-            InvalidField: a label cannot be computed; none is.
+            InvalidField: a label cannot be computed; then none is.
         """
         batches = self._text_tower.batches(labels) if labels else []
         left = 0.0 if until is None else until - self._clock()
@@ -172,7 +172,7 @@ class LabelCache:
             began = self._clock()
             if until is not None and began + batch.tokens.size * self._seconds_per_token > until - left * _FOR_PICTURES:
                 if batch is batches[0]:
-                    # A pace that leaves no time for any batch may be that of one bad moment: measure it anew.
+                    # A pace that leaves no time for any batch may come from one slow moment: measure it again.
                     self._seconds_per_token = 0.0
                 return False
             rows = self._text_tower.embed_batch(batch)
@@ -191,7 +191,7 @@ class LabelCache:
 
     def _remember(self, embeddings: Mapping[str, Embedding]) -> None:
         for label, row in embeddings.items():
-            # A copy, or one label that stays would keep its whole matrix alive.
+            # A copy: a view of one row would keep its whole matrix alive.
             self._memory[label] = row.copy()
         while len(self._memory) > self._memory_labels:
             self._memory.popitem(last=False)

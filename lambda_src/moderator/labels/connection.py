@@ -17,14 +17,13 @@ Result = TypeVar("Result")
 
 
 class NotYet(TimeoutError):
-    """The caller's time ended before the store had its own: nothing shows that it fails, so it may be asked again."""
+    """The caller's time ended before the store had its fair share: it may be well, so it may be asked again."""
 
 
 class Connection:
     """Connects when it is told to or first needed, and again when it is lost; runs one call at a time.
 
-    Lambda freezes the process between two requests, and with it what goes on in the background, which then goes on
-    with the next request.
+    Lambda freezes the process between two requests, its background threads too; they go on with the next request.
     """
 
     def __init__(self, connect: Callable[[], Client]) -> None:
@@ -36,7 +35,7 @@ class Connection:
         self._turn = Lock()
 
     def open(self) -> Future[Client]:
-        """Begin to connect, unless that is done or being done."""
+        """Begin to connect, unless that is done or under way; return the client to come."""
         with self._replacing:
             client = self._client
             if client is None or (client.done() and client.exception() is not None):
@@ -53,8 +52,8 @@ class Connection:
         Args:
             call: asks the store.
             seconds: what the caller may still wait.
-            patience: how long callers wait for one connection to be made, over all of them; and how long an answer
-                that nobody waits for any more may still take before its connection is closed.
+            patience: how long all callers together wait for one connection to be made; and how long an answer may
+                still take, once nobody waits for it, before its connection is closed.
 
         Raises:
             NotYet: the connection is still being made, or too little time was left for an answer.
@@ -98,7 +97,7 @@ class Connection:
             raise
 
     def _give_up(self, client: Client, answer: Future[Result], patience: float) -> None:
-        """Let `answer` come late; if it never does, close its sockets, or it might hang for ever, and connect anew."""
+        """Let `answer` come late; if it does not, close its sockets, or it might hang for ever, and connect again."""
         wait([answer], timeout=patience)
         if not answer.done():
             self._drop(client)
@@ -108,7 +107,7 @@ class Connection:
         with self._replacing:
             if self._client is not None and self._client.done() and self._client.result() is client:
                 self._client = None
-        # Elsewhere: closing waits for locks that a hanging call may hold.
+        # In the background: closing waits for locks that a hanging call may hold.
         _in_background(client.close)
 
 

@@ -56,7 +56,7 @@ def _read(path: Path, max_labels: int) -> LabelSet:
     labels = tuple(file.labels)
     categories = tuple(file.labels.values()) if isinstance(file.labels, dict) else None
     if not 1 <= len(labels) <= max_labels:
-        raise ConfigurationError(f"{path}: labels must hold 1 to {max_labels} labels, it holds {len(labels)}.")
+        raise ConfigurationError(f"{path}: labels has {len(labels):,} labels: it must have 1 to {max_labels:,}.")
     for place, label in enumerate(labels):
         if fault := fault_of(label):
             raise ConfigurationError(f"{path}: labels[{place}] {fault}.")

@@ -26,15 +26,15 @@ _LENGTH_TOLERANCE = 1e-4
 
 
 def read_precomputed(model: Model, log: Logger) -> Mapping[str, Embedding]:
-    """Read the file of `model`'s folder; nothing where there is none, or where it is another model's.
+    """Read the file in `model`'s folder; return nothing if there is none, or if it is another model's.
 
     Raises:
-        ConfigurationError: it is damaged: not of its form, of another shape, or of vectors that have no unit length.
+        ConfigurationError: it cannot be read, has the wrong shape, or holds vectors that are not of unit length.
     """
     path = model.folder / FILE
     if not path.is_file():
         return {}
-    # Imported here: a folder without the file need not pay for it.
+    # Imported here, so that a folder without the file does not pay for it.
     from safetensors import safe_open
 
     try:
@@ -43,7 +43,7 @@ def read_precomputed(model: Model, log: Logger) -> Mapping[str, Embedding]:
             matrix = file.get_tensor(_MATRIX)
             labels = json.loads(metadata["labels"])
             fingerprint = metadata["fingerprint"]
-    except Exception as error:  # safetensors raises whatever a damaged file makes it stumble over
+    except Exception as error:  # safetensors raises many kinds of error for a damaged file
         raise ConfigurationError(f"{path} cannot be read ({error}): make it again, or delete it.") from error
     if fingerprint != model.fingerprint:
         log.warning(
@@ -56,7 +56,7 @@ def read_precomputed(model: Model, log: Logger) -> Mapping[str, Embedding]:
 
 
 def write_precomputed(model: Model, labels: Sequence[str], matrix: Embeddings) -> Path:
-    """Write the file of `model`'s folder: `matrix` (labels, dim) has a row for each label.
+    """Write the file in `model`'s folder: `matrix` (labels, dim) has a row for each label. Return its path.
 
     Never half-written: the old file, or none, stands until the new one is whole.
     """
@@ -82,4 +82,4 @@ def _check(path: Path, labels: object, matrix: Embeddings, model: Model) -> None
     with np.errstate(over="ignore", invalid="ignore"):
         lengths = np.linalg.norm(matrix.astype(np.float64), axis=1)
     if not bool(np.all(np.abs(lengths - 1.0) <= _LENGTH_TOLERANCE)):
-        raise ConfigurationError(f"{path} holds vectors that have no unit length: make it again, or delete it.")
+        raise ConfigurationError(f"{path} holds vectors that are not of unit length: make it again, or delete it.")

@@ -12,9 +12,10 @@ import redis
 
 
 class _ConnectsInTime:
-    """Refuses to connect once its client is made; redis-py would do so within the command that finds a connection lost.
+    """Refuses to reconnect once its client is made.
 
-    That takes longer than a request may wait. `Connection` makes another client in the background.
+    redis-py would reconnect within the command that finds the connection lost, which takes longer than a request may
+    wait. `Connection` makes another client in the background instead.
     """
 
     is_connected: bool
@@ -27,7 +28,7 @@ class _ConnectsInTime:
         """Connect and sign in, where there is no connection yet."""
         if self._made.is_set() and not self.is_connected:
             raise redis.ConnectionError("The store has closed the connection.")
-        super().connect_check_health(*args, **options)  # type: ignore[misc]  # redis-py's, which stands behind this one
+        super().connect_check_health(*args, **options)  # type: ignore[misc]  # redis-py's, the next base class
 
 
 class PlainConnection(_ConnectsInTime, redis.Connection):
@@ -36,7 +37,7 @@ class PlainConnection(_ConnectsInTime, redis.Connection):
 
 @dataclass
 class SharedContext:
-    """The TLS context of the first connection, which the others take over: making one takes 20 ms."""
+    """The TLS context of the first connection, which the others use too: making one takes 20 ms."""
 
     context: ssl.SSLContext | None = None
 

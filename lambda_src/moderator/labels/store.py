@@ -37,8 +37,8 @@ class Allowance:
 class LabelStore:
     """Embeddings keyed by label, shared by every process that runs the same model; "the store" for short.
 
-    It is a part of the label cache, as this process's memory is, and the settings that say how to reach it begin with
-    CACHE_ because that is what clients and operators know: `CACHE_URL` is in the contract.
+    It is a part of the label cache, as this process's memory is. The settings that say how to reach it begin with
+    CACHE_, because operators know it as the cache.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class LabelStore:
         log: Logger,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        # As far as the one node that holds our keys.
+        # With one command to the node that holds our keys, so that this node is connected too.
         self._connection = Connection(lambda: connect(self._ask_for_a_key))
         # The braces are a hash tag: all keys share one slot, so that one MGET serves a cluster too.
         self._prefix = f"clip:{{{fingerprint}}}:"
@@ -62,7 +62,7 @@ class LabelStore:
         self._budget_seconds = budget_seconds
         self._log = log
         self._clock = clock
-        # A full or read-only store still answers reads, so the two fail apart.
+        # A full or read-only store still answers reads, so each has its own breaker.
         self._reads, self._writes = (Breaker(retry_seconds=retry_seconds, clock=clock) for _ in range(2))
         self._used = False
 
@@ -71,7 +71,7 @@ class LabelStore:
         wait([self._connection.open()], timeout=seconds)
 
     def allowance(self) -> Allowance:
-        """A new request's allowance."""
+        """Return a new request's allowance."""
         return Allowance(self._budget_seconds)
 
     @property
@@ -97,7 +97,7 @@ class LabelStore:
             self._attempt("write", lambda client: self._set_all(client, embeddings), allowance)
 
     def ping(self, allowance: Allowance) -> bool:
-        """Whether the store answers now; does not ask while it is being left alone."""
+        """Return whether the store answers now; it is not asked while it is being left alone."""
         return bool(self._attempt("read", self._ask_for_a_key, allowance))
 
     # The warm-up: raises whatever goes wrong, because a deployment depends on it.

@@ -1,4 +1,4 @@
-"""Reads the pictures of one request beside each other, as far as memory allows."""
+"""Reads the pictures of one request at the same time, as far as memory allows."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def read_batch(
         preprocessing: the model's input size and how to get there.
         view: which part of each is looked at.
         frames: how animated ones are sampled; None takes the first frame.
-        max_pixels: width times height that is still decoded.
+        max_pixels: the most that is decoded, as width times height.
         threads: CPUs to use; a decoder uses one.
 
     Returns:
         what was seen of each picture, in order.
 
     Raises:
-        RequestError: the first picture that cannot be read, as `read_picture` says it.
+        RequestError: the first picture that cannot be read; see `read_picture`.
     """
 
     def read(picture: Picture) -> Decoded:
@@ -65,8 +65,8 @@ def read_batch(
         # Imported here: most requests have one picture.
         from concurrent.futures import ThreadPoolExecutor
 
-        # Large ones, each of which may take most of the memory that a request is allowed, are left to this thread. A
-        # lock would not do: the allocator keeps, for each thread, what a large picture took.
+        # Large ones are left to this thread: each may take most of the memory that a request is allowed. A lock would
+        # not do, because the allocator keeps a large picture's memory for the thread that used it.
         with ThreadPoolExecutor(min(threads, len(pictures))) as pool:
             small = pool.map(read_small, pictures)
             return [

@@ -17,11 +17,11 @@ from moderator.pictures.strips import Upright
 from moderator.pictures.timeline import frame_starts
 from moderator.pictures.views import Coverage, View, cut
 
-# Only these decoders are asked; Pillow knows some forty more, each of them reachable by a stranger's bytes.
+# Only these decoders are tried: Pillow has some forty more, and a stranger's bytes could reach each of them.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 
-# What a JPEG decoder's own scaling must leave: this many times the model's input, so that the last step is still ours.
-# It is the shorter side that counts, which is a tile's side too.
+# A JPEG decoder's own scaling must leave this many times the model's input, so that the last step is still ours. What
+# counts is the shorter side, which is a tile's side too.
 _DECODER_MARGIN = 1.5
 
 _LARGE = 1 << 21
@@ -62,14 +62,14 @@ def read_picture(
         preprocessing: the model's input size and how to get there.
         view: which part of it is looked at.
         frames: how an animated picture is sampled; None takes the first frame.
-        max_pixels: width times height that is still decoded.
+        max_pixels: the most that is decoded, as width times height.
         name: what the picture is called in an error, such as `image_data` or `images[2]`.
 
     Returns:
         the frames that could be decoded. Where a later one could not, a warning says so.
 
     Raises:
-        UnknownPicture: the bytes are not one of `FORMATS`, or of a variant of it that nobody decodes.
+        UnknownPicture: the bytes are not one of `FORMATS`, or a variant of one that Pillow cannot decode.
         TooMuch: the picture has more than `max_pixels`, or would cost as much.
         BrokenPicture: the picture, or an animation's first frame, is truncated or damaged.
     """
@@ -86,7 +86,7 @@ def read_unless_large(
     max_pixels: int,
     name: str,
 ) -> Decoded | None:
-    """Do what `read_picture` does, unless it has more than two million pixels: 1920 x 1080 has fewer."""
+    """Do what `read_picture` does; return None where the picture has more than 2²¹ pixels. 1920 x 1080 has fewer."""
     with _open(data, max_pixels, name) as image:
         if image.width * image.height > _LARGE:
             return None
@@ -100,7 +100,7 @@ def _open(data: bytes, max_pixels: int, name: str) -> ImageFile.ImageFile:
     check_parts(data, name)
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except Exception as error:  # decoders raise whatever their format makes them stumble over
+    except Exception as error:  # decoders raise many kinds of error for damaged files
         if "MAX_TEXT" in str(error):  # Pillow's own limits on what a PNG's texts may unpack to
             raise TooMuch(f"{name} has metadata that is too large: save the picture without metadata.") from error
         raise refusal(data, name, opened=False) from error
@@ -117,7 +117,7 @@ def _decoded(
     sampling: FrameSampling | None,
     name: str,
 ) -> Decoded:
-    # 1. When is which frame shown? Nothing is decoded for that, and a still picture has one frame.
+    # 1. When is each frame shown? This decodes nothing, and a still picture has one frame.
     starts = frame_starts(image, data, name)
 
     # 2. The first frame is the picture: whatever is wrong with it is the caller's mistake.
@@ -132,7 +132,7 @@ def _decoded(
     seen = [Frame(parts=parts, number=0, seconds=0.0)]
     warnings: list[str] = []
 
-    # 3. Later ones are looked at as far as they go.
+    # 3. Later frames are looked at as far as they can be decoded.
     if sampling is not None and len(starts) > 1:
         within = min(len(starts), reachable(image, data))
         if within < len(starts):
@@ -161,7 +161,7 @@ def _decoded(
 def _scale_while_decoding(image: Image.Image, to: Preprocessing) -> None:
     """Have a far larger JPEG decoded at a half, a quarter or an eighth of its size.
 
-    The decoder then leaves out the frequencies that scaling down would average away, and most of the work: a
+    The decoder then skips the frequencies that scaling down would average away, and with them most of the work: a
     12-megapixel picture is decoded several times faster (`make bench`). An answer changes by less than 0.01 (tested).
     """
     if isinstance(image, JpegImagePlugin.JpegImageFile):

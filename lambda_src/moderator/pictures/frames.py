@@ -1,7 +1,7 @@
 """Chooses the frames of an animated picture that are looked at, and says how far into it one can look.
 
-A frame of a GIF, an APNG or a WebP is a change to the one before it, so that whatever comes before a chosen frame has
-to be decoded too. That is bounded as still pictures are, by time and memory.
+A frame of a GIF, an APNG or a WebP is a change to the one before it, so every frame before a chosen one has to be
+decoded too. As for still pictures, that is limited by time and memory.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from PIL import Image
 
 from moderator.pictures.structure import gif_images
 
-# What decoding a whole animation may take. Seconds a frame, and a pixel of its canvas, were measured on moving
-# photographs, of which no pixel stays the same.
+# What decoding a whole animation may take; and the seconds for each frame, and for each pixel of its canvas. They were
+# measured on moving photographs, in which every pixel changes.
 _SECONDS = 0.6
 _COSTS = {
     "GIF": (55e-6, 20e-9),
@@ -24,7 +24,7 @@ _COSTS = {
     "AVIF": (110e-6, 20e-9),
 }
 
-# Pillow puts a frame together from up to four copies of the canvas: beyond these pixels the first frame must do.
+# Pillow holds up to four copies of the canvas: of a canvas with more pixels only the first frame is looked at.
 _LARGEST_CANVAS = 10_000_000
 
 
@@ -33,16 +33,16 @@ class FrameSampling:
     """How many frames of an animated picture are looked at."""
 
     most: int
-    every: float  # seconds between two of them, at the least
+    every: float  # the least number of seconds between two of them
 
     def chosen(self, starts: Sequence[float]) -> list[tuple[int, float]]:
-        """Choose moments, evenly spread from the first frame's start to the last one's, and what is shown then.
+        """Choose moments, evenly spread from the first frame's start to the last one's, and the frames shown then.
 
         Args:
             starts: the second at which each frame begins, at least one.
 
         Returns:
-            number and second of each frame, in order; a frame that is shown at several of the moments once.
+            number and second of each frame, in order; once for a frame that is shown at several moments.
         """
         last = starts[-1] - starts[0]
         steps = self.most - 1 if self.every <= 0 else int(min(self.most - 1, last / self.every))
@@ -55,14 +55,14 @@ class FrameSampling:
 
 
 def reachable(image: Image.Image, data: bytes) -> int:
-    """Count the frames that can be looked at, from the first one on: those that decode in time and memory."""
+    """Return how many frames, from the first one on, can be decoded within the limits of time and memory."""
     cost = _COSTS.get(image.format or "")
     pixels = image.width * image.height
     if cost is None or pixels > _LARGEST_CANVAS:
         return 1
     frames = max(1, int(_SECONDS / (cost[0] + cost[1] * pixels)))
     if image.format == "GIF":
-        # Pillow would make the canvas as large as any of its frames asks.
+        # Pillow would enlarge the canvas to whatever a frame asks for.
         for number, (right, bottom) in enumerate(gif_images(data, frames)):
             if right > image.width or bottom > image.height:
                 return max(1, number)

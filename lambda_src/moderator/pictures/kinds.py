@@ -1,4 +1,4 @@
-"""Says what a file is that could not be read, so that its sender knows what to do."""
+"""Says what an unreadable file is, so that its sender knows what to do."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from moderator.pictures.structure import jpeg_header, tiff_tags
 
 READABLE = "JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF"
 
-# How a picture of each kind begins, as patterns: what begins so, and yet is not recognised, is damaged rather than
-# something else. They are compiled when one is needed, which is not at the start.
+# How a picture of each kind begins. A file that begins like this and still is not recognised is damaged, not something
+# else. The patterns are compiled when they are first needed, not at the start.
 _READ = {
     "JPEG": rb"\xff\xd8\xff",
     "PNG": rb"\x89PNG\r\n\x1a\n",
@@ -62,8 +62,13 @@ _TIFF_WIDTH, _TIFF_BITS, _TIFF_COMPRESSION, _TIFF_CHANNELS = 256, 258, 259, 277
 _JPEG_NOT_READ = (0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF)
 
 
+def looks_like_a_picture(data: bytes) -> bool:
+    """Return whether `data` begins like a picture of a kind that is read."""
+    return _kind_of(data, _READ) is not None
+
+
 def looks_like_a_file(data: bytes) -> bool:
-    """Return whether `data` begins as a picture does, or as another file that people send by mistake."""
+    """Return whether `data` begins like a picture, or like another file that people send by mistake."""
     return _kind_of(data, _READ) is not None or _kind_of(data, _NOT_READ) is not None
 
 
@@ -73,7 +78,7 @@ def refusal(data: bytes, name: str, *, opened: bool) -> RequestError:
     Args:
         data: at least one byte.
         name: what the picture is called in an error.
-        opened: whether its header was understood, and its pixels were not.
+        opened: whether its header was understood, but not its pixels.
     """
     known = _kind_of(data, _READ)
     if known is None:
@@ -81,12 +86,12 @@ def refusal(data: bytes, name: str, *, opened: bool) -> RequestError:
     variants = {"BMP": _bmp_variant, "TIFF": _tiff_variant, "JPEG": _jpeg_variant}
     variant = variants[known](data, opened) if known in variants else None
     if variant is not None:
-        return UnknownPicture(f"{name} is a {known} {variant}, a kind that is not read: save it as PNG or JPEG.")
+        return UnknownPicture(f"{name} is a {known} {variant}, which is not supported: save it as PNG or JPEG.")
     if opened:
         return BrokenPicture(
             f"{name} is a {known} picture that cannot be decoded: it is truncated or damaged. Send the whole file."
         )
-    return BrokenPicture(f"{name} begins as a {known} picture but is truncated or damaged. Send the whole file.")
+    return BrokenPicture(f"{name} begins like a {known} picture but is truncated or damaged. Send the whole file.")
 
 
 def _kind_of(data: bytes, kinds: Mapping[str, bytes]) -> str | None:
@@ -98,7 +103,7 @@ def _not_read(data: bytes, name: str) -> UnknownPicture:
     if other is None:
         return UnknownPicture(f"{name} is not a picture that can be read: send {READABLE}.")
     frames = ", such as single frames of it" if other == "a video" else ""
-    return UnknownPicture(f"{name} is {other}, which is not read: send {READABLE}{frames}.")
+    return UnknownPicture(f"{name} is {other}, which is not supported: send {READABLE}{frames}.")
 
 
 def _bmp_variant(data: bytes, opened: bool) -> str | None:

@@ -1,8 +1,8 @@
 """A decoded picture seen upright and in RGB, converted a strip at a time.
 
-Converted whole, a large picture would be in memory twice or three times: as decoded, turned, with its transparency, and
-in RGB. Scaling is horizontal first in Pillow, and rounds in between, so that rows may be scaled to their width strip by
-strip: the result is the same to the bit.
+Converted whole, a large picture would be in memory two or three times: as decoded, turned, with its transparency, and
+in RGB. Pillow scales horizontally first, and rounds before it scales vertically. So rows can be scaled to their width
+strip by strip, and the result is the same to the bit.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _TURNS = {
 
 
 class Upright:
-    """`image`, which must be loaded, as it is meant to be seen."""
+    """A view of `image`, which must be loaded, the way it is meant to be seen."""
 
     def __init__(self, image: Image.Image) -> None:
         self._image = image
@@ -55,14 +55,14 @@ class Upright:
         return self.width, self.height
 
     def part(self, area: Area) -> Upright:
-        """What is within `area`, as if it were a picture of its own; nothing is copied."""
+        """Return what is within `area`, as if it were a picture of its own; nothing is copied."""
         part = copy.copy(self)
         part._area = self._placed(area)
         part._is_whole = part._area == self._area and self._is_whole
         return part
 
     def rgb(self, area: Area) -> Image.Image:
-        """The pixels of the upright picture within `area`."""
+        """Return the pixels of the upright picture within `area`."""
         return _to_rgb(self._stored(self._placed(area)), self._white)
 
     def resize(self, size: tuple[int, int], interpolation: Image.Resampling, box: Box | None = None) -> Image.Image:
@@ -81,7 +81,7 @@ class Upright:
         return narrow.resize(size, interpolation, box=(0, y0 - top, size[0], y1 - top))
 
     def _needed(self, size: tuple[int, int], box: Box) -> Area:
-        """All pixels that have a part in scaling `box`: bicubic looks two pixels of the result's size to each side."""
+        """Return the area that scaling `box` reads: bicubic looks two pixels of the result's size to each side."""
         x, y = (2 * max(1.0, (box[side + 2] - box[side]) / size[side]) + 1 for side in (0, 1))
         return (
             max(0, int(box[0] - x)),
@@ -95,7 +95,7 @@ class Upright:
         return area[0] + left, area[1] + top, area[2] + left, area[3] + top
 
     def _stored(self, area: Area) -> Image.Image:
-        """The pixels within an area of the whole upright picture, turned but not yet converted."""
+        """Return the pixels within an area of the whole upright picture, turned but not yet converted."""
         width, height = self._image.size
         if self._orientation == 1:
             return self._image if area == (0, 0, width, height) else self._image.crop(area)
@@ -110,7 +110,7 @@ class Upright:
 
 
 def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation; broken EXIF counts as none, as in every viewer."""
+    """Return the EXIF orientation; broken EXIF counts as none, as in every viewer."""
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # noqa: BLE001 - metadata is not the picture: whatever is wrong with it, the pixels are there
@@ -147,7 +147,7 @@ def _to_8_bits(image: Image.Image, white: float) -> Image.Image:
 
 
 def _white_level(image: Image.Image) -> float:
-    """Floating-point TIFFs hold 0..1 by convention, or any other range: then the largest value is white."""
+    """Return the value of white: 1 by convention in floating-point TIFFs, or the largest value where that is more."""
     rows = max(1, _PIXELS_AT_ONCE // image.width)
     top = 1.0
     for upper in range(0, image.height, rows):

@@ -27,7 +27,7 @@ _JPEG_WITHOUT_LENGTH = frozenset((0x01, 0xC8, 0xD8, 0xD9, *range(0xF0, 0xFE)))
 JPEG_SCAN = b"\xda"
 _JPEG_END = b"\xd9"
 
-# TIFF 6.0, section 2, and BigTIFF's three; a type that is not there is one byte here, and an error to libtiff.
+# TIFF 6.0, section 2, and BigTIFF's three; an unknown type counts as one byte here, and is an error to libtiff.
 _TIFF_TYPE_BYTES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 
 
@@ -42,7 +42,7 @@ class Part:
 
 
 def jpeg_segments(data: bytes) -> Iterator[Part]:
-    """Each segment up to the picture's end, as libjpeg finds them; the bytes of scans are stepped over."""
+    """Yield each segment up to the picture's end, as libjpeg finds them; the bytes of scans are stepped over."""
     place = 2
     while found := _JPEG_MARKER.search(data, place):
         start = found.end()
@@ -89,7 +89,7 @@ def jpeg_header(data: bytes, most_parts: int) -> JpegHeader:
 
 
 def png_chunks(data: bytes) -> Iterator[Part]:
-    """Each chunk up to the end, which is not one of them."""
+    """Yield each chunk before the one that marks the end."""
     place = len(PNG_BEGINNING)
     while place + 8 <= len(data) and (kind := data[place + 4 : place + 8]) != b"IEND":
         end = place + 8 + int.from_bytes(data[place : place + 4], "big")
@@ -98,7 +98,7 @@ def png_chunks(data: bytes) -> Iterator[Part]:
 
 
 def png_depth(data: bytes) -> int:
-    """The bits of each channel: the most that a header says, should there be several."""
+    """Return the bits of each channel; where there are several headers, the most that any of them says."""
     deepest = 0
     for chunk in png_chunks(data):
         if chunk.kind in (b"IDAT", b"fdAT"):
@@ -109,7 +109,7 @@ def png_depth(data: bytes) -> int:
 
 
 def tiff_tags(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """The number, the bytes of all values, and the first value of each tag in the first directory."""
+    """Yield the number, the bytes of all values, and the first value of each tag in the first directory."""
     endian: Literal["little", "big"] = "little" if data.startswith(b"II") else "big"
     order = "<" if endian == "little" else ">"
     big = data[2:4] in (b"+\0", b"\0+")  # https://libtiff.gitlab.io/libtiff/specification/bigtiff.html
@@ -127,20 +127,20 @@ def tiff_tags(data: bytes) -> Iterator[tuple[int, int, int]]:
             else:
                 yield tag, size * number, int.from_bytes(value[:size], endian)
     except (struct.error, OverflowError):
-        return  # cut off: for the decoder to refuse
+        return  # cut off: the decoder refuses it
 
 
 def gif_blocks(data: bytes, most_sub_blocks: int) -> Iterator[Part]:
-    """Each extension, whose kind is its label, and each image, whose kind is a comma; with the sub-blocks counted.
+    """Yield each extension, whose kind is its label, and each image, whose kind is a comma.
 
-    `skipped` is their number, or one more than `most_sub_blocks`: then that is where the walk ends.
+    `skipped` is the number of its sub-blocks. The walk ends after the first block that has more than `most_sub_blocks`.
     """
     place = 13 + _colours(data[10]) if len(data) > 10 else len(data)
     while place + 1 < len(data) and (kind := data[place : place + 1]) != b";":
         if kind == b"!":
             kind, start = data[place + 1 : place + 2], place + 2
         elif kind == b"," and place + 9 < len(data):
-            # Behind the image's place, its flags and its colours stands the size of the first code.
+            # The image's place, its flags and its colours are followed by the size of the first code.
             start = place + 10 + _colours(data[place + 9]) + 1
         else:
             place += 1
@@ -158,7 +158,7 @@ def gif_blocks(data: bytes, most_sub_blocks: int) -> Iterator[Part]:
 
 
 def gif_images(data: bytes, most: int) -> Iterator[tuple[int, int]]:
-    """The right and the lower edge of each of the first images, of which there may be `most`."""
+    """Yield the right and the lower edge of each image, of the first `most` at the most."""
     images = (block for block in gif_blocks(data, len(data)) if block.kind == b",")
     for image in itertools.islice(images, most):
         left, top, width, height = struct.unpack_from("<HHHH", data, image.start)
@@ -170,7 +170,7 @@ def _colours(flags: int) -> int:
 
 
 def riff_chunks(data: bytes) -> Iterator[Part]:
-    """Each chunk of a WebP file."""
+    """Yield each chunk of a WebP file."""
     place = 12
     while place + 8 <= len(data):
         end = place + 8 + int.from_bytes(data[place + 4 : place + 8], "little")
@@ -179,7 +179,7 @@ def riff_chunks(data: bytes) -> Iterator[Part]:
 
 
 def boxes(data: bytes, start: int, end: int) -> Iterator[Part]:
-    """Each box of the ISO base media file format between two places. ISO/IEC 14496-12, 4.2."""
+    """Yield each box of the ISO base media file format between two places. ISO/IEC 14496-12, 4.2."""
     place = start
     while place + 8 <= min(end, len(data)):
         head, size = 8, int.from_bytes(data[place : place + 4], "big")

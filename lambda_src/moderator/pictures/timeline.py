@@ -11,16 +11,16 @@ from PIL import ImageFile
 from moderator.pictures.cost import MOST_PARTS_OF_ALL_FRAMES, check_length
 from moderator.pictures.structure import Part, boxes, gif_blocks, png_chunks, riff_chunks
 
-# Browsers show frames of 10 ms or less, zero above all, for 100 ms; so does this clock.
+# Browsers show frames of 10 ms or less (most often 0) for 100 ms; so does this clock.
 # https://searchfox.org/mozilla-central/source/image/FrameTimeout.h
 _TOO_SHORT, _INSTEAD = 10.0, 100.0  # ms
 
 
 def frame_starts(image: ImageFile.ImageFile, data: bytes, name: str) -> list[float]:
-    """Return the second at which each frame begins, of the first run; one frame at 0 for what is not animated.
+    """Return the second at which each frame begins, in the first loop; for a still picture, one frame at 0.
 
     Raises:
-        TooMuch: the file is made of more parts than any animation.
+        TooMuch: the file has more parts than any animation needs.
     """
     frames = 1
     match image.format:
@@ -36,7 +36,7 @@ def frame_starts(image: ImageFile.ImageFile, data: bytes, name: str) -> list[flo
             frames = getattr(image, "n_frames", 1)
         case _:
             delays = []
-    # What libwebp and libavif count is there to be seen, whatever the file says of times.
+    # Pillow shows as many frames as libwebp and libavif count, whatever the file says about times.
     check_length(frames, name)
     delays += [0.0] * (frames - len(delays))
     # Added up in milliseconds, which most formats have as whole numbers: seconds would drift.
@@ -65,8 +65,8 @@ def _gif_delays(blocks: Iterable[Part], data: bytes) -> Iterator[float]:
 def _png_delays(chunks: Iterable[Part], data: bytes) -> Iterator[float]:
     """Read the frame controls. https://wiki.mozilla.org/APNG_Specification.
 
-    A picture before the first of them is no part of the animation. It is what viewers show that know no animations, so
-    that it counts as a frame here.
+    A picture before the first of them is not part of the animation. It counts as a frame here, because viewers that
+    know no animations show it.
     """
     is_animated = has_frame = False
     for chunk in chunks:
@@ -107,7 +107,7 @@ def _avif_delays(data: bytes, name: str) -> Iterator[float]:
 
 
 def _inside(data: bytes, name: str, box: Part | None, *path: bytes) -> Part | None:
-    """The first box at the end of this path of kinds."""
+    """Return the first box at the end of this path of kinds."""
     for kind in path:
         if box is None:
             return None

@@ -1,7 +1,7 @@
 """Which part of a picture is looked at: the parts that the image tower takes are cut from the one decoded picture.
 
 The arithmetic of `center` is open_clip's own preprocessing (torchvision's `Resize` and `CenterCrop` over Pillow), so
-that the pixels are the same to the bit. The normalisation is not here: it is part of the exported graph.
+the pixels are the same to the bit. The normalisation is not here: it is part of the exported graph.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Colour = tuple[int, int, int]
 
 _MOST_TILES = 4
 
-# Pictures longer than this many times their height (or the reverse) are no longer scaled whole.
+# Pictures more than this many times as long as they are wide are not scaled whole.
 _LONGEST_STRIP = 16
 
 
@@ -84,7 +84,7 @@ def _scaled_by_the_shorter_side(image: Upright, to: Preprocessing) -> tuple[int,
 
 
 def _outside_the_centre(image: Upright, to: Preprocessing) -> float:
-    """The share of the picture that the centre leaves out: 44 % of 16:9."""
+    """Return the share of the picture that the centre leaves out: 44 % of 16:9."""
     if to.resize_mode == "squash":
         return 0.0
     width, height = _scaled_by_the_shorter_side(image, to)
@@ -98,7 +98,7 @@ def _padded(whole: Image.Image, to: Preprocessing, colour: Colour) -> Image.Imag
 
 
 def _fitted(image: Upright, to: Preprocessing) -> Image.Image:
-    """The whole picture, as large as the model's input allows."""
+    """Return the whole picture, as large as the model's input allows."""
     scale = min(to.width / image.width, to.height / image.height)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     return image.resize(size, to.resampling)
@@ -110,17 +110,17 @@ def _mean_colour(image: Image.Image) -> Colour:
 
 
 def _tiles(image: Upright, to: Preprocessing) -> list[Image.Image]:
-    """Squares along the longer side, overlapping evenly, as few as cover everything.
+    """Cut squares along the longer side, overlapping evenly, as few as cover everything.
 
-    A strip that four of its own squares do not cover is seen in four quarters of its length, each padded to a square
-    with the colour that the whole picture would be padded with.
+    A strip too long for four such squares is cut into four quarters of its length, each padded to a square with the
+    colour that the whole picture would be padded with.
     """
     longer, side = max(image.size), min(image.size)
     is_strip = longer > _MOST_TILES * side
     length = -(-longer // _MOST_TILES) if is_strip else side
     count = -(-longer // length)
-    # Whole pixels, so that a tile is the very square that somebody else might send. Neighbours touch at the least:
-    # their distance is a fraction that is not more than their length, and rounds to no more.
+    # In whole pixels, so that a tile equals the same square sent alone. No gap is left: two starts are at most a tile's
+    # length apart, and are so after rounding too.
     starts = [round(number * (longer - length) / max(1, count - 1)) for number in range(count)]
     tiles = [
         image.part(

@@ -20,7 +20,7 @@ MOST_CATEGORIES = 100
 def read_policies(folder: Path, *, max_labels: int) -> Mapping[str, Policy]:
     """Read every `NAME.json` in `folder`.
 
-    A candidate must be another of them. Its own candidate is left alone, so that two policies may name each other.
+    A candidate must be another of them. A candidate's own candidate is not asked, so two policies may name each other.
 
     Raises:
         ConfigurationError: names the file, the field and what would be right.
@@ -63,7 +63,7 @@ def read_inline(content: Any, *, known: Collection[str], max_labels: int) -> Pol
 
 
 def check_calibration(policy: Policy, *, name: str, pretrained: str) -> None:
-    """Check that `policy`, if it is calibrated, is so for the model that runs.
+    """Check that `policy`, if it is calibrated, is calibrated for the model that runs.
 
     Raises:
         ConfigurationError: it names another model, and comes from a file.
@@ -97,10 +97,10 @@ def _excess(content: Any, max_labels: int) -> str | None:
         return None
     categories = content.get("categories")
     if isinstance(categories, dict) and len(categories) > MOST_CATEGORIES:
-        return f"has {len(categories):,} categories: at most {MOST_CATEGORIES} are read"
+        return f"has {len(categories):,} categories: at most {MOST_CATEGORIES} are allowed"
     labels = len(set(_texts(content)))
     if labels > max_labels:
-        return f"has {labels:,} different labels in neutral, labels and against: at most {max_labels:,} are read"
+        return f"has {labels:,} different labels in neutral, labels and against: at most {max_labels:,} are allowed"
     return None
 
 
@@ -168,8 +168,8 @@ def _build(name: str | None, checked: PolicyObject, written: Mapping[str, Any]) 
 def _version(checked: PolicyObject) -> str:
     """Hash the content: 8 hexadecimal digits, the same everywhere.
 
-    Neither the order of keys and labels nor a default that is written out changes it, nor will a field that a later
-    version of the service adds, as long as it has a default.
+    The order of keys and labels does not change it, and nor does a default that is written out. A field that a later
+    version of the service adds will not change it either, as long as it has a default.
     """
     content = checked.model_dump(by_alias=True, exclude_defaults=True)
     for part in (content, *content["categories"].values()):

@@ -16,7 +16,7 @@ LONGEST_NAME = 100
 MOST_FRAMES = 64
 LONGEST_STEP = 3600.0  # seconds
 
-# What a verdict's reasons are called where no category is the reason.
+# What a verdict's reasons are called where the reason is not a category.
 RESERVED_NAMES = frozenset({"sample", "error"})
 
 _STRICT = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -68,7 +68,7 @@ class ModelObject(BaseModel):
 
 
 class ScaleObject(BaseModel):
-    """What a category's evidence is multiplied by, and what is added then."""
+    """What a category's evidence is multiplied by, and what is then added."""
 
     model_config = _STRICT
 
@@ -77,7 +77,7 @@ class ScaleObject(BaseModel):
 
 
 class CalibrationObject(BaseModel):
-    """How evidence becomes a probability, with one model; any further field says how that was found out."""
+    """How evidence becomes a probability, with one model; any other field says how it was found."""
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True)
 
@@ -119,7 +119,7 @@ def check_policy(content: Any) -> PolicyObject:
         if name not in policy.categories:
             known = ", ".join(policy.categories)
             raise PolicyMistake(
-                ("calibration", "categories", name), f"is no category of this policy: those are {known}"
+                ("calibration", "categories", name), f"is not a category of this policy: its categories are {known}"
             )
     return policy
 
@@ -134,7 +134,7 @@ def _check_frames(frames: FramesObject) -> None:
 def _check_category(name: str, category: CategoryObject, neutral: Sequence[str]) -> None:
     place = ("categories", name)
     if name in RESERVED_NAMES:
-        raise PolicyMistake(place, "has a name that verdicts use themselves: it must be another than sample and error")
+        raise PolicyMistake(place, "has a name that verdicts use themselves: choose one other than sample and error")
     if category.review is None and category.block is None:
         raise PolicyMistake(place, "has neither review nor block: give at least one of them")
     if category.review is not None and category.block is not None and category.block < category.review:
@@ -142,7 +142,7 @@ def _check_category(name: str, category: CategoryObject, neutral: Sequence[str])
             (*place, "block"), f"is {category.block}: it must be no less than review, {category.review}"
         )
     if not category.against and not neutral:
-        raise PolicyMistake(place, "has nothing to be compared with: give it against, or the policy neutral")
+        raise PolicyMistake(place, "has nothing to be compared with: give it against, or give the policy neutral")
     opposite = dict.fromkeys(neutral, "the policy's neutral") | dict.fromkeys(category.against, "its against")
     for number, label in enumerate(category.labels):
         if label in opposite:

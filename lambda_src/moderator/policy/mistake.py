@@ -1,4 +1,4 @@
-"""What is wrong with a policy's JSON: the field, and a sentence that goes on from its name."""
+"""What is wrong with a policy's JSON: the field, and the rest of the sentence that begins with its name."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def field(*steps: str | int) -> str:
 
 
 def pattern(steps: Sequence[str | int]) -> str:
-    """Name the kind of field: `categories.*.labels.#` for the first of the weapons' labels."""
+    """Name the kind of field: `categories.*.labels.#` for `categories.weapons.labels[0]`."""
     kinds: list[str] = []
     for step in steps:
         kinds.append("#" if isinstance(step, int) else "*" if kinds[-1:] == ["categories"] else step)
@@ -45,7 +45,7 @@ def pattern(steps: Sequence[str | int]) -> str:
 
 
 def from_pydantic(error: ErrorDetails, must: Mapping[str, str], fields: Mapping[str, Sequence[str]]) -> PolicyMistake:
-    """Say it in a sentence.
+    """Turn an error of pydantic's into a sentence.
 
     Args:
         error: the first that pydantic found.
@@ -55,7 +55,7 @@ def from_pydantic(error: ErrorDetails, must: Mapping[str, str], fields: Mapping[
     steps: Steps = error["loc"]
     value = error["input"]
     if error["type"] == "string_unicode":
-        # A name that is no Unicode at all cannot be written: what holds it is named.
+        # A name that is not Unicode cannot be written, so the object that holds it is named.
         place = steps[:-2] if steps[-1:] == ("[key]",) else steps
         return PolicyMistake(place, "has half a surrogate pair (such as \\ud83d alone): write whole characters")
     if steps[-1:] == ("[key]",):
@@ -65,18 +65,18 @@ def from_pydantic(error: ErrorDetails, must: Mapping[str, str], fields: Mapping[
     match error["type"]:
         case "extra_forbidden":
             known = ", ".join(fields[pattern(steps[:-1])])
-            return PolicyMistake(steps, f"is no field: those of {field(*steps[:-1]) or 'a policy'} are {known}")
+            return PolicyMistake(steps, f"is not a field: the fields of {field(*steps[:-1]) or 'a policy'} are {known}")
         case "missing":
             return PolicyMistake(steps, f"is missing: it must be {must[pattern(steps)]}")
         case "string_too_long":
             most = error["ctx"]["max_length"]
-            return PolicyMistake(steps, f"has {len(value):,} characters: at most {most:,} are read")
+            return PolicyMistake(steps, f"has {len(value):,} characters: at most {most:,} are allowed")
         case _:
             return PolicyMistake(steps, f"is {readable(value)}: it must be {must[pattern(steps)]}")
 
 
 def readable(value: Any) -> str:
-    """Quote what was found, shortened and with nothing that UTF-8 cannot carry; only name what has parts."""
+    """Quote what was found, shortened and with nothing that UTF-8 cannot carry; only name a list or an object."""
     match value:
         case None:
             return "null"

@@ -1,4 +1,4 @@
-"""Turns cosines into scores, one a category: the formula of `docs/policies.md`, safe at any logit scale."""
+"""Turns cosines into scores, one for each category: the formula of `docs/policies.md`, safe at any logit scale."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from moderator.policy.policy import Policy
 Cosines = npt.NDArray[np.floating[Any]]
 Scores = npt.NDArray[np.float64]
 
-# A score is below 1, however much speaks for it; float64 would round it up. So a threshold of 1 is never reached.
+# A score is below 1, however strong the evidence; float64 would round it up. So a threshold of 1 is never reached.
 _HIGHEST = np.nextafter(1.0, 0.0)
 
 
@@ -33,7 +33,7 @@ def scores(policy: Policy, similarities: Cosines, logit_scale: float) -> Scores:
     Returns:
         (…, categories), each from 0 up to but not including 1.
     """
-    # In float64, and contiguous: numpy adds up a row that lies together in the same order whatever lies beside it.
+    # In float64, and contiguous: numpy adds up a contiguous row in the same order, whatever other rows there are.
     logits = np.ascontiguousarray(similarities, dtype=np.float64) * logit_scale
     evidences = [
         evidence(np.take(logits, category.labels, axis=-1), np.take(logits, category.against, axis=-1))
@@ -55,10 +55,10 @@ def evidence(labels: Scores, against: Scores) -> Scores:
 
 
 def frames_that_count(over_frames: Scores, at_least: int) -> npt.NDArray[np.intp]:
-    """Return the frame, for each category, whose score is its `at_least`-th highest.
+    """Return, for each category, the frame whose score is its `at_least`-th highest.
 
     Where there are fewer frames than `at_least`, all must agree: a still picture is judged by its one frame. Of frames
-    with equal scores the earlier is the higher.
+    with equal scores the earlier one counts as higher.
 
     Args:
         over_frames: (frames, categories).
@@ -80,7 +80,7 @@ def _log_mean_exp(logits: Scores) -> Scores:
 
 
 def _probabilities(evidences: Scores, scales: Scores, offsets: Scores) -> Scores:
-    with np.errstate(over="ignore"):  # an infinite argument has a probability, too
+    with np.errstate(over="ignore"):  # an infinite argument has a probability too
         arguments = scales * evidences + offsets
     # exp of a negative number only, on either side of 0.
     exponential = np.exp(-np.abs(arguments))

@@ -119,7 +119,7 @@ def with_sample(verdict: Verdict, policy: Policy, picture: bytes) -> Verdict:
 
 
 def unjudged(policy: Policy) -> Verdict:
-    """Return the policy's verdict on what cannot be judged, marked as such."""
+    """Return the policy's verdict on what cannot be judged, with `judged` false."""
     reasons = () if policy.on_error == "allow" else (Reason(category="error", action=policy.on_error),)
     return Verdict(action=policy.on_error, reasons=reasons, categories={}, judged=False)
 

@@ -1,1 +1,1 @@
-"""HTTP: requests read and checked, routes, answers, their description, and the local server."""
+"""HTTP: reading and checking requests, routes, answers, their description, and the local server."""

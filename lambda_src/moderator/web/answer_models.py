@@ -11,7 +11,7 @@ from moderator.policy.policy import Action
 
 Warnings = Annotated[
     list[str] | None,
-    Field(default=None, description="What makes the answer worth less than it seems; absent without any."),
+    Field(default=None, description="What makes the answer worth less than it seems; absent if there is nothing."),
 ]
 
 
@@ -136,12 +136,32 @@ class StoreHealth(BaseModel):
     state: str = Field(description="none (not configured), up, read-only, down, or unknown (not asked yet).")
 
 
+class Instance(BaseModel):
+    """The process that answered."""
+
+    id: str = Field(description="Two answers with one id came from one process.")
+    seconds: float = Field(description="How long it has run.")
+    memory_mb: int | None = Field(description="The memory that its Lambda has, in MiB; null elsewhere.")
+    peak_mb: float | None = Field(description="The most that it ever held, in MiB; null where the system does not say.")
+
+
+class Processor(BaseModel):
+    """What it runs on, as /proc/cpuinfo says."""
+
+    architecture: str
+    name: str | None
+    cpus: int | None
+    features: list[str] = Field(description="The instructions that the first CPU offers.")
+
+
 class Health(BaseModel):
     """The answer of `GET /health`."""
 
     status: Literal["ok"]
     model: ModelName
     store: StoreHealth
+    instance: Instance | None = Field(default=None, description="With `details`.")
+    processor: Processor | None = Field(default=None, description="With `details`.")
     warnings: Warnings
 
 
@@ -177,7 +197,7 @@ class PolicyDescription(PolicyName):
     candidate: str | None
     categories: dict[str, CategoryDescription]
     policy: dict[str, Any] = Field(
-        description="The policy as it is written: what a request's `policy` takes, and what a file of policies holds."
+        description="The policy as it is written: what a request's `policy` takes, and what a policy's file holds."
     )
 
 

@@ -18,6 +18,7 @@ from moderator.web.answers.adapter import Known
 from moderator.web.answers.caveats import DEMO_MODEL
 from moderator.web.clients import Clients
 from moderator.web.http_event import Request, Response, read_request, write_response
+from moderator.web.instance import details, wants_details
 from moderator.web.payload import read_body
 from moderator.web.requests import RequestReader
 from moderator.web.routes import ROUTES, Route
@@ -25,11 +26,11 @@ from moderator.web.routes import ROUTES, Route
 _JSON = "application/json"
 _PROBLEM_JSON = "application/problem+json"  # RFC 9457
 
-# Beside the pictures, where the body is a form or the picture itself.
+# The fields besides the pictures, where the body is a form or the picture itself.
 _CLASSIFY_FIELDS = ("labels", "label_set", "questions", "view", "return_embedding")
 _MODERATE_FIELDS = ("policy", "view", "return_embedding")
 
-# The time that an answer needs on its way, once it is made.
+# Kept for the answer's way to the client, once it is made.
 _RESERVED_SECONDS = 0.5
 
 
@@ -113,20 +114,21 @@ class App:
         return _timed(body, found.scores, milliseconds)
 
     def page(self, _: Request, __: float) -> Response:
-        """Answer `GET /` and `GET /try`: the page to look at pictures and to make policies."""
-        # Few instances are ever asked for it: it is read when one is.
+        """Answer `GET /` and `GET /try`: the page on which pictures are judged and policies made."""
+        # Imported here: few instances are ever asked for it.
         from moderator.web.pages import page
 
         return page()
 
-    def health(self, _: Request, __: float) -> Response:
-        """Answer `GET /health`: the model, and whether the store answers just now."""
+    def health(self, request: Request, _: float) -> Response:
+        """Answer `GET /health`: the model, whether the store answers just now, and with `?details` what runs it."""
+        more = details() if wants_details(request.query) else {}
         state = "none"
         if self._store is not None:
             self._store.ping(self._store.allowance())
             state = self._store.state
         health: dict[str, Any] = {"status": "ok", "model": native.model_name(self._model), "store": {"state": state}}
-        return _ok(health | ({"warnings": [DEMO_MODEL]} if self._model.is_demo else {}))
+        return _ok(health | more | ({"warnings": [DEMO_MODEL]} if self._model.is_demo else {}))
 
     def label_sets(self, _: Request, __: float) -> Response:
         """Answer `GET /label-sets`."""
@@ -168,7 +170,7 @@ def find(request: Request) -> Route:
         RouteNotFound: there is no such path.
         MethodNotAllowed: there is, but not with this method.
     """
-    # The first of a method and path: those that ask for a header stand before those that do not.
+    # The first route of a method and path answers: those that need a header stand before those that do not.
     methods: dict[str, Route] = {}
     for route in ROUTES:
         if route.path == request.path and (not route.header or route.header in request.headers):
@@ -179,7 +181,7 @@ def find(request: Request) -> Route:
         allowed = ", ".join(methods)
         raise MethodNotAllowed(f"{request.path} takes {allowed}, not {request.method}.", allowed=allowed)
     paths = ", ".join(dict.fromkeys(route.path for route in ROUTES))
-    raise RouteNotFound(f"There is no such route: there are {paths}.")
+    raise RouteNotFound(f"There is no such route: the routes are {paths}.")
 
 
 def _timed(body: str, scores: Scores, milliseconds: float) -> Response:

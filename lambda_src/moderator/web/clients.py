@@ -1,7 +1,7 @@
 """Answers other services' clients: an adapter reads and writes, the classifier and the moderator judge.
 
-A bug is not raised here, as it is on the service's own routes: Lambda would answer for it in a form that these clients
-do not know. It is logged with its traceback and counted as `Failed`, and its answer is an error in the client's form.
+The service's own routes raise a bug; these do not, because Lambda would then answer in a form that these clients do not
+know. It is logged with its traceback and counted as `Failed`, and its answer is an error in the client's form.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from moderator.policy.policy import Policy
 from moderator.question import ModerationQuestion, Question, Wanted
 from moderator.telemetry import Telemetry
 from moderator.web.answers.adapter import Adapter, Asked, Known, Outcome
+from moderator.web.answers.caveats import DEMO_MODEL
 from moderator.web.http_event import Request, Response
 
 
@@ -46,7 +47,10 @@ class Clients:
         """Answer one request, mistakes and bugs included."""
         try:
             asked = adapter.read(request, self._known)
-            return adapter.write(asked, self._outcomes(asked, adapter, until), self._model)
+            response = adapter.write(asked, self._outcomes(asked, adapter, until), self._model)
+            # A header, because their forms have no place for it.
+            warnings = {"X-Warning": DEMO_MODEL} if self._model.is_demo else {}
+            return replace(response, headers={**response.headers, **warnings})
         except RequestError as error:
             self._telemetry.refused(error)
             response = adapter.refuse(request, error)
@@ -64,7 +68,7 @@ class Clients:
         try:
             judged += self._judge(asked, pictures, until) if pictures else ()
         except RequestError as error:
-            # The time is the whole request's; anything else may be the matter with one picture only.
+            # Time runs out for the whole request; any other error may be about one picture only.
             if not adapter.picture_by_picture or isinstance(error, OutOfTime):
                 raise
             judged += [error] if len(pictures) == 1 else [self._judge_one(asked, one, until) for one in pictures]
@@ -78,6 +82,8 @@ class Clients:
     def _judge_one(self, asked: Asked, picture: Picture, until: float | None) -> Outcome:
         try:
             (outcome,) = self._judge(asked, [picture], until)
+        except OutOfTime:  # the time is the whole request's
+            raise
         except RequestError as error:
             return error
         return outcome
@@ -91,7 +97,7 @@ class Clients:
             self._telemetry.moderated(moderation, (time.perf_counter() - began) * 1000, self._store_state())
             return moderation.verdicts
         wanted = Wanted(labels=asked.by.labels, categories=asked.by.categories)
-        # All of a picture is looked at, whatever its shape, and nothing is squashed.
+        # Tiles show all of a picture, whatever its shape, without squashing it.
         question = Question(pictures=tuple(pictures), wanted=(wanted,), view="tiles")
         found = self._classifier.classify(question, until=until)
         self._telemetry.classified(question, found, (time.perf_counter() - began) * 1000, self._store_state())

@@ -1,7 +1,7 @@
-"""One client's connection: requests are read and answers written in HTTP/1.1, and each leaves one line in the log.
+"""One client's connection: reads requests and writes answers in HTTP/1.1, with one line in the log for each.
 
-h11 knows the protocol, and is strict where leniency lets requests be smuggled past a proxy. What a request is answered
-with is the gateway's concern.
+h11 knows the protocol, and is strict where leniency lets requests be smuggled past a proxy. What the answer is,
+the gateway says.
 """
 
 from __future__ import annotations
@@ -10,33 +10,35 @@ import re
 import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import formatdate
 from http import HTTPStatus
 
 import h11
 
 from moderator.errors import RequestError, TooMuch
-from moderator.web.gateway import Request, Response, answer_of_problem
+from moderator.web.gateway import Gateway, Request, Response, answer_of_problem
 
 # API Gateway's own limit: a client meets the same one here. https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
 MOST_BODY_BYTES = 10 * 1024 * 1024
 _MOST_HEAD_BYTES = 64 * 1024
+_LONG_HEAD = f"The first line and the headers may have at most {_MOST_HEAD_BYTES:,} bytes together."
+_LONGEST_PATH = 100  # characters in the log
 _RECEIVED_AT_ONCE = 256 * 1024
-# What is still on its way is read and thrown away before closing, or the client's machine would discard our answer.
+# Before closing, what still arrives is read and thrown away: otherwise the client's machine might discard our answer.
 _LINGER_SECONDS = 2.0
 
 Log = Callable[[str], None]
 
 
 class UnreadableRequest(RequestError):
-    """The bytes are not one HTTP request, or not one that all servers would read alike."""
+    """The bytes are not an HTTP request, or not one that all servers would read alike."""
 
     title = "Not an HTTP request that can be read"
 
 
 class LongHead(RequestError):
-    """The first line and the headers are longer than anybody's."""
+    """The first line and the headers are longer than any client needs."""
 
     status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
     title = "The request's headers are too large"
@@ -62,19 +64,18 @@ class Patience:
 class Connection:
     """A connected client."""
 
-    def __init__(
-        self, client: socket.socket, answer: Callable[[Request], Response], *, patience: Patience, log: Log
-    ) -> None:
+    def __init__(self, client: socket.socket, asked: Gateway, *, patience: Patience, log: Log, most_bytes: int) -> None:
         self._client = client
-        self._answer = answer
+        self._asked = asked
+        self._most_bytes = most_bytes
         self._patience = patience
         self._log = log
         self._received = b""  # and not yet read
 
     def serve(self) -> None:
-        """Answer one request after the other until either side has enough. A client that leaves is no error."""
+        """Answer one request after the other until either side ends the connection. A client may leave at any time."""
         try:
-            # Each answer is sent in one piece: nothing is won by waiting for more to send with it.
+            # Each answer is sent in one piece: waiting for more to send with it gains nothing.
             self._client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             while self._await_request():
                 if not self._serve_one():
@@ -99,24 +100,28 @@ class Connection:
     def _serve_one(self) -> bool:
         """Read and answer one request; False where the connection cannot be used for another one."""
         began = time.perf_counter()
+        request = None
         http = h11.Connection(h11.SERVER, max_incomplete_event_size=_MOST_HEAD_BYTES)
         told = "(unreadable)"
         try:
             head = self._read_head(http)
-            told = f"{head.method.decode()} {head.target.decode().partition('?')[0]}"
-            response = self._answer(
-                Request(
-                    method=head.method.decode(),
-                    target=head.target.decode(),
-                    headers=_joined(head),
-                    body=self._read_body(http, head),
-                    client=str(self._client.getpeername()[0]),
-                )
+            told = f"{head.method.decode()} {_shortened(head.target.decode().partition('?')[0])}"
+            request = Request(
+                method=head.method.decode(),
+                target=head.target.decode(),
+                headers=_joined(head),
+                client=str(self._client.getpeername()[0]),
             )
+            response = self._asked.answer(replace(request, body=self._read_body(http, head)))
         except h11.RemoteProtocolError as error:
             response = answer_of_problem(_refusal(error).problem(), close=True)
         except RequestError as error:
-            response = answer_of_problem(error.problem(), close=True)
+            # In another service's form, where its client sent too much.
+            response = (
+                self._asked.refuse(request, error)
+                if request is not None and isinstance(error, TooMuch)
+                else answer_of_problem(error.problem(), close=True)
+            )
         gone = ""
         try:
             self._client.settimeout(self._patience.sending)
@@ -128,7 +133,7 @@ class Connection:
             milliseconds = (time.perf_counter() - began) * 1000
             reason = f"  {response.reason}" if response.reason else ""
             self._log(f"{told} {response.status} {milliseconds:.0f} ms{gone}{reason}")
-        # Of the next request, where the client sent it without waiting.
+        # The beginning of the next request, if the client sent it without waiting.
         self._received = http.trailing_data[0]
         return http.our_state is h11.DONE and http.their_state is h11.DONE
 
@@ -136,6 +141,7 @@ class Connection:
         until = time.monotonic() + self._patience.head
         if self._received.startswith(b"\x16\x03"):
             raise UnreadableRequest("This is TLS, and this server speaks plain HTTP: ask with http://, not https://.")
+        # h11 counts only what is incomplete, and a whole head may come at once.
         while b"\n" not in self._received and len(self._received) < _MOST_HEAD_BYTES:
             more = self._receive(until)
             if not more:
@@ -148,6 +154,8 @@ class Connection:
             http.receive_data(self._receive(until))
         if not isinstance(event, h11.Request):
             raise UnreadableRequest("The request ends before its headers do.")
+        if len(event.target) + sum(len(name) + len(value) + 4 for name, value in event.headers) > _MOST_HEAD_BYTES:
+            raise LongHead(_LONG_HEAD)
         return event
 
     def _read_body(self, http: h11.Connection, head: h11.Request) -> bytes:
@@ -155,15 +163,15 @@ class Connection:
         if {b"content-length", b"transfer-encoding"} <= names:
             raise UnreadableRequest("Content-Length and Transfer-Encoding exclude each other: send one of them.")
         announced = next((int(value) for name, value in head.headers if name == b"content-length"), 0)
-        if announced > MOST_BODY_BYTES:
-            raise _too_large(f"{announced:,}")
+        if announced > self._most_bytes:
+            raise _too_large(f"{announced:,}", self._most_bytes)
         until = time.monotonic() + self._patience.body
         body = bytearray()
         while not isinstance(event := http.next_event(), h11.EndOfMessage):
             if isinstance(event, h11.Data):
                 body += event.data
-                if len(body) > MOST_BODY_BYTES:
-                    raise _too_large(f"more than {MOST_BODY_BYTES:,}")
+                if len(body) > self._most_bytes:
+                    raise _too_large(f"more than {self._most_bytes:,}", self._most_bytes)
             else:
                 if http.they_are_waiting_for_100_continue:
                     go_on = http.send(h11.InformationalResponse(status_code=100, headers=[], reason="Continue"))
@@ -174,7 +182,7 @@ class Connection:
     def _receive(self, until: float) -> bytes:
         """Return what comes next; empty where the client has closed its side."""
         try:
-            # 0 would not wait and report something else; a moment too late is late as well.
+            # A timeout of 0 means not to wait at all, and raises another error; so a late read waits a moment.
             self._client.settimeout(max(0.001, until - time.monotonic()))
             return self._client.recv(_RECEIVED_AT_ONCE)
         except TimeoutError:
@@ -192,10 +200,14 @@ class Connection:
 
 def _refusal(error: h11.RemoteProtocolError) -> RequestError:
     if error.error_status_hint == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
-        return LongHead(f"The first line and the headers may have {_MOST_HEAD_BYTES:,} bytes together.")
-    # h11 quotes bytes of the client's, perhaps a header that holds a password: they stay out of the log.
+        return LongHead(_LONG_HEAD)
+    # h11 quotes the client's bytes, perhaps a header with a password: they stay out of the log.
     told = re.sub(r""": (bytearray\()?b['"].*""", "", str(error), flags=re.DOTALL)
     return UnreadableRequest(f"{told[0].upper()}{told[1:]}.")
+
+
+def _shortened(path: str) -> str:
+    return path if len(path) <= _LONGEST_PATH else f"{path[:_LONGEST_PATH]}…"
 
 
 def _joined(head: h11.Request) -> Mapping[str, str]:
@@ -220,8 +232,8 @@ def _written(http: h11.Connection, response: Response) -> bytes:
     return sent + (http.send(h11.EndOfMessage()) or b"")
 
 
-def _too_large(told: str) -> TooMuch:
+def _too_large(told: str, most: int) -> TooMuch:
     return TooMuch(
-        f"The body has {told} bytes: at most {MOST_BODY_BYTES:,} are read. "
+        f"The body has {told} bytes: at most {most:,} are allowed. "
         "(Deployed on AWS, a picture may have about 4.5 MB: Lambda takes 6 MB, in base64.)"
     )

@@ -30,13 +30,13 @@ class Cors:
         } | ({} if self.everybody else {"Vary": "Origin"})
 
     def preflight_headers(self, request_headers: Mapping[str, str]) -> dict[str, str]:
-        """Return what the browser is told that asks before it sends a page's request."""
+        """Return what to tell a browser that asks before it sends a page's request."""
         headers = self.headers(request_headers)
         if "Access-Control-Allow-Origin" not in headers:
             return headers
         return headers | {
             "Access-Control-Allow-Methods": "GET, HEAD, POST, OPTIONS",
-            # Whichever a client library adds: none of them means anything here.
+            # Whatever headers a client library adds: none of them means anything here.
             "Access-Control-Allow-Headers": request_headers.get("access-control-request-headers", "*"),
             "Access-Control-Max-Age": "600",
         }
@@ -49,7 +49,7 @@ def read_cors(text: str) -> Cors:
     """Read a setting: origins with commas or spaces between them, `localhost` for all of this machine, or `*`.
 
     Raises:
-        ConfigurationError: one of them is no origin.
+        ConfigurationError: one of them is not an origin.
     """
     words = set(text.replace(",", " ").split())
     for word in words - {"*", "localhost"}:

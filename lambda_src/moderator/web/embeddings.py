@@ -1,7 +1,7 @@
 """A picture's embedding as a text: given with an answer, and taken instead of the picture later.
 
-`FINGERPRINT:BASE64`, the embeddings of the picture's parts as little-endian float32; of an animated picture one base64
-a frame, with commas between them.
+`FINGERPRINT:BASE64`, the embeddings of the picture's parts as little-endian float32; of an animated picture one
+base64 text for each frame, with commas between them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from moderator.clip.towers import Embeddings
 from moderator.errors import InvalidField, MalformedBody
 from moderator.web.payload import decode_base64, readable
 
-# Embeddings are unit vectors to seven digits; one that is further off was not given by an answer.
+# Embeddings are unit vectors to seven digits; one that is further off did not come from an answer.
 _LENGTH_TOLERANCE = 1e-4
 
 
@@ -34,14 +34,14 @@ def read_embedding(text: str, model: Model) -> tuple[Embeddings, ...]:
 
     Raises:
         MalformedBody: its base64 is not base64.
-        InvalidField: it is another model's, or holds no unit vectors of this model's size.
+        InvalidField: it is another model's, or does not hold unit vectors of this model's size.
     """
     fingerprint, colon, encoded = text.partition(":")
     if not colon:
         raise InvalidField("embedding has no fingerprint: give it as an earlier answer gave it, FINGERPRINT:BASE64.")
     if fingerprint != model.fingerprint:
         raise InvalidField(
-            f"embedding is of the model {readable(fingerprint)}, but {model.fingerprint} is running: "
+            f"embedding was made by the model {readable(fingerprint)}, but {model.fingerprint} is running: "
             "only this model's embeddings can be compared with its labels."
         )
     return tuple(_read_frame(frame, model) for frame in encoded.split(","))
@@ -61,5 +61,5 @@ def _read_frame(text: str, model: Model) -> Embeddings:
     with np.errstate(over="ignore", invalid="ignore"):
         lengths = np.linalg.norm(rows.astype(np.float64), axis=1)
     if not bool(np.all(np.abs(lengths - 1.0) <= _LENGTH_TOLERANCE)):
-        raise InvalidField("embedding holds what is no vector of unit length: give it as an earlier answer gave it.")
+        raise InvalidField("embedding holds a vector that is not of unit length: give it as an earlier answer gave it.")
     return rows.astype(np.float32)

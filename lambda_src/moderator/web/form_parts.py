@@ -29,7 +29,7 @@ def read_parts(body: bytes, content_type: str, *, most: int) -> Iterator[Part]:
 
     Raises:
         MalformedBody: it is not a form.
-        TooMuch: it has more parts.
+        TooMuch: it has more parts than that.
     """
     # Imported here: few requests are forms.
     from multipart import MultipartError, MultipartParser, parse_options_header
@@ -57,5 +57,7 @@ def _problem(error: Exception, most: int) -> RequestError:
     from multipart import ParserLimitReached
 
     if isinstance(error, ParserLimitReached):
-        return TooMuch(f"The form has too many parts, or too long a head ({error}): at most {most:,} parts are read.")
-    return MalformedBody(f"The body is not a form ({error}): send multipart/form-data as RFC 7578 has it.")
+        return TooMuch(
+            f"The form has too many parts, or too long a head ({error}): at most {most:,} parts are allowed."
+        )
+    return MalformedBody(f"The body is not a form ({error}): send multipart/form-data as RFC 7578 defines it.")

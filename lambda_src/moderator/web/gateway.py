@@ -1,7 +1,7 @@
-"""What stands between HTTP and the handler where there is no API Gateway: requests become its events.
+"""Stands in for API Gateway on your own machine: turns HTTP requests into the handler's events, and its answers back.
 
-And what a server on one's own machine is also asked: by HEAD and OPTIONS, by pages of other origins, and with a slash
-too many.
+It also answers what only a local server is asked: HEAD and OPTIONS, pages of other origins, and paths that end with a
+slash.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 
 from moderator.errors import RequestError
 from moderator.web.cors import Cors
+from moderator.web.http_event import read_request, write_response
 
 # Takes an event and Lambda's context.
 Handler = Callable[[dict[str, Any], Any], Mapping[str, Any]]
@@ -28,6 +29,7 @@ Handler = Callable[[dict[str, Any], Any], Mapping[str, Any]]
 _LOG = logging.getLogger("server")
 
 _PROBLEM_JSON = "application/problem+json"
+_LONGEST_REASON = 160  # characters in the log
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +45,7 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Response:
-    """An answer, and why it is none where the log says so."""
+    """An answer; of a refusal also the reason, for the log."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -55,7 +57,7 @@ class Response:
 class Gateway:
     """Asks one handler.
 
-    The classifier answers one request at a time, as in a Lambda instance; what only reads is not kept waiting by it.
+    POST requests are answered one at a time, as in a Lambda instance; requests that only read do not wait for them.
     """
 
     def __init__(self, handler: Handler, *, cors: Cors, log_details: bool) -> None:
@@ -68,7 +70,7 @@ class Gateway:
         """Answer one request.
 
         Raises:
-            RequestError: the target is no path and no URL.
+            RequestError: the target is neither a path nor a URL.
         """
         path, query = split_target(request.target)
         path = path.rstrip("/") or "/"
@@ -81,8 +83,25 @@ class Gateway:
             head_only=request.method == "HEAD",
         )
 
+    def refuse(self, request: Request, error: RequestError) -> Response:
+        """Answer a request whose body was not read: in the form of whoever would have answered it."""
+        from moderator.web.app import find  # here, because the handler that is served has it loaded already
+
+        path, query = split_target(request.target)
+        event = _event(request, path.rstrip("/") or "/", query)
+        asked = read_request(event)
+        try:
+            adapter = find(asked).adapter
+        except RequestError:
+            adapter = None
+        if adapter is None:
+            return answer_of_problem(error.problem(), close=True)
+        response = _response(write_response(adapter.refuse(asked, error), event))
+        reason = self._reason(error.detail, error.title)
+        return replace(response, headers={**response.headers, "Connection": "close"}, reason=reason)
+
     def _ask(self, request: Request, path: str, query: str) -> Response:
-        # The same headers as for GET, and no body: that is left out where the answer is written.
+        # The same headers as for GET; the body is left out where the answer is written.
         method = "GET" if request.method == "HEAD" else request.method
         event = _event(replace(request, method=method), path, query)
         context = SimpleNamespace(function_name="local", aws_request_id=event["requestContext"]["requestId"])
@@ -90,7 +109,7 @@ class Gateway:
             with self._turn if method == "POST" else nullcontext():
                 response = _response(self._handler(event, context))
         except Exception:  # noqa: BLE001 - the server goes on, whatever a bug raises
-            # Lambda reports the error to CloudWatch, and API Gateway answers for it.
+            # On AWS, Lambda would report the error to CloudWatch, and API Gateway would answer.
             _LOG.exception("The handler failed; this is a bug.")
             return answer_of_problem(
                 _without_type(HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed; its log says why.")
@@ -99,13 +118,17 @@ class Gateway:
             allowed = response.headers["Allow"].replace("GET", "GET, HEAD")
             return Response(status=HTTPStatus.NO_CONTENT, headers={"Allow": f"{allowed}, OPTIONS"})
         if response.headers.get("Content-Type") == _PROBLEM_JSON:
-            return replace(response, reason=self._reason(json.loads(response.body)))
+            problem = json.loads(response.body)
+            return replace(response, reason=self._reason(problem["detail"], problem["title"]))
+        if response.status >= HTTPStatus.BAD_REQUEST:  # in the form of another service
+            return replace(response, reason=self._reason(response.body.decode(errors="replace"), ""))
         return response
 
-    def _reason(self, problem: Mapping[str, Any]) -> str:
-        """Return what the log says of a refusal. Its detail may quote the client: it is kept only where asked for."""
-        words = str(problem["detail"] if self._log_details else problem["title"])
-        return "".join(letter if letter.isprintable() else "?" for letter in words)
+    def _reason(self, detail: str, title: str) -> str:
+        """Return what the log says of a refusal. Its detail may quote the client, so it is logged only if asked for."""
+        words = detail if self._log_details else title
+        shown = words if len(words) <= _LONGEST_REASON else f"{words[:_LONGEST_REASON]}…"
+        return "".join(letter if letter.isprintable() else "?" for letter in shown)
 
 
 def split_target(target: str) -> tuple[str, str]:
@@ -134,7 +157,7 @@ def event_of(*, method: str, target: str, headers: Mapping[str, str], body: byte
 
 
 def answer_of_problem(problem: Mapping[str, str | int], *, close: bool = False) -> Response:
-    """Return the answer that a problem document (RFC 9457) is sent in."""
+    """Return the answer that carries a problem document (RFC 9457)."""
     return Response(
         status=int(problem["status"]),
         headers={"Content-Type": _PROBLEM_JSON} | ({"Connection": "close"} if close else {}),

@@ -1,4 +1,4 @@
-"""An HTTP request out of an event, and an answer back into one, in whichever of API Gateway's two forms.
+"""Reads a request from an event, and writes its answer, in either of API Gateway's two payload versions.
 
 A Lambda function URL's event has the form of version 2.
 """
@@ -22,7 +22,7 @@ class Request:
 
     method: str
     path: str  # without the stage's name, and without a slash at its end
-    headers: Mapping[str, str]  # by names in lower case
+    headers: Mapping[str, str]  # names in lower case
     query: Mapping[str, Sequence[str]]
     event: Mapping[str, Any]
 
@@ -67,7 +67,7 @@ def read_request(event: Mapping[str, Any]) -> Request:
     if _is_version_2(event):
         context = event["requestContext"]
         path, stage = event.get("rawPath") or "/", context.get("stage") or "$default"
-        # A stage with a name is part of the path, except of a domain of one's own.
+        # A named stage is part of the path, except with a custom domain.
         if stage != "$default" and (path == f"/{stage}" or path.startswith(f"/{stage}/")):
             path = path[len(stage) + 1 :]
         method = context.get("http", {}).get("method", "")

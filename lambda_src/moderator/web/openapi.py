@@ -26,13 +26,20 @@ _PAGES = ("docs", "page")
 _PROBLEMS = {
     "400": "The body is not JSON, or the base64 is not base64.",
     "413": "More pixels, bytes, labels, frames or pictures than allowed.",
-    "415": "The bytes are not a picture that is read here, or the body is of a kind that is not.",
+    "415": "The bytes are not a picture of a supported format, or the type of the body is not supported.",
     "422": "A field is missing, of the wrong type, empty or given twice; a label too long; a damaged picture.",
     "503": "More labels are new than can be embedded in time; those done are stored. Ask again after `Retry-After`.",
 }
 _HEADERS = {
     "Server-Timing": "Milliseconds of decode, labels, image and total",
     "X-Label-Cache": "How many labels came from where, and how many were computed",
+}
+_DETAILS: dict[str, Any] = {
+    "name": "details",
+    "in": "query",
+    "description": "Adds the instance that answers and its processor.",
+    "allowEmptyValue": True,
+    "schema": {"type": "string", "enum": ["", "true", "false"]},
 }
 _IN_QUERY = "Only where the body is the picture itself."
 
@@ -74,7 +81,7 @@ def document(limits: Limits, *, demo: bool) -> dict[str, Any]:
     _add_limits(schemas, limits)
     paths: dict[str, dict[str, Any]] = {}
     for route in ROUTES:
-        # OpenAPI knows one operation a method and path: what a header chooses beside it is told in words.
+        # OpenAPI has one operation for each method and path: one that a header chooses is described in words.
         if not route.header:
             paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, limits)
     return {
@@ -82,12 +89,12 @@ def document(limits: Limits, *, demo: bool) -> dict[str, Any]:
         "info": {
             "title": "clip-video-moderator",
             "version": "1",
-            "description": "What is in this picture, and what is to be done with it? CLIP answers with a probability "
+            "description": "What is in this picture, and what should be done with it? CLIP answers with a probability "
             "for each of your own labels, and a policy with a verdict." + (f"\n\n**{DEMO_MODEL}**" if demo else ""),
         },
         "tags": [
             {"name": "pictures", "description": "Questions about pictures."},
-            {"name": "service", "description": "What is configured, and how the service is."},
+            {"name": "service", "description": "What is configured, and how the service is doing."},
             TAG,
         ],
         "paths": paths,
@@ -129,7 +136,12 @@ def _operation(route: Route, limits: Limits) -> dict[str, Any]:
     else:
         schema = _any_of(_ANSWERS[route.answer]) if route.answer in _ANSWERS else {"type": "object"}
         responses = {"200": {"description": route.summary, "content": {"application/json": {"schema": schema}}}}
-    return {"operationId": route.name, "tags": ["service"], "summary": route.summary, "responses": responses}
+    parameters: dict[str, Any] = {}
+    if route.answer == "health":
+        parameters = {"parameters": [_DETAILS]}
+        responses["422"] = _problem("`details` is neither true, false nor empty, or given twice.")
+    about = {"operationId": route.name, "tags": ["service"], "summary": route.summary}
+    return about | parameters | {"responses": responses}
 
 
 def _question(route: Route, limits: Limits) -> dict[str, Any]:
@@ -166,21 +178,22 @@ def _question(route: Route, limits: Limits) -> dict[str, Any]:
                 "content": {"application/json": {"schema": _any_of(_ANSWERS[route.answer])}},
             },
         }
-        | {
-            status: {
-                "description": description,
-                "content": {"application/problem+json": {"schema": _reference("Problem")}},
-            }
-            for status, description in _PROBLEMS.items()
-        },
+        | {status: _problem(description) for status, description in _PROBLEMS.items()},
     } | ({"deprecated": True} if route.path == "/" else {})
+
+
+def _problem(description: str) -> dict[str, Any]:
+    return {"description": description, "content": {"application/problem+json": {"schema": _reference("Problem")}}}
 
 
 def _parameters(route: Route, limits: Limits) -> list[dict[str, Any]]:
     views: dict[str, Any] = {"type": "string", "enum": list(get_args(View))}
-    shared = [("view", "Which part of the picture is looked at.", views)]
+    shared: list[tuple[str, str, dict[str, Any]]] = [
+        ("view", "Which part of the picture is looked at.", views),
+        ("return_embedding", "Whether the answer holds the picture's embedding.", {"type": "boolean"}),
+    ]
     if route.answer == "moderate":
-        own = [("policy", "The name of a policy.", {"type": "string"})]
+        own: list[tuple[str, str, dict[str, Any]]] = [("policy", "The name of a policy.", {"type": "string"})]
     else:
         labels: dict[str, Any] = {"type": "array", "items": {"type": "string"}, "maxItems": limits.labels}
         own = [

@@ -1,10 +1,11 @@
-"""The description of the routes that other services' clients ask, as far as it is ours to give."""
+"""Describes the routes for other services' clients; their own documents describe what stands in the bodies."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from moderator.web.answers.adapter import LEAST_FLAGGED
+from moderator.web.request_models import EXAMPLE_PICTURE
 from moderator.web.routes import Route
 
 TAG = {
@@ -16,16 +17,20 @@ TAG = {
 _TEXT = {"type": "string"}
 _BYTES = {"type": "string", "format": "binary"}
 _LEAST = {"type": "string", "enum": list(LEAST_FLAGGED)}
-_FLAG = ("flag", "The mildest action that is a yes.", _LEAST)
+_FLAG = ("flag", "The mildest action that counts as a yes.", _LEAST)
 _POLICY = ("policy", "The name of a policy.", _TEXT)
 
-# What may stand in the address, which is the client's configuration.
+# What may stand in the query of the address that the client is configured with.
 _QUERY: dict[str, tuple[tuple[str, str, dict[str, Any]], ...]] = {
     "/v1/moderations": (_FLAG,),
     "/hooks/pict-rs": (
         _POLICY,
         ("refuse", "The mildest action that refuses an upload.", _LEAST),
-        ("on_error", "What becomes of what cannot be judged.", {"type": "string", "enum": ["allow", "refuse"]}),
+        (
+            "on_error",
+            "What to do with an upload that cannot be judged.",
+            {"type": "string", "enum": ["allow", "refuse"]},
+        ),
     ),
     "/api/v1/vision/nsfw": (_POLICY, _FLAG),
     "/api/v1/vision/labels": (("label_set", "The name of a label set.", _TEXT),),
@@ -35,6 +40,18 @@ _TAKEN: dict[str, dict[str, Any]] = {
     "application/json": {"type": "object"},
     "multipart/form-data": {"type": "object", "additionalProperties": _BYTES},
     "image/*": _BYTES,
+}
+
+
+_PICTURE = f"data:image/png;base64,{EXAMPLE_PICTURE}"
+# Of those whose requests are JSON.
+_EXAMPLES: dict[str, dict[str, Any]] = {
+    "/v1/moderations": {
+        "model": "omni-moderation-latest",
+        "input": [{"type": "image_url", "image_url": {"url": _PICTURE}}],
+    },
+    "/api/v1/vision/nsfw": {"id": "1", "images": [_PICTURE]},
+    "/api/v1/vision/labels": {"id": "1", "images": [_PICTURE]},
 }
 
 
@@ -48,9 +65,15 @@ def operation_of(route: Route) -> dict[str, Any]:
             {"name": name, "in": "query", "description": description, "schema": schema}
             for name, description, schema in _QUERY.get(route.path, ())
         ],
-        "requestBody": {"required": True, "content": {route.takes: {"schema": _TAKEN[route.takes]}}},
+        "requestBody": {"required": True, "content": {route.takes: _body_of(route)}},
         "responses": {
             "200": {"description": "What was found, in that service's own form."},
             "default": {"description": "An error, in that service's own form."},
         },
     }
+
+
+def _body_of(route: Route) -> dict[str, Any]:
+    example = _EXAMPLES.get(route.path)
+    examples = {} if example is None else {"examples": {"a picture": {"value": example}}}
+    return {"schema": _TAKEN[route.takes]} | examples

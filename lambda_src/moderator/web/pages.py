@@ -1,4 +1,4 @@
-"""The two pages, each one document that is complete in itself: the page to try at `/`, and the API to read at `/docs`.
+"""The two pages, each a single complete document: the page to try at `/`, and the API to read at `/docs`.
 
 Read from `page/` on first use. Styles and scripts are put into the document, so that a page is one request and not a
 dozen, which would start a dozen instances; a Content-Security-Policy allows exactly these, by their hashes, and nothing
@@ -26,7 +26,7 @@ _SWAGGER = "aws_lambda_powertools.event_handler.openapi.swagger_ui"
 # As modules are written here: an import stands on one line and keeps the names, an export before what it exports.
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./(?P<name>\w+)\.js";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export ", re.MULTILINE)
-# What only a reader of the files needs. No text of theirs goes over several lines.
+# What only readers of the files need. No text in the files spans several lines.
 _FOR_READERS = re.compile(r"^(?:[ \t]*//.*\n|[ \t]+|\n)|[ \t]+// .*$", re.MULTILINE)
 _LINES_THAT_GO_ON = re.compile(r"(?<=[,;{(\[])\n|\n(?=[})\]])")
 _SPACE_IN_STYLES = re.compile(r"\s*([{};,])\s*|(?<=:) |;(?=\s*})|/\*.*?\*/\s*")
@@ -81,7 +81,8 @@ def joined(name: str) -> str:
             if needed not in scripts:
                 take(needed)
         text = _FOR_READERS.sub("", _EXPORT.sub("", _IMPORT.sub("", text)))
-        scripts[name] = _LINES_THAT_GO_ON.sub("", text)
+        # No text in the files has an arrow.
+        scripts[name] = _LINES_THAT_GO_ON.sub("", text).replace(" => ", "=>")
 
     take(name)
     return "".join(scripts.values())
@@ -131,7 +132,7 @@ def _icon() -> str:
 
 
 def _fill(name: str, parts: Mapping[str, str]) -> str:
-    # In one pass: a part may hold what looks like another's place.
+    # In one pass: a part may hold something that looks like the place of another.
     return re.sub(r"<!-- ([A-Z]+) -->", lambda found: parts[found[1]], _FOR_READERS.sub("", _read(name)))
 
 

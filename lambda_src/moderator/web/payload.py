@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import codecs
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,32 +17,36 @@ from typing import Any, Literal
 from moderator import strict_json
 from moderator.errors import InvalidField, MalformedBody, TooMuch, UnsupportedBody
 from moderator.pictures.batch import Picture
-from moderator.pictures.kinds import looks_like_a_file
+from moderator.pictures.kinds import looks_like_a_file, looks_like_a_picture
 from moderator.question import Limits
-from moderator.web.form_parts import read_parts
+from moderator.web.form_parts import Part, read_parts
 from moderator.web.http_event import Request
 
+# In the place of base64: an address, or the path of a file, which ends like one.
+_ADDRESS = re.compile(
+    r"\s*([a-z][a-z0-9+]*:/|blob:|www\.|[^\s]{0,250}[/\\\\][^\s]{0,250}\.[a-z]{3,5}\s*$)", re.IGNORECASE
+)
 _WHITE_SPACE = re.compile(r"\s+")
 _URL_SAFE = str.maketrans("-_", "+/")
 # No media type with its parameters is longer.
 _LONGEST_DATA_PREFIX = 400
 
-# A picture with this share of letters would be none; what is shorter is looked at whole.
-_SAMPLE_BYTES = 64
-
-# What may stand in the query of a request whose fields are elsewhere: the token that a gateway has looked at.
+# Allowed in the query even where the fields are elsewhere: the token that a gateway has checked.
 _ALWAYS = frozenset({"token"})
 
-# Fields of a form or a query that hold JSON, and those whose name may be repeated.
+# Fields of a form or a query that may hold JSON, and how such a field says true and false.
 _JSON_FIELDS = ("labels", "questions", "policy")
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
-_HOW = "send a JSON object, a form (multipart/form-data) with the part image, or the picture itself as the body"
+_HOW = (
+    "send a JSON object with image_data, a form (multipart/form-data) with the part image, or the picture itself as "
+    "the body"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sent:
-    """A request's fields, and where they stood; pictures outside JSON are among `pictures` already."""
+    """A request's fields, and where they stood; pictures that came outside JSON are in `pictures`."""
 
     fields: Mapping[str, Any]
     pictures: tuple[Picture, ...] | None  # None: they are in the fields
@@ -57,15 +62,16 @@ def read_body(request: Request, fields: Sequence[str], limits: Limits) -> Sent:
         limits: the most that it may hold.
 
     Raises:
-        MalformedBody: it is neither JSON nor a form nor a picture, though it says so.
+        MalformedBody: it is not JSON, or not the form that it says it is.
         UnsupportedBody: it is of a kind that is not read here.
-        InvalidField: a name in the query or the form is not a field's, or is given twice.
-        TooMuch: more bytes than `limits`.
+        InvalidField: a field in the query or the form is not known, or is given twice.
+        TooMuch: it has more bytes, values, parts or pictures than allowed.
     """
     body = request.body()
     if len(body) > limits.body_bytes:
-        raise TooMuch(f"The body has {len(body):,} bytes: at most {limits.body_bytes:,} are read.")
+        raise TooMuch(f"The body has {len(body):,} bytes: at most {limits.body_bytes:,} are allowed.")
     kind = request.content_type
+    _refuse_encoded(body, request.headers.get("content-encoding", ""))
     if kind == "multipart/form-data":
         _refuse_query(request, "a form", "parts of it")
         return _read_form(body, request.headers["content-type"], fields, limits)
@@ -73,9 +79,12 @@ def read_body(request: Request, fields: Sequence[str], limits: Limits) -> Sent:
         return _read_picture(body, request.query, fields)
     if _is_unlabelled(kind) and looks_like_a_file(body):
         return _read_picture(body, request.query, fields)
-    _refuse_other_kinds(body, kind, request.headers.get("content-encoding", ""))
+    if looks_like_a_picture(body) and not kind.startswith(("video/", "audio/")):
+        raise UnsupportedBody(f"The body is a picture, but its Content-Type is {readable(kind)}: send it as image/*.")
+    _refuse_other_kinds(body, kind)
+    content = _read_json(body)
     _refuse_query(request, "JSON", "fields of it")
-    return Sent(fields=_read_json(body), pictures=None, place="json")
+    return Sent(fields=content, pictures=None, place="json")
 
 
 def decode_base64(text: str) -> bytes:
@@ -86,7 +95,7 @@ def decode_base64(text: str) -> bytes:
     """
     text = text[_data_prefix(text) :]
     try:
-        # Nearly always right at once; every clean-up below copies the whole picture.
+        # Nearly always enough; every clean-up below copies the whole picture.
         return base64.b64decode(text, validate=True)
     except binascii.Error:
         text = _WHITE_SPACE.sub("", text).translate(_URL_SAFE).rstrip("=")
@@ -102,16 +111,16 @@ def decode_picture(text: str, name: str) -> Picture:
     try:
         return Picture(name=name, data=decode_base64(text))
     except ValueError as error:
-        if re.match(r"\s*(https?|s3|ftp|file)://", text[:20], re.IGNORECASE):
+        if _ADDRESS.match(text[:300]):
             raise MalformedBody(
-                f"{name} is an address: nothing is fetched here. Send the picture's bytes encoded in base64."
+                f"{name} is an address or a path: nothing is fetched here. Send the picture's bytes encoded in base64."
             ) from error
         raise MalformedBody(f"{name} is not base64 ({error}): send the picture's bytes encoded in base64.") from error
 
 
 def _data_prefix(text: str) -> int:
     """Return the length of `data:…;base64,`; 0 where there is none."""
-    # By finding, not by a pattern: one that tries every way to part a text of a million semicolons takes a gigabyte.
+    # Not by a pattern: trying every way to split a text of a million semicolons takes a gigabyte.
     head = text[:_LONGEST_DATA_PREFIX]
     start = head.lstrip()[:5].lower()
     comma = head.find(",")
@@ -119,12 +128,21 @@ def _data_prefix(text: str) -> int:
 
 
 def _read_json(body: bytes) -> dict[str, Any]:
+    body = body.removeprefix(codecs.BOM_UTF8)
+    if not body.strip():
+        raise MalformedBody(f"The body is empty, and so not JSON: {_HOW}.")
+    if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in body[:4]:
+        raise MalformedBody(
+            "The body is not JSON in UTF-8: it looks like UTF-16 or UTF-32. Send an object with image_data in UTF-8."
+        )
     try:
         content = strict_json.loads(body)
     except strict_json.RepeatedKeyError as error:
         raise InvalidField(f"{readable(error.key)} is given twice: give each field and each label once.") from error
-    except strict_json.TooManyKeysError as error:
-        raise TooMuch(f"The body has {error}: no request needs as many.") from error
+    except strict_json.TooManyValuesError as error:
+        raise TooMuch(f"The body has {error}: no request needs that many.") from error
+    except UnicodeDecodeError as error:
+        raise MalformedBody(f"The body is not JSON, nor a picture of a kind that is read here: {_HOW}.") from error
     except ValueError as error:
         raise MalformedBody(
             f"The body is not JSON ({error}): send a JSON object with image_data and the other fields, or the picture "
@@ -146,21 +164,40 @@ def _read_picture(body: bytes, query: Mapping[str, Sequence[str]], names: Sequen
 def _read_form(body: bytes, content_type: str, names: Sequence[str], limits: Limits) -> Sent:
     pictures: list[Picture] = []
     texts: dict[str, list[str]] = {}
-    try:
-        for part in read_parts(body, content_type, most=limits.labels + limits.pictures + len(names)):
-            if part.name == "image":
-                if len(pictures) == limits.pictures:
-                    raise TooMuch(f"image is given more than {limits.pictures} times: no more pictures are read.")
-                pictures.append(Picture(name=f"image[{len(pictures)}]", data=part.data))
-            else:
-                texts.setdefault(part.name, []).append(part.data.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise MalformedBody("A part of the form that is not image is not text in UTF-8.") from error
+    for part in read_parts(body, content_type, most=limits.labels + limits.pictures + len(names)):
+        if part.name == "image":
+            if len(pictures) == limits.pictures:
+                raise TooMuch(f"image is given more than {limits.pictures} times: no more pictures are allowed.")
+            if _is_base64_of_a_picture(part.data):
+                raise InvalidField("image is a picture in base64: in a form, send its bytes as they are.")
+            pictures.append(Picture(name=f"image[{len(pictures)}]", data=part.data))
+        elif looks_like_a_picture(part.data):
+            raise InvalidField(f"The part {readable(part.name)} of the form is a picture: call the part image.")
+        else:
+            texts.setdefault(part.name, []).append(_text(part))
     if not pictures:
         raise InvalidField("image is missing: send the picture as the part image of the form.")
     if len(pictures) == 1:
         pictures = [Picture(name="image", data=pictures[0].data)]
     return Sent(fields=_plain_fields(texts, names, "the form"), pictures=tuple(pictures), place="form")
+
+
+def _text(part: Part) -> str:
+    try:
+        return part.data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise MalformedBody(
+            f"The part {readable(part.name)} of the form is not text in UTF-8. A picture is sent as the part image."
+        ) from error
+
+
+def _is_base64_of_a_picture(data: bytes) -> bool:
+    if looks_like_a_file(data) or not data.isascii():
+        return False
+    try:
+        return looks_like_a_picture(decode_base64(data.decode()))
+    except ValueError:
+        return False
 
 
 def _plain_fields(texts: Mapping[str, list[str]], names: Sequence[str], where: str) -> dict[str, Any]:
@@ -190,25 +227,30 @@ def _plain_value(name: str, text: str) -> Any:
     if name in _JSON_FIELDS and text.lstrip()[:1] in ("{", "["):
         try:
             return strict_json.loads(text)
+        except strict_json.TooManyValuesError as error:
+            raise TooMuch(f"{name} has {error}: no request needs that many.") from error
         except ValueError as error:
-            raise MalformedBody(f"{name} begins as JSON but is not ({error}).") from error
+            raise MalformedBody(f"{name} begins like JSON but is not ({error}).") from error
     return text
 
 
 def _is_unlabelled(kind: str) -> bool:
-    """Return whether a body's kind says nothing: none is given, or the one that curl sends with --data-binary."""
+    """Return whether a body's type says nothing: there is none, or the one that curl sends with --data-binary."""
     return kind in ("", "application/x-www-form-urlencoded")
 
 
-def _refuse_other_kinds(body: bytes, kind: str, encoding: str) -> None:
+def _refuse_encoded(body: bytes, encoding: str) -> None:
     if encoding.strip().lower() not in ("", "identity"):
         raise UnsupportedBody(f"The body is compressed (Content-Encoding {readable(encoding)}): send it as it is.")
     if body.startswith(b"\x1f\x8b"):
         raise UnsupportedBody("The body is compressed (gzip): send it as it is.")
+
+
+def _refuse_other_kinds(body: bytes, kind: str) -> None:
     if kind.startswith(("video/", "audio/")):
-        raise UnsupportedBody(f"The body is {readable(kind)}: single pictures are read here. Send a frame of it.")
+        raise UnsupportedBody(f"The body is {readable(kind)}: only pictures are read here. Send single frames of it.")
     if kind == "application/x-www-form-urlencoded" and body.lstrip()[:1] not in (b"{", b"["):
-        raise UnsupportedBody(f"The body is of the kind of an HTML form (application/x-www-form-urlencoded): {_HOW}.")
+        raise UnsupportedBody(f"The body is sent as an HTML form (application/x-www-form-urlencoded): {_HOW}.")
 
 
 def _refuse_query(request: Request, kind: str, elsewhere: str) -> None:

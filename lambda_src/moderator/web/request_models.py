@@ -134,7 +134,7 @@ def check_fields(model: type[Model], fields: Any, *, renamed: dict[str, str]) ->
 
     Args:
         model: what they are checked against.
-        fields: by name; unknown names are found before anything else is looked at, however many there are.
+        fields: by name; unknown names are refused before anything else is looked at.
         renamed: what a field is called in the client's form, where that is another name.
 
     Raises:
@@ -153,7 +153,7 @@ def check_fields(model: type[Model], fields: Any, *, renamed: dict[str, str]) ->
 
 
 def _sentence(error: ErrorDetails, renamed: dict[str, str]) -> str:
-    # "[key]" marks a key; a policy is a text or an object, and says itself what is wrong with it.
+    # "[key]" marks a key. A policy is a text or an object: what is wrong inside the object, its own reader says.
     steps = [step for step in error["loc"] if step not in (_LIST, _OBJECT, _SET, "[key]")]
     if steps[0] == "policy":
         steps = steps[:1]
@@ -186,7 +186,7 @@ def _sentence(error: ErrorDetails, renamed: dict[str, str]) -> str:
                 f"{field} is empty: it must hold at least one {'item' if error['type'] == 'too_short' else 'letter'}."
             )
         case "string_too_long":
-            return f"{field} has {len(error['input']):,} characters: at most {LONGEST_LABEL:,} are read."
+            return f"{field} has {len(error['input']):,} characters: at most {LONGEST_LABEL:,} are allowed."
         case "labels_kind":
             return f"{field} is {found}: it must be a list of labels or an object {{label: category}}."
         case "question_kind":

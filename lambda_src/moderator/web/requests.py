@@ -1,4 +1,4 @@
-"""Turns a request's fields into a question: the pictures, what to look for, and how the answer is to look."""
+"""Turns a request's fields into a question: the pictures, what to look for, and what the answer should look like."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class RequestReader:
         if sent.pictures is not None:
             given = [name for name in ("image_data", "images", "embedding") if getattr(request, name) is not None]
             if given:
-                raise InvalidField(f"{given[0]} is given beside the picture itself: give only one of them.")
+                raise InvalidField(f"{given[0]} is given as well as the picture itself: give only one of them.")
             return sent.pictures, len(sent.pictures) > 1
         source = _exactly_one(request, ("image_data", "images", "embedding"), "the picture")
         if source == "embedding":
@@ -142,7 +142,7 @@ class RequestReader:
         total = sum(len(one.labels) for one in wanted)
         if total > self._limits.labels:
             raise TooMuch(
-                f"questions hold {total:,} labels in all: at most {self._limits.labels:,} are read in one call."
+                f"questions hold {total:,} labels in all: at most {self._limits.labels:,} are allowed in one call."
             )
         return wanted, tuple(questions)
 
@@ -153,23 +153,23 @@ class RequestReader:
             raise InvalidField(f"{field} {readable(name)} is not configured: the label sets are {known}.")
         return Wanted(labels=chosen.labels, categories=chosen.categories)
 
-    # Counted before the items are looked at: a million of them need not be checked one by one to be refused.
+    # Counted before the items are looked at: a million of them can be refused without checking each.
 
     def _count_labels(self, fields: Mapping[str, object], field: str) -> None:
         labels, questions = fields.get("labels"), fields.get("questions")
         most = self._limits.labels
         if isinstance(labels, list | dict) and len(labels) > most:
-            raise TooMuch(f"{field} holds {len(labels):,} labels: at most {most:,} are read in one call.")
+            raise TooMuch(f"{field} holds {len(labels):,} labels: at most {most:,} are allowed in one call.")
         if isinstance(questions, dict):
             total = sum(len(one) if isinstance(one, list | dict) else 1 for one in questions.values())
             if total > most:
-                raise TooMuch(f"questions hold {total:,} labels in all: at most {most:,} are read in one call.")
+                raise TooMuch(f"questions hold {total:,} labels in all: at most {most:,} are allowed in one call.")
 
     def _count_pictures(self, fields: Mapping[str, object]) -> None:
         images = fields.get("images")
         if isinstance(images, list) and len(images) > self._limits.pictures:
             raise TooMuch(
-                f"images holds {len(images):,} pictures: at most {self._limits.pictures} are read in one call."
+                f"images holds {len(images):,} pictures: at most {self._limits.pictures} are allowed in one call."
             )
 
 
@@ -197,7 +197,7 @@ def _own_labels(labels: list[str] | dict[str, str], field: str) -> Wanted:
         if label in places:
             raise InvalidField(
                 f"{name} repeats {field}[{places[label]}], {readable(label)}: give each label once, "
-                "for the answer has one probability a label."
+                "because the answer has one probability for each."
             )
         places[label] = place
     return Wanted(labels=tuple(labels), categories=categories)

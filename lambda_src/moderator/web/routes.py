@@ -1,4 +1,4 @@
-"""The one table of routes: the app answers them, the description lists them, and API Gateway lets through no others.
+"""The one table of routes: the app answers them, the description lists them, and API Gateway lets no others through.
 
 `infra/api.py` and `docs/api.md` are held to this table by tests.
 """
@@ -30,7 +30,7 @@ class Route:
 
     @property
     def name(self) -> str:
-        """A name of its own: two routes may be answered alike."""
+        """A unique name: two routes may have the same `answer`."""
         last = self.path.rpartition("/")[2]
         return f"{self.answer}_{last or 'at_root'}" if self.adapter or not last else self.answer
 

@@ -1,6 +1,6 @@
-"""The same handler as in the Lambda over plain HTTP: on one's own machine, or from the image in a container.
+"""Serves the Lambda's handler over plain HTTP: on your own machine, or from the image in a container.
 
-A thread a connection. `connection.py` speaks the protocol, `gateway.py` asks the handler.
+Each connection has a thread. `connection.py` speaks the protocol, `gateway.py` asks the handler.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from moderator.clip.model import read_model
 from moderator.errors import ConfigurationError
 from moderator.settings import read_settings
 from moderator.web.answers.caveats import DEMO_MODEL
-from moderator.web.connection import Connection, Log, Patience
+from moderator.web.connection import MOST_BODY_BYTES, Connection, Log, Patience
 from moderator.web.cors import Cors, read_cors
 from moderator.web.gateway import Gateway, Handler
 
@@ -46,14 +46,19 @@ def make_server(
     log_details: bool = False,
     patience: Patience = Patience(),  # noqa: B008 - a frozen value
     log: Log = _LOG.info,
+    most_bytes: int = MOST_BODY_BYTES,
 ) -> Server:
     """Make a server of `handler`; port 0 takes a free one.
 
     Raises:
-        OSError: the host is not known, or the port cannot be had.
+        OSError: the host is not known, or the port cannot be used.
     """
     gateway = Gateway(handler, cors=cors, log_details=log_details)
-    return Server(host, port, lambda client: Connection(client, gateway.answer, patience=patience, log=log).serve())
+
+    def serve(client: socket.socket) -> None:
+        Connection(client, gateway, patience=patience, log=log, most_bytes=most_bytes).serve()
+
+    return Server(host, port, serve)
 
 
 class Server(socketserver.ThreadingTCPServer):
@@ -76,13 +81,13 @@ class Server(socketserver.ThreadingTCPServer):
         return int(self.socket.getsockname()[1])
 
     def server_bind(self) -> None:
-        """Take IPv4 too where IPv6 is asked for on all addresses."""
+        """Bind; where all IPv6 addresses are asked for, accept IPv4 too."""
         if self.address_family == socket.AF_INET6:
             self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         super().server_bind()
 
     def get_request(self) -> tuple[socket.socket, Any]:
-        """Accept the next connection where there is a place for it; raises OSError, which ends no server, where not."""
+        """Accept the next connection if there is a place for it; else raise OSError, after which the server goes on."""
         if not self._places.acquire(timeout=0.2):
             raise TimeoutError
         try:
@@ -102,7 +107,7 @@ class Server(socketserver.ThreadingTCPServer):
         _LOG.exception("A connection's thread failed; this is a bug.")
 
     def shutdown_request(self, request: Any) -> None:
-        """Close a connection and give its place away."""
+        """Close a connection and free its place."""
         super().shutdown_request(request)
         self._places.release()
 
@@ -121,7 +126,7 @@ def main() -> None:
     port = _port(options.port)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     _LOG.setLevel(logging.INFO)
-    # One short line a request is enough for a person; the metrics and the service's own JSON are CloudWatch's.
+    # One short line for each request is enough for a person; the metrics and the JSON log are for CloudWatch.
     os.environ.setdefault("POWERTOOLS_METRICS_DISABLED", "true")
     os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "WARNING")
     try:
@@ -132,15 +137,21 @@ def main() -> None:
         sys.exit(f"The service cannot start. {error}")
     host = options.host.strip("[]")
     try:
-        server = make_server(handler, port, host=host, cors=cors, log_details=settings.log_labels)
+        # A little more than the service takes, so that it says itself what is too much.
+        most = max(MOST_BODY_BYTES, settings.max_body_bytes)
+        server = make_server(handler, port, host=host, cors=cors, log_details=settings.log_labels, most_bytes=most)
     except socket.gaierror as error:
-        sys.exit(f"HOST is {host!r}, which is no address of this machine ({error.strerror}).")
+        sys.exit(f"HOST is {host!r}, which is not an address of this machine ({error.strerror}).")
     except OSError as error:
         sys.exit(f"Port {options.port} of {host} cannot be used ({error.strerror}): choose another with PORT=.")
     # What `docker stop` sends; as a container's first process, Python would otherwise ignore it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     model = read_model(settings.model_dir)
-    print(_greeting(host, server.port, settings.model_dir.name, caveat=DEMO_MODEL if model.is_demo else ""), flush=True)
+    caveat = DEMO_MODEL if model.is_demo else ""
+    print(
+        _greeting(host, server.port, settings.model_dir.name, megabytes=settings.max_body_bytes / 1e6, caveat=caveat),
+        flush=True,
+    )
     try:
         server.serve_forever()
     except KeyboardInterrupt:
@@ -161,14 +172,16 @@ def _port(text: str) -> int:
     sys.exit(f"PORT is {text!r}: it must be a whole number from 0 to 65535.")
 
 
-def _greeting(host: str, port: int, model: str, *, caveat: str) -> str:
+def _greeting(host: str, port: int, model: str, *, megabytes: float, caveat: str) -> str:
     everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not bound to
     name = everywhere.get(host, host)
     url = f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
     to_all = " and on every other address of this machine" if host in everywhere else ""
-    greeting = f"""Serving {model} on {url}{to_all} - read and try it at {url}/docs
-A request may have 10 MB here. Deployed on AWS, a picture may have about 4.5 MB: Lambda takes 6 MB, in base64.
-"""
+    greeting = (
+        f"Serving {model} on {url}{to_all}: a page to try it with, and {url}/docs for programs\n"
+        f"A request may have {megabytes:g} MB here. "
+        "Deployed on AWS, a picture may have about 4.5 MB: Lambda takes 6 MB, in base64.\n"
+    )
     if caveat:
         greeting += f"{caveat}\n"
     if not _EXAMPLE.is_file():
@@ -178,6 +191,7 @@ A request may have 10 MB here. Deployed on AWS, a picture may have about 4.5 MB:
 Try it:
   curl -s '{url}/classify?label=a+red+circle&label=a+blue+square&label=a+green+star' \\
     -H 'Content-Type: image/png' --data-binary @{example}
+  curl -s '{url}/moderate?policy=demo' -H 'Content-Type: image/png' --data-binary @{example}
 
 Or as JSON:
   (printf '{{"labels": ["a red circle", "a blue square"], "image_data": "'

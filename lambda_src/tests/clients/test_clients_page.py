@@ -1,4 +1,4 @@
-"""What docs/clients.md shows works as it is written there, but for the address."""
+"""What docs/clients.md shows works as it is written there, apart from the address."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds where a client does not say, and that a wrong setting stops the start."""
+"""The defaults for clients that name nothing; a wrong one stops the start."""
 
 from __future__ import annotations
 

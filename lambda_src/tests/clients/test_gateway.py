@@ -1,7 +1,7 @@
-"""What API Gateway itself answers - a wrong token, too many requests, nobody there - is an error to every client.
+"""API Gateway's own answers - to a wrong token, to too many requests, or when the service is down - are errors to all.
 
-The service looks at no token: on AWS a gateway does, before the service is asked; a local one is open. An HTTP API's
-own answers have its own form (`{"message": …}`), which nothing of ours can change: here each client reads that form.
+The service checks no token: on AWS a gateway does, before the service is asked; a local one is open. An HTTP API's
+own answers have its own form (`{"message": …}`), which we cannot change: here each client reads that form.
 """
 
 from __future__ import annotations

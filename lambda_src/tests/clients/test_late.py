@@ -10,7 +10,7 @@ from moderator.clip.model import Model
 from moderator.clip.towers import Embeddings, TextBatch, TextTower
 from moderator.errors import OutOfTime
 from moderator.handler import Towers, build_handler, load_towers
-from support.client_pictures import ALLOWED
+from support.client_pictures import ALLOWED, BROKEN
 from support.harness import Service, serving
 
 from .conftest import DEMO
@@ -61,6 +61,12 @@ def test_misskeys_model_is_unavailable_for_the_whole_request(late: Service) -> N
     assert code(reply) == (503, "MODEL_UNAVAILABLE")
     assert reply.headers["retry-after"] == "3"
     assert read(reply, 2) == [None, None]
+
+
+def test_a_broken_picture_beside_others_hides_it_from_nobody(late: Service) -> None:
+    reply = ask(late, form(PICTURE, BROKEN))
+    assert code(reply) == (503, "MODEL_UNAVAILABLE")
+    assert reply.headers["retry-after"] == "3"
 
 
 def test_pict_rs_refuses_unless_the_owner_wrote_otherwise(late: Service) -> None:

@@ -82,7 +82,7 @@ class TestAnswers:
         answer = client.moderations.create(model="policy/moderation", input=[image(ALLOWED)])
         assert (answer.model_extra or {})["policy"]["name"] == "moderation"
         categories = answer.results[0].categories
-        # Of the policy's own: weapons and violence are both `violence`; gaming is nothing of OpenAI's.
+        # In the policy, weapons and violence are both `violence` to OpenAI; OpenAI has nothing for gaming.
         assert isinstance(categories.violence, bool)
         assert isinstance(categories.sexual, bool)
         assert isinstance(categories.violence_graphic, bool)

@@ -23,6 +23,8 @@ from support.policies import content
 
 from .test_rekognition import KEY, SECRET, computed_again, recorded, scope, signature
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["recorded"]  # a fixture
 
 FOLDER = LAMBDA_SRC.parent / "clients" / "python"
@@ -152,6 +154,28 @@ class TestMistakes:
         assert len(busy.requests) == 2
         assert busy.waits == []
 
+    @pytest.mark.parametrize(
+        ("status", "body"),
+        [
+            (401, b'{"message":"Unauthorized"}'),
+            (403, b'{"message":"Forbidden"}'),
+            (403, b"[]"),
+            (404, b'"x"'),
+            (422, b'{"title":"A field is not valid","detail":"policy \'x\' is not configured"}'),
+        ],
+    )
+    def test_a_mistake_of_the_whole_request_is_not_asked_again_for_each_picture(self, status: int, body: bytes) -> None:
+        busy = Busy([(status, {}, body)])
+        with busy.running() as client, pytest.raises(Refused) as caught:
+            list(client.moderate_all([ALLOWED] * 12, policy="x"))
+        assert caught.value.status == status
+        assert len(busy.requests) == 1
+
+    @pytest.mark.parametrize("url", ["nonsense", "moderator.example.org", "ftp://example.org", ""])
+    def test_an_address_that_is_none_is_named_at_once(self, url: str) -> None:
+        with pytest.raises(ValueError, match="it must begin with https://"):
+            Client(url)
+
 
 class TestAskingAgain:
     @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
@@ -192,10 +216,31 @@ class TestAskingAgain:
         with client_of(failing, attempts=1) as client, pytest.raises(Unavailable, match="500"):
             client.moderate(ALLOWED, policy="demo")
 
-    @pytest.mark.parametrize("answer", [(200, {}, b"<html>"), answered()], ids=["a page", "too few verdicts"])
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            (200, {}, b"<html>"),
+            answered(),
+            (200, {}, b"[]"),
+            (200, {}, b"{}"),
+            (200, {}, b'{"results": 3, "policy": {}}'),
+            (200, {}, b'{"results": [3], "policy": {}}'),
+        ],
+        ids=["a page", "too few verdicts", "a list", "an empty object", "a number", "a list of numbers"],
+    )
     def test_an_answer_that_is_none_is_unavailable(self, answer: tuple[int, dict[str, str], bytes]) -> None:
         with Busy([answer]).running() as client, pytest.raises(Unavailable):
             client.moderate(ALLOWED, policy="demo")
+
+    def test_a_newer_services_fields_are_not_in_the_way(self) -> None:
+        status, headers, body = answered("block")
+        answer = json.loads(body)
+        answer["results"][0]["reasons"] = [{"category": "c", "action": "block", "score": 1.0, "new": "field"}]
+        answer["results"][0]["categories"] = {"c": {"score": 1.0, "action": "block", "new": 1}}
+        with Busy([(status, headers, json.dumps(answer).encode())]).running() as client:
+            verdict = client.moderate(ALLOWED, policy="demo")
+        assert verdict.reasons[0].category == "c"
+        assert verdict.categories["c"].score == 1.0
 
 
 class TestSigningIn:
@@ -222,7 +267,7 @@ class TestSigningIn:
 
 
 def test_pip_installs_it_from_its_folder(tmp_path: Path) -> None:
-    # A copy, for a build leaves files; and with the setuptools that is here, so that no network is needed.
+    # A copy, because a build leaves files; with the setuptools that is here, so that no network is needed.
     folder = shutil.copytree(FOLDER, tmp_path / "python")
     done = subprocess.run(
         [

@@ -19,6 +19,7 @@ from botocore.exceptions import ClientError
 from moderator.handler import build_handler
 from support.client_pictures import ALLOWED, BLOCKED, BROKEN, NO_PICTURE, REVIEWED, TOO_LARGE
 from support.harness import Service, StartService, serving
+from support.pictures import as_base64
 
 from .conftest import DEMO
 
@@ -67,7 +68,7 @@ class TestModerationLabels:
     def test_min_confidence_leaves_out_what_is_below_it_and_without_it_nothing_is(
         self, start_service: StartService, tmp_path: Path
     ) -> None:
-        # Calibrated to doubt, and to act on little.
+        # Calibrated to low scores, with low thresholds.
         content = {
             "categories": {"red": {"labels": ["a red circle"], "against": ["a green star"], "block": 0.1}},
             "calibration": {
@@ -143,6 +144,14 @@ class TestLabels:
 CALLS = ("detect_moderation_labels", "detect_labels")
 
 
+def assert_refused(service: Service, operation: str, fields: str, name: str) -> None:
+    body = f'{{"Image": {{"Bytes": "{as_base64(ALLOWED)}"}}, {fields}}}'
+    headers = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": f"RekognitionService.{operation}"}
+    reply = service.request("POST", "/", body, headers)
+    assert (reply.status, reply.json["__type"]) == (400, "InvalidParameterException")
+    assert name in reply.json["Message"]
+
+
 class TestMistakes:
     @pytest.mark.parametrize("call", CALLS)
     @pytest.mark.parametrize(
@@ -176,6 +185,29 @@ class TestMistakes:
     def test_what_is_not_done_here_is_refused_not_ignored(self, client: Any, fields: dict[str, Any]) -> None:
         with pytest.raises(client.exceptions.InvalidParameterException, match=next(iter(fields))):
             client.detect_labels(Image={"Bytes": ALLOWED}, **fields)
+
+    @pytest.mark.parametrize("operation", ["DetectLabels", "DetectModerationLabels"])
+    @pytest.mark.parametrize(
+        ("fields", "name"),
+        [
+            ('"Features": 3', "Features"),
+            ('"Features": true', "Features"),
+            ('"Features": "IMAGE_PROPERTIES"', "Features"),
+            ('"Features": ["FOO"]', "Features"),
+            ('"MinConfidence": 1e400', "MinConfidence"),
+            ('"MinConfidence": 101', "MinConfidence"),
+            ('"MinConfidence": "50"', "MinConfidence"),
+        ],
+    )
+    def test_a_value_that_no_sdk_sends_is_named(self, demo: Service, operation: str, fields: str, name: str) -> None:
+        assert_refused(demo, operation, fields, name)
+
+    @pytest.mark.parametrize("value", ["1e400", "2.5", "-1", "true", f"1{'0' * 400}", '"3"', "null"])
+    def test_a_number_of_labels_that_is_none_is_named(self, demo: Service, value: str) -> None:
+        assert_refused(demo, "DetectLabels", f'"MaxLabels": {value}', "MaxLabels")
+
+    def test_no_labels_are_no_labels(self, client: Any) -> None:
+        assert client.detect_labels(Image={"Bytes": BLOCKED}, MaxLabels=0)["Labels"] == []
 
     def test_a_human_loop_is_refused_not_ignored(self, client: Any) -> None:
         loop = {"HumanLoopName": "a", "FlowDefinitionArn": "arn:aws:sagemaker:eu-central-1:1:flow-definition/a"}

@@ -22,6 +22,8 @@ from support.harness import LAMBDA_SRC
 from support.pictures import encoded
 from support.videos import CountingFile, Desk
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", FILMS)
 def test_the_red_circle_is_found_when_it_is_there(desk: Desk, studio: Studio, name: str) -> None:

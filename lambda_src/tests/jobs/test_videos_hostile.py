@@ -15,6 +15,8 @@ from moderator.jobs.video_pipe import Limits
 from support.films import H264, Studio, ffmpeg
 from support.videos import CountingFile, Desk, decoder_that
 
+pytestmark = pytest.mark.slow
+
 FIFTH = "from itertools import count; numbers, show = count(1), child._show"
 ON_THE_FIFTH = "child._show = lambda *all: {what} if next(numbers) == 5 else show(*all)"
 CRASH = "os.kill(os.getpid(), 11)"  # what a decoder's bug does: SIGSEGV
@@ -80,7 +82,8 @@ def test_a_decoder_that_asks_for_all_memory_gets_none(desk: Desk, h264: Path) ->
         "child.main = lambda: os.write(1, b'Y\\0\\0\\0\\0O\\0\\0\\0\\x02[]')",
         "child.main = lambda: os.write(1, b'Y\\0\\0\\0\\0F\\0\\0\\0\\0')",
         "child.parts_of = lambda *_: ((__import__('numpy').zeros((9, 9, 3), 'uint8'),), seen)",
-        "child.main = lambda: [os.write(1, b'Y\\0\\0\\0\\0'), [os.write(1, b'R\\0\\0\\0\\x0c' + bytes(8) + b'\\0\\3\\0\\0')"
+        "child.main = lambda: [os.write(1, b'Y\\0\\0\\0\\0'), "
+        "[os.write(1, b'R\\0\\0\\0\\x0c' + bytes(8) + b'\\0\\3\\0\\0')"
         " for _ in iter(int, 1)]]",
     ],
 )

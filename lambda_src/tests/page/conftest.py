@@ -10,11 +10,11 @@ from playwright.sync_api import Browser, expect
 from support.browser import Visit, chromium, elsewhere, visiting
 from support.harness import Service
 
-# A machine with other work takes its time.
+# A busy machine may be slow.
 expect.set_options(timeout=15_000)
 
 
-# Not for the whole session: while it runs, Playwright keeps an event loop, beside which the stack's tests have none.
+# Not for the whole session: Playwright keeps an event loop running, and then the stack's tests could not start theirs.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """One browser for a file's tests; each has a context of its own."""

@@ -19,6 +19,8 @@ from support.browser import Visit, choose, elsewhere, png, verdict, visiting
 from support.harness import LAMBDA_SRC, Service, serving
 from support.pictures import drawn, encoded
 
+pytestmark = pytest.mark.slow
+
 RED_CIRCLE = encoded(drawn("red", "circle"))
 
 

@@ -10,6 +10,8 @@ from playwright.sync_api import expect
 from support.browser import Visit, choose, hand_over, png, verdict
 from support.pictures import drawn, encoded, noise
 
+pytestmark = pytest.mark.slow
+
 RED_CIRCLE = encoded(drawn("red", "circle"))
 BLUE_SQUARE = encoded(drawn("blue", "square"))
 GREEN_STAR = encoded(drawn("green", "star"))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shlex
 import subprocess
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from moderator.policy.file import read_policies
 from support.browser import Visit, choose, elsewhere, png, verdict, visiting
 from support.harness import LAMBDA_SRC, Service
 from support.pictures import as_base64, drawn, encoded
+
+pytestmark = pytest.mark.slow
 
 RED_CIRCLE = encoded(drawn("red", "circle"))
 BLUE_SQUARE = encoded(drawn("blue", "square"))
@@ -232,6 +236,73 @@ def test_a_damaged_link_is_said_to_be_one(visit: Visit, service: Service) -> Non
     visit.open(f"http://127.0.0.1:{service.port}/try#s=abc")
     expect(visit.page.locator("#notice")).to_contain_text("This link is damaged")
     expect(visit.page.get_by_role("combobox", name="Policy")).to_have_value("demo")
+
+
+def link(state: dict[str, Any]) -> str:
+    """A link as the page makes one: JSON, deflated, in base64."""
+    packed = zlib.compressobj(wbits=-15)
+    data = packed.compress(json.dumps(state).encode()) + packed.flush()
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"policy": {}},
+        {"policy": 5},
+        {"policy": {"categories": {"a": None}}},
+        {"policy": {"categories": {"a": {"labels": 3}}}},
+        {"base": "nothing"},
+        {"base": "demo", "labels": 7},
+        {"base": "demo", "labels": [5]},
+    ],
+    ids=str,
+)
+def test_a_link_that_holds_nonsense_leaves_the_page_as_it_was(
+    visit: Visit, service: Service, state: dict[str, Any]
+) -> None:
+    visit.page.goto("about:blank")
+    visit.requests.clear()
+    visit.open(f"http://127.0.0.1:{service.port}/try#s={link(state)}")
+    expect(visit.page.locator("#notice")).to_contain_text("This link is damaged")
+    expect(visit.page.get_by_role("combobox", name="Policy")).to_have_value("demo")
+    expect(visit.page.get_by_role("button", name="New", exact=True)).to_be_enabled()
+    choose(visit.page, png("circle.png", RED_CIRCLE))
+    expect(verdict(visit.page)).to_contain_text("Block")
+
+
+def test_what_was_never_judged_is_not_allowed(visit: Visit) -> None:
+    """A category that is new has no score yet, and cannot get one while it has no labels."""
+    page = visit.page
+    choose(page, png("circle.png", RED_CIRCLE), png("square.png", BLUE_SQUARE))
+    expect(verdict(page)).to_contain_text("Block")
+    page.get_by_role("button", name="New", exact=True).click()
+    expect(page.locator(".category")).to_have_count(1)
+    page.wait_for_timeout(600)
+    expect(verdict(page)).not_to_contain_text("Allow")
+    expect(verdict(page)).to_contain_text("Not judged yet")
+    expect(page.locator(".filter[data-action=allow]")).to_contain_text("Allow 0")
+    expect(page.locator(".views .unseen")).to_have_count(0)
+    assert all("422" in one for one in visit.complaints)
+    visit.complaints.clear()
+
+
+def test_what_has_the_focus_is_not_under_the_verdict(visit: Visit) -> None:
+    page = visit.page
+    page.set_viewport_size({"width": 1280, "height": 720})
+    choose(page, png("circle.png", RED_CIRCLE))
+    expect(verdict(page)).to_contain_text("Block")
+    page.get_by_role("button", name="Save policy").focus()
+    for _ in range(12):
+        page.keyboard.press("Shift+Tab")
+        covered = page.evaluate(
+            "() => { const [one, verdict] = [document.activeElement, document.querySelector('.verdict')];"
+            " if (!one.closest('.judge') || verdict.contains(one)) return false;"
+            " const box = one.getBoundingClientRect();"
+            " return box.top < verdict.getBoundingClientRect().bottom - 1"
+            " && box.bottom > verdict.getBoundingClientRect().top + 1; }"
+        )
+        assert not covered, page.evaluate("document.activeElement.outerHTML")
 
 
 def test_switching_the_view_shows_what_each_covers_and_how_they_differ(visit: Visit) -> None:

@@ -17,6 +17,8 @@ from support.browser import Visit, choose, png, verdict, visiting
 from support.harness import serving
 from support.pictures import drawn, encoded
 
+pytestmark = pytest.mark.slow
+
 PICTURES = [
     png(f"{number}.png", encoded(drawn(colour, shape, seed=30_000 + number)))
     for number, (colour, shape) in enumerate([("red", "circle"), ("blue", "square"), ("green", "star")] * 20)
@@ -35,7 +37,7 @@ def test_sixty_pictures_become_a_wall_with_the_worst_first(visit: Visit) -> None
     blocked.click()
     expect(page.locator("#grid button")).to_have_count(words.count("Block"))
     page.get_by_role("group", name="Show verdicts").get_by_role("button", name="All 60").click()
-    # Before the next filter: as many are blocked as are for review, and the one would be taken for the other.
+    # Before the next filter: as many are blocked as go to review, so a count alone would not tell them apart.
     expect(page.locator("#grid button")).to_have_count(60)
     page.get_by_role("combobox", name="Category").select_option("blue squares")
     expect(page.locator("#grid button")).to_have_count(words.count("Review"))
@@ -84,7 +86,7 @@ def slow(browser: Browser, counted: Counted) -> Iterator[Visit]:
         yield visit
 
 
-def test_at_most_four_are_asked_at_a_time_with_progress_and_it_can_be_called_off_and_gone_on_with(slow: Visit) -> None:
+def test_at_most_four_are_asked_at_a_time_with_progress_and_it_can_be_cancelled_and_resumed(slow: Visit) -> None:
     page = slow.page
     inflight = 0
     most = 0

@@ -37,14 +37,14 @@ def read(folder: Path) -> dict[str, Policy]:
     return dict(read_policies(folder, max_labels=1000))
 
 
-# The policy, its field at fault, and the sentence that goes on from there. The same in files and in requests.
+# The policy, its field at fault, and the rest of the sentence. The same in files and in requests.
 MISTAKES: list[tuple[Any, str, str]] = [
     # Shape.
     ([1], "", "is a list: it must be an object with categories"),
-    (content(name="mine"), "name", "is no field: those of a policy are description, view, frames, on_error, sample, "
-     "neutral, categories, candidate, calibration"),
+    (content(name="mine"), "name", "is not a field: the fields of a policy are description, view, frames, on_error, "
+     "sample, neutral, categories, candidate, calibration"),
     (content(description=1), "description", "is 1: it must be a text"),
-    (content(description="x" * 2001), "description", "has 2,001 characters: at most 2,000 are read"),
+    (content(description="x" * 2001), "description", "has 2,001 characters: at most 2,000 are allowed"),
     (content(view="centre"), "view", "is 'centre': it must be center, squash, pad or tiles"),
     (content(view=None), "view", "is null: it must be center, squash, pad or tiles"),
     (content(on_error="ignore"), "on_error", "is 'ignore': it must be allow, review or block"),
@@ -60,7 +60,7 @@ MISTAKES: list[tuple[Any, str, str]] = [
     (content(frames={"at_least": 0}), "frames.at_least", "is 0: it must be a whole number from 1 to 64"),
     (content(frames={"at_least": 9}), "frames.at_least", "is 9: it must be no more than frames.most, 8"),
     (content(frames={"every": -1}), "frames.every", "is -1: it must be a number of seconds from 0 to 3600"),
-    (content(frames={"each": 1}), "frames.each", "is no field: those of frames are most, at_least, every"),
+    (content(frames={"each": 1}), "frames.each", "is not a field: the fields of frames are most, at_least, every"),
     # Labels.
     (content(neutral="a street"), "neutral", "is 'a street': it must be a list of labels"),
     (content(neutral=["a street", ""]), "neutral[1]", "is '': it must be a text that is not empty"),
@@ -71,7 +71,7 @@ MISTAKES: list[tuple[Any, str, str]] = [
     (category(labels=[1]), "categories.weapons.labels[0]", "is 1: it must be a text that is not empty"),
     (category(labels=["a gun", " \n"]), "categories.weapons.labels[1]",
      "is ' \\n': it must be a text that is not empty"),
-    (category(labels=["x" * 2001]), "categories.weapons.labels[0]", "has 2,001 characters: at most 2,000 are read"),
+    (category(labels=["x" * 2001]), "categories.weapons.labels[0]", "has 2,001 characters: at most 2,000 are allowed"),
     (category(labels=["\ud83d"]), "categories.weapons.labels[0]",
      "has half a surrogate pair (such as \\ud83d alone): write whole characters"),
     (category(against="a camera"), "categories.weapons.against", "is 'a camera': it must be a list of labels"),
@@ -81,7 +81,7 @@ MISTAKES: list[tuple[Any, str, str]] = [
     (category(labels=["a room"]), "categories.weapons.labels[0]",
      "is 'a room', which is in the policy's neutral too: no label can be on both sides"),
     ({"categories": {"weapons": {"labels": ["a gun"], "review": 0.5}}}, "categories.weapons",
-     "has nothing to be compared with: give it against, or the policy neutral"),
+     "has nothing to be compared with: give it against, or give the policy neutral"),
     # Thresholds.
     (category(review=1.01), "categories.weapons.review", "is 1.01: it must be a number from 0 to 1"),
     (category(review=-0.1), "categories.weapons.review", "is -0.1: it must be a number from 0 to 1"),
@@ -106,13 +106,13 @@ MISTAKES: list[tuple[Any, str, str]] = [
     (content(categories={"\udc00": content()["categories"]["weapons"]}), "categories",
      "has half a surrogate pair (such as \\ud83d alone): write whole characters"),
     (content(categories={"hate symbols": {"labels": ["a flag"], "blok": 1}}), "categories['hate symbols'].blok",
-     "is no field: those of categories['hate symbols'] are labels, against, review, block, as"),
+     "is not a field: the fields of categories['hate symbols'] are labels, against, review, block, as"),
     (content(categories={"sample": content()["categories"]["weapons"]}), "categories.sample",
-     "has a name that verdicts use themselves: it must be another than sample and error"),
+     "has a name that verdicts use themselves: choose one other than sample and error"),
     (category(**{"as": "violence"}), "categories.weapons.as",
      "is 'violence': it must be an object with openai and rekognition, or one of them"),
     (category(**{"as": {"azure": "Violence"}}), "categories.weapons.as.azure",
-     "is no field: those of categories.weapons.as are openai, rekognition"),
+     "is not a field: the fields of categories.weapons.as are openai, rekognition"),
     (category(**{"as": {"openai": ""}}), "categories.weapons.as.openai",
      "is '': it must be a text of 1 to 100 characters"),
     (category(**{"as": {"rekognition": "Violence//Weapons"}}), "categories.weapons.as.rekognition",
@@ -123,11 +123,11 @@ MISTAKES: list[tuple[Any, str, str]] = [
     (calibration(model={"name": "a"}), "calibration.model.pretrained",
      "is missing: it must be a text that is not empty"),
     (calibration(model={"name": "a", "pretrained": "b", "tag": "c"}), "calibration.model.tag",
-     "is no field: those of calibration.model are name, pretrained"),
+     "is not a field: the fields of calibration.model are name, pretrained"),
     (calibration(categories={}), "calibration.categories",
      "is an empty object: it must be an object {category: {scale, offset}} with at least one category"),
     (calibration(categories={"wepons": {"scale": 1, "offset": 0}}), "calibration.categories.wepons",
-     "is no category of this policy: those are weapons"),
+     "is not a category of this policy: its categories are weapons"),
     (calibration(categories={"weapons": 1.3}), "calibration.categories.weapons",
      "is 1.3: it must be an object with scale and offset"),
     (calibration(categories={"": {"scale": 1, "offset": 0}}), "calibration.categories",
@@ -136,7 +136,7 @@ MISTAKES: list[tuple[Any, str, str]] = [
     (scaled(scale=-1.3), "calibration.categories.weapons.scale", "is -1.3: it must be a number above 0"),
     (scaled(offset=None), "calibration.categories.weapons.offset", "is null: it must be a number"),
     (scaled(temperature=1), "calibration.categories.weapons.temperature",
-     "is no field: those of calibration.categories.weapons are scale, offset"),
+     "is not a field: the fields of calibration.categories.weapons are scale, offset"),
 ]  # fmt: skip
 
 
@@ -215,11 +215,11 @@ class TestRequests:
     def test_too_many_categories_are_too_much(self) -> None:
         one = content()["categories"]["weapons"]
         assert policy(content(categories={str(number): one for number in range(MOST_CATEGORIES)}))
-        with pytest.raises(TooMuch, match="policy has 101 categories: at most 100 are read"):
+        with pytest.raises(TooMuch, match="policy has 101 categories: at most 100 are allowed"):
             policy(content(categories={str(number): one for number in range(MOST_CATEGORIES + 1)}))
 
     def test_an_odd_name_is_quoted(self) -> None:
-        with pytest.raises(InvalidField, match=r"^policy\['fra mes'\] is no field"):
+        with pytest.raises(InvalidField, match=r"^policy\['fra mes'\] is not a field"):
             policy(content(**{"fra mes": 1}))
 
 

@@ -1,7 +1,7 @@
 """A policy on real embeddings of real photographs.
 
 Its texts and thresholds were chosen while looking at these very photographs. So this shows that the formula separates
-on real cosines, at a real logit scale; it says nothing of how good a model or a policy is.
+on real cosines, at a real logit scale; it says nothing about how good a model or a policy is.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ POLICY = policy(
     }
 )  # fmt: skip
 
-# Photograph -> verdict and category, by what its description says; all others are to be allowed.
+# Photograph -> verdict and category, by what its description says; all others should be allowed.
 EXPECTED = {
     "1": ("review", "dogs"),
     "25": ("review", "dogs"),

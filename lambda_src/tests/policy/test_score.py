@@ -13,7 +13,7 @@ from moderator.clip.probabilities import softmax
 from moderator.policy.score import Cosines, Scores, evidence, frames_that_count, over_parts, scores
 from support.policies import judged_by, policy
 
-# How long an example takes depends on what else the machine does.
+# How long an example takes depends on what else the machine is doing.
 UNHURRIED = settings(deadline=None)
 LOGIT_SCALES = st.floats(1e-3, 1e4)
 SIDES = st.integers(1, 6)
@@ -54,7 +54,7 @@ class TestFormula:
         assert score(labels, row, logit_scale, scale=scale, offset=offset) == pytest.approx(expected, abs=1e-5)
 
     def test_by_hand(self) -> None:
-        """Mean of e and e^2 for it, e^0 against it: (2.718 + 7.389) / 2 = 5.054 to 1."""
+        """The mean of e and e^2 speaks for it, e^0 against it: (2.718 + 7.389) / 2 = 5.054 to 1."""
         assert score(2, np.array([0.1, 0.2, 0.0], np.float32), 10.0) == pytest.approx(5.0537 / 6.0537, abs=1e-4)
 
     def test_as_much_for_it_as_against_it_is_a_half(self) -> None:

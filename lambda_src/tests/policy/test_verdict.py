@@ -1,4 +1,4 @@
-"""From scores to what is to be done, and why."""
+"""From scores to what to do, and why."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from moderator.policy.verdict import (
 )
 from support.policies import category, content, judged_by, policy
 
-# How long an example takes depends on what else the machine does.
+# How long an example takes depends on what else the machine is doing.
 UNHURRIED = settings(deadline=None)
 SHARES = st.floats(0, 1)
 

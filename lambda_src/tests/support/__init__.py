@@ -1,1 +1,1 @@
-"""What the tests build on: doubles, real servers, events as AWS sends them, and pictures drawn anew."""
+"""What the tests build on: doubles, real servers, events as AWS sends them, and newly drawn pictures."""

@@ -28,7 +28,7 @@ def numbered(format: str, delays: Sequence[int], size: tuple[int, int] = (64, 64
 
 
 def gif(size: tuple[int, int], *frames: bytes, colours: bytes = bytes(3) + b"\xff" * 3) -> bytes:
-    """A GIF of blocks of one's own, with two colours."""
+    """A GIF made of the given blocks, with two colours."""
     return b"GIF89a" + struct.pack("<HHBBB", *size, 0x80, 0, 0) + colours + b"".join(frames) + b";"
 
 
@@ -68,7 +68,7 @@ def apng(
 
 
 def hostile() -> Iterator[tuple[str, bytes]]:
-    """Animations that would take long or much if they were taken at their word."""
+    """Animations that would take long or much memory if they were taken at their word."""
     for format in ("GIF", "PNG", "WEBP"):
         yield f"{format} of 10,000 frames", numbered(format, [0] * 10_000, (8, 8))
         yield f"{format} of 40 frames of two megapixels", numbered(format, [20] * 40, (1920, 1080))

@@ -13,7 +13,7 @@ def _fields(*masks: int) -> bytes:
 
 
 def bmp(bits: int, compression: int = 0, *, header: int = 40, rest: bytes = b"", pixels: bytes | None = None) -> bytes:
-    """A BMP with a header of so many bytes; `rest` is what stands behind the first 40: bit fields."""
+    """A BMP with a header of so many bytes; `rest` is what follows the first 40, such as bit fields."""
     colours = 1 << bits if bits <= 8 and compression not in (4, 5) else 0
     palette = bytes(range(256)) * 4
     if pixels is None:

@@ -13,7 +13,7 @@ from typing import Any
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, FilePayload, Locator, Page, Request, sync_playwright
 
-# Nothing of the browser's own goes out; and a camera without a camera.
+# The browser itself must send nothing; and a fake camera.
 _FLAGS = (
     "--disable-gpu",
     "--disable-quic",
@@ -66,7 +66,7 @@ class Visit:
 
 @contextmanager
 def visiting(browser: Browser, **options: Any) -> Iterator[Visit]:
-    """Look at pages in a browser of one's own; at the end nobody else was asked and nothing was complained about."""
+    """Visit pages in a context of their own; at the end, check that nobody else was asked and nothing complained."""
     context = browser.new_context(**options)
     context.grant_permissions(["camera", "clipboard-read", "clipboard-write"])
     visit = Visit(page=context.new_page())
@@ -88,7 +88,7 @@ def elsewhere(visit: Visit, origin: str) -> Sequence[str]:
     return [one.url for one in visit.requests if not one.url.startswith((f"{origin}/", "data:", f"blob:{origin}/"))]
 
 
-# What a browser does with files from outside, which no test can drag across its window.
+# What a browser does with files from outside: no test can drag them into its window.
 _HAND_OVER = """([kind, files]) => {
   const transfer = new DataTransfer();
   for (const [name, type, text] of files) {

@@ -1,4 +1,4 @@
-"""Certificates for servers on this machine, each its own authority, and a store's options to show one."""
+"""Certificates for servers on this machine, each its own authority, and the options with which a store uses one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def make_certificate(folder: Path, name: str) -> Path:
-    """Write `name`.key and `name`.crt into `folder`; answers the latter, which verifies itself."""
+    """Write `name`.key and `name`.crt into `folder`; return the latter, which verifies itself."""
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
          "-days", "1", "-subj", "/CN=store", "-addext", "subjectAltName=IP:127.0.0.1",

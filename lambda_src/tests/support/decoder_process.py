@@ -26,7 +26,7 @@ _TO_224 = Preprocessing(height=224, width=224, resize_mode="shortest", interpola
 
 @dataclass(frozen=True)
 class DecoderProcess:
-    """A running one."""
+    """A running decoder."""
 
     process: subprocess.Popen[bytes]
 

@@ -1,4 +1,4 @@
-"""What API Gateway answers by itself, before any Lambda: for a wrong token, too many requests, and when we are down."""
+"""API Gateway's own answers, without any Lambda: to a wrong token, to too many requests, and when we are down."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def png(width: int, height: int, *before: bytes, depth: int = 8, colour: int = 2, pixels: bytes | None = None) -> bytes:
-    """A PNG with chunks of one's own before its black pixels."""
+    """A PNG with the given chunks before its black pixels."""
     if pixels is None:
         samples = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour]
         row = bytes(1 + (width * samples * depth + 7) // 8)
@@ -141,7 +141,7 @@ def rle_bmp(width: int, height: int, runs: bytes) -> bytes:
 
 
 def exploding() -> Corpus:
-    """Small files, and small pictures, that take long or much to read."""
+    """Small files, and small pictures, that take long or much memory to read."""
     megabyte = zlib.compress(bytes(1 << 20))
     for name, prefix in (("zTXt", b"a\0\0"), ("iTXt", b"a\0\1\0\0\0"), ("iCCP", b"a\0\0")):
         large = chunk(name.encode(), prefix + zlib.compress(bytes(200 << 20)))
@@ -191,7 +191,7 @@ def animated() -> Corpus:
             f"{format} of 10,000 frames",
             encoded(frames[0], format, save_all=True, append_images=frames[1:], duration=20, **fastest),
         )
-    # One directory a page, each pointing to the next; Pillow would take a minute to write as many.
+    # One directory for each page, each pointing to the next; Pillow would take a minute to write so many.
     tags = [(256, 4, 1, 8), (257, 4, 1, 8), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1), (273, 4, 1, 8)]
     page = _directory([*tags, (278, 4, 1, 8), (279, 4, 1, 64)])[:-4]
     place = 8 + 64

@@ -1,4 +1,4 @@
-"""A store that nobody enters but with TLS and its own user, as ElastiCache's."""
+"""A store that can be entered only over TLS and as its own user, as in ElastiCache."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEYS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret/+="
 
 @dataclass(frozen=True)
 class LockedStore:
-    """A store that nobody enters but the administrator and, with any token, the service's user with its own rights."""
+    """A store for the administrator and, with any token, the service's user with its own rights; for nobody else."""
 
     server: RedisServer
     admin: Any  # redis-py's answers are typed as asynchronous too

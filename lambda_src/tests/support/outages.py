@@ -23,7 +23,7 @@ class Outage:
     url: str
     begin: Callable[[], Any]
     end: Callable[[], Any]
-    # A store that is merely slow is not out of order to a warm-up, which has the time.
+    # A warm-up can wait for a store that is merely slow.
     warm_up: Literal["raises", "works"] = "raises"
 
 

@@ -29,6 +29,6 @@ def as_base64(data: bytes) -> str:
 
 
 def noise(width: int, height: int, seed: int = 1, channels: int = 3) -> Image.Image:
-    """Random pixels: the least kind input for a resize."""
+    """Random pixels: the hardest input for a resize."""
     shape = (height, width, channels) if channels > 1 else (height, width)
     return Image.fromarray(np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8))

@@ -46,6 +46,8 @@ class RuntimeApi:
     port: int = 0
     # What each event may take.
     seconds: float = 30.0
+    # Set when the runtime first asks for an event: its start is over.
+    ready: threading.Event = field(default_factory=threading.Event)
     # With SnapStart: set when the snapshot can be taken, and when it is restored.
     restoring: threading.Event = field(default_factory=threading.Event)
     restored: threading.Event = field(default_factory=threading.Event)
@@ -77,6 +79,7 @@ def _handler_of(api: RuntimeApi) -> type[BaseHTTPRequestHandler]:
                 return self._answer(200)
             if self.path != f"{_VERSION}/invocation/next":
                 return self._answer(404)
+            api.ready.set()
             request_id, event = api.events.get()
             return self._answer(
                 200,

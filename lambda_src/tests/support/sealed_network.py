@@ -18,7 +18,7 @@ POSSIBLE = sys.platform == "linux" and os.geteuid() == 0 and all(map(shutil.whic
 
 
 def names_asked(code: str, folder: Path, environment: dict[str, str]) -> tuple[list[str], str]:
-    """Run `code` and answer the names that were looked up, and what was printed. The service's modules are at hand."""
+    """Run `code`, which can import the service; return the names that were looked up, and what was printed."""
     notes, resolv_conf = folder / "notes", folder / "resolv.conf"
     notes.write_text("")
     resolv_conf.write_text("nameserver 127.0.0.1\n")

@@ -1,6 +1,6 @@
 """Counts what the reliability tests tried and what happened, for the table in docs/reliability.md.
 
-`make reliability` names the file in RELIABILITY_JSON; other runs count and throw away.
+`make reliability` names the file in RELIABILITY_JSON; other runs throw the counts away.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 class Tally:
-    """One row a thing tried: how often, and how often each thing happened."""
+    """One row for each thing tried: how often, and how often each outcome happened."""
 
     def __init__(self) -> None:
         self._rows: dict[tuple[str, str], Counter[str]] = {}

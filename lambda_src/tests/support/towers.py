@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
 from moderator.clip.model import Model
-from moderator.clip.towers import Embeddings, ImageTower
+from moderator.clip.towers import Embeddings, ImageTower, TextBatch, TextTower
 from moderator.handler import Towers, load_towers
 from moderator.pictures.preprocessing import Pixels
 
@@ -32,6 +33,20 @@ class CountingTower(ImageTower):
         self.pictures += len(pictures)
         self.last = pictures
         return super().embed(pictures)
+
+
+class SlowTower(TextTower):
+    """The real text tower, on a machine on which a thousand labels of full length take two seconds at least."""
+
+    def embed_batch(self, batch: TextBatch) -> Embeddings:
+        """Take a while longer."""
+        time.sleep(0.1)
+        return super().embed_batch(batch)
+
+
+def slow(model: Model, threads: int) -> Towers:
+    """Load towers whose text tower is slow."""
+    return Towers(image=load_towers(model, threads).image, text=SlowTower(model, threads=threads))
 
 
 def failing(model: Model, threads: int) -> Towers:

@@ -20,6 +20,8 @@ from moderator.policy.policy import Frames, Policy
 from moderator.settings import Settings
 from support.towers import CountingTower
 
+EVERY_SECOND = {"most": 64, "at_least": 2, "every": 1.0}
+
 
 class CountingFile(io.BytesIO):
     """A file that counts what is read of it."""
@@ -50,7 +52,7 @@ class Desk:
     def judge(self, video: Path | bytes, policy: Policy | None = None, **options: object) -> JudgedVideo:
         """Judge with 64 frames at the most, a second apart, of which two must agree."""
         data = video if isinstance(video, bytes) else video.read_bytes()
-        policy = policy or self.frames(most=64, at_least=2, every=1.0)
+        policy = policy or self.frames(**EVERY_SECOND)
         return self.videos(**options).judge(io.BytesIO(data), policy)  # type: ignore[arg-type]  # of `videos`
 
 

@@ -73,7 +73,7 @@ def test_a_container_serves_http_from_the_images_own_files(tmp_path: Path) -> No
     assert ("moderator", "moderator") in copied
     for source, name in (*copied, ("demo_model", "model")):
         shutil.copytree(LAMBDA_SRC / source, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    (settings,) = re.findall(r"^ENV (.*)", dockerfile, re.MULTILINE)
+    settings = " ".join(re.findall(r"^ENV (.*)", dockerfile, re.MULTILINE))
     environment = dict(one.replace("/var/task", str(tmp_path)).split("=") for one in settings.split())
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     with subprocess.Popen(

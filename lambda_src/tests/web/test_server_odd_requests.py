@@ -19,6 +19,8 @@ from support.raw_http import HOST, exchange, read_reply
 from support.server_process import ServerProcess, server_process
 from support.tally import Tally
 
+pytestmark = pytest.mark.slow
+
 POST = b"POST /classify HTTP/1.1\r\n" + HOST
 
 # What is sent, the status, and words of the reason.
@@ -59,6 +61,10 @@ REFUSED = {
     "A header of 200,000 bytes": (
         b"GET /health HTTP/1.1\r\n" + HOST + b"X: " + b"a" * 200_000 + b"\r\n\r\n", 431, "65,536 bytes",
     ),
+    "Headers of 70,000 bytes, which may come at once": (
+        b"GET /health HTTP/1.1\r\n" + HOST + b"X: " + b"a" * 70_000 + b"\r\n\r\n", 431, "65,536 bytes",
+    ),
+    "A first line of 70,000 bytes": (b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n" + HOST + b"\r\n", 431, "65,536"),
     "A first line of 200,000 bytes": (b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\n\r\n", 431, "65,536 bytes"),
     "A header in two lines, the first empty": (b"GET /health HTTP/1.1\r\n X: 1\r\n\r\n", 400, ""),
     "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, "https://"),
@@ -68,7 +74,7 @@ REFUSED = {
     "A proxy's CONNECT": (b"CONNECT example.org:443 HTTP/1.1\r\n" + HOST + b"\r\n", 400, "begins with a slash"),
 }  # fmt: skip
 
-# The client closes its own side behind these.
+# The client closes its own side after these.
 CUT_SHORT = {
     "A body cut short": (POST + b"Content-Length: 50\r\n\r\nhello", "received 5 bytes, expected 50"),
     "Chunks cut short": (POST + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhel", "incomplete chunked read"),
@@ -151,7 +157,7 @@ def test_clients_that_leave_cost_one_line_each(server: ServerProcess, tally: Tal
     for turn in range(times):
         with socket.create_connection(("127.0.0.1", server.service.port), timeout=60) as client:
             client.sendall(POST + b"Content-Length: 5\r\n\r\n" + b"hello"[: turn % 6])
-            # Closing sends a reset instead of a farewell: what is read or written then fails.
+            # Closing sends a reset, so that reading and writing fail.
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     assert_goes_on(server)
     lines = server.log.splitlines()[before:]

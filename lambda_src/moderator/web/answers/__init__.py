@@ -1,1 +1,1 @@
-"""Answers: what was found, in the form that a client understands. One file a form."""
+"""Answers: what was found, in the form that a client understands. Each form has a file."""

@@ -1,7 +1,7 @@
 """What an adapter is made of: it lets another service's clients ask here, in that service's own form.
 
 A module of this folder reads a request as a question about pictures, and writes what was found as its client expects
-it; errors too, so that none reads as "safe". It neither judges nor knows who does: `web/clients.py` comes between.
+it. Errors too, so that none reads as "safe". It does not judge: `web/clients.py` asks those who do.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from moderator import strict_json
 from moderator.classifier import Answer
 from moderator.clip.model import Model
 from moderator.errors import InvalidField, MalformedBody, RequestError, TooMuch
+from moderator.label_text import fault_of
 from moderator.labels.label_sets import LabelSet
 from moderator.pictures.batch import Picture
 from moderator.policy.policy import ACTIONS, Action, Policy
 from moderator.policy.verdict import Verdict
 from moderator.question import Limits
+from moderator.web.buckets import Buckets
 from moderator.web.http_event import Request, Response
 from moderator.web.payload import kind_of, readable
 
@@ -32,13 +34,14 @@ Text = TypeVar("Text", bound=str)
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """What a request may name, and what holds where it names nothing."""
+    """What a request may name, and the defaults where it names nothing."""
 
     policies: Mapping[str, Policy]
     label_sets: Mapping[str, LabelSet]
     limits: Limits
     default_policy: str
     default_label_set: str
+    buckets: Buckets  # whose objects may stand for a picture
     flag_from: Action  # the mildest action that is a yes where a form knows only yes and no
 
     def policy(self, name: str | None = None) -> Policy:
@@ -66,7 +69,7 @@ class NotConfigured(InvalidField):
 class Asked:
     """What a request asks, and what its answer needs to know of it."""
 
-    pictures: tuple[Picture | RequestError, ...]  # an error: that one cannot even be taken out of the request
+    pictures: tuple[Picture | RequestError, ...]  # an error: that picture cannot even be taken out of the request
     by: Policy | LabelSet
     details: Mapping[str, Any] = field(default_factory=dict)
 
@@ -85,7 +88,7 @@ class Adapter:
     read: Callable[[Request, Known], Asked]  # raises RequestError
     write: Callable[[Asked, Sequence[Outcome], Model], Response]  # raises RequestError
     refuse: Callable[[Request, RequestError | None], Response]  # None: a bug of ours
-    # Whether a picture that cannot be read leaves the others their answers; else it is the whole request's error.
+    # Whether the others are answered when one picture cannot be read; otherwise the whole request is an error.
     picture_by_picture: bool
 
 
@@ -102,20 +105,35 @@ def verdict_of(outcome: Outcome) -> Verdict:
     return outcome
 
 
+def repeated(value: object, field: str, *, missing: str) -> str:
+    """Return a client's own word, which the answer repeats; `missing` where it gives none.
+
+    Raises:
+        InvalidField: it is not a text, or not one that an answer can carry.
+    """
+    if value is None or value == "":
+        return missing
+    if not isinstance(value, str):
+        raise InvalidField(f"{field} is {kind_of(value)}: it must be a string.")
+    if fault := fault_of(value):
+        raise InvalidField(f"{field} {fault}.")
+    return value
+
+
 def read_object(request: Request, limits: Limits) -> dict[str, Any]:
     """Read a body that is a JSON object.
 
     Raises:
         MalformedBody: it is not JSON.
         InvalidField: it is not an object, or names a field twice.
-        TooMuch: more bytes or fields than are read.
+        TooMuch: it has more bytes or values than allowed.
     """
     try:
         content = strict_json.loads(read_body(request, limits))
     except strict_json.RepeatedKeyError as error:
         raise InvalidField(f"{readable(error.key)} is given twice: give each field once.") from error
-    except strict_json.TooManyKeysError as error:
-        raise TooMuch(f"The body has {error}: no request needs as many.") from error
+    except strict_json.TooManyValuesError as error:
+        raise TooMuch(f"The body has {error}: no request needs that many.") from error
     except ValueError as error:
         raise MalformedBody(f"The body is not JSON ({error}).") from error
     if not isinstance(content, dict):
@@ -127,12 +145,30 @@ def read_body(request: Request, limits: Limits) -> bytes:
     """Read a request's bytes.
 
     Raises:
-        TooMuch: there are more than are read.
+        TooMuch: there are more than allowed.
     """
     body = request.body()
     if len(body) > limits.body_bytes:
-        raise TooMuch(f"The body has {len(body):,} bytes: at most {limits.body_bytes:,} are read.")
+        raise TooMuch(f"The body has {len(body):,} bytes: at most {limits.body_bytes:,} are allowed.")
     return body
+
+
+def check_query(request: Request, *names: str) -> None:
+    """Refuse a name in the query that means nothing or is given twice; a gateway's token may stand there.
+
+    Raises:
+        InvalidField: there is one, or one has no value.
+    """
+    unknown = next((name for name in request.query if name not in (*names, "token")), None)
+    if unknown is not None:
+        known = f"the names are {', '.join(names)}" if names else "it takes none"
+        raise InvalidField(f"{readable(unknown)} in the query is not a field of this request: {known}.")
+    for name in names:
+        values = request.query.get(name)
+        if values is not None and (len(values) != 1 or not values[0]):
+            raise InvalidField(
+                f"{name} in the query is {'empty' if values == [''] else 'given twice'}: give one value."
+            )
 
 
 def choice(request: Request, name: str, choices: Sequence[Text], default: Text) -> Text:
@@ -151,14 +187,14 @@ def choice(request: Request, name: str, choices: Sequence[Text], default: Text) 
     return chosen
 
 
-# The mildest action that can be a yes.
+# The actions that may be the mildest that counts as a yes.
 LEAST_FLAGGED: tuple[Action, ...] = ("review", "block")
 
 
 def is_flagged(verdict: Verdict, least: Action) -> bool:
     """Return whether a verdict is a yes where there is only yes and no.
 
-    What only the sample sends to review is none: nothing was found in it.
+    A picture that only the sample sends to review is not: nothing was found in it.
     """
     return any(
         ACTIONS.index(reason.action) >= ACTIONS.index(least)

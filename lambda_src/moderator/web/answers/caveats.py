@@ -18,7 +18,7 @@ def of_classification(question: Question, found: Classification, model: Model) -
     said = []
     if any(len(wanted.labels) == 1 for wanted in question.wanted):
         said.append(
-            "There is one label only, which always gets 1: probabilities compare labels with each other. Add what the "
+            "There is only one label, which always gets 1: probabilities compare labels with each other. Add what the "
             "picture may show instead."
         )
     listed = next(
@@ -55,7 +55,7 @@ def _is_a_list(label: str, labels: int) -> bool:
     parts = [part.split() for part in label.split(",")]
     if len(parts) < 2 or not all(parts):
         return False
-    # "a red car, parked" is one label; the only label of a request, or many short words, hardly is.
+    # "a red car, parked" is one label. A request's only label, or three or more short parts, are more likely a list.
     return labels == 1 or (len(parts) > 2 and all(len(words) <= 3 for words in parts))
 
 

@@ -1,8 +1,8 @@
 """Misskey's form: `POST /v1/detect-images`, as its sensitive-detector has it.
 
 Five classes whose probabilities sum to 1, from the label set `nsfw-five`. Misskey takes every error, of a part or of
-the request, for "not sensitive" and logs it: no answer can stop a picture that was not judged. Errors are answered as
-such all the same, and never as a class.
+the request, for "not sensitive" and logs it: no answer can stop a picture that was not judged. Even so, an error is
+answered as an error, and never as a class.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from moderator.errors import (
 )
 from moderator.pictures.batch import Picture
 from moderator.web.answers import native
-from moderator.web.answers.adapter import Adapter, Asked, Known, NotConfigured, Outcome, as_json, read_body
+from moderator.web.answers.adapter import Adapter, Asked, Known, NotConfigured, Outcome, as_json, check_query, read_body
 from moderator.web.form_parts import Part, read_parts
 from moderator.web.http_event import Request, Response
 
@@ -38,10 +38,10 @@ class UnsupportedPart(InvalidField):
 
 
 class EmptyPart(InvalidField):
-    """A part is no file, or an empty one."""
+    """A part is not a file, or is empty."""
 
 
-# Of a part, and of the request; the first that fits.
+# For a part and for the request; the first kind that fits counts.
 _CODES: tuple[tuple[type[RequestError], str, HTTPStatus], ...] = (
     (UnsupportedPart, "UNSUPPORTED_MEDIA_TYPE", HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
     (UnsupportedBody, "UNSUPPORTED_MEDIA_TYPE", HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
@@ -51,11 +51,13 @@ _CODES: tuple[tuple[type[RequestError], str, HTTPStatus], ...] = (
     (BrokenPicture, "IMAGE_DECODE_FAILED", HTTPStatus.UNPROCESSABLE_ENTITY),
     (UnknownPicture, "IMAGE_DECODE_FAILED", HTTPStatus.UNPROCESSABLE_ENTITY),
     (NotConfigured, "MODEL_UNAVAILABLE", HTTPStatus.SERVICE_UNAVAILABLE),
+    (InvalidField, "INVALID_REQUEST", HTTPStatus.BAD_REQUEST),
 )
 
 
 def read(request: Request, known: Known) -> Asked:
     """Read a form of pictures; what their parts are called does not matter, their order does."""
+    check_query(request)
     body = read_body(request, known.limits)
     if request.content_type != "multipart/form-data":
         raise UnsupportedBody("The Content-Type must be multipart/form-data.")
@@ -70,7 +72,7 @@ def read(request: Request, known: Known) -> Asked:
 
 
 def write(_: Asked, outcomes: Sequence[Outcome], __: Model) -> Response:
-    """Write one result a part: the five classes, the most probable first, or an error."""
+    """Write one result for each part: the five classes, the most probable first, or an error."""
     return as_json({"success": True, "result": {"results": [_result(outcome) for outcome in outcomes]}})
 
 
@@ -86,7 +88,7 @@ def _picture(part: Part, name: str) -> Picture | RequestError:
     if part.filename is None:
         return EmptyPart(f"{name} is not a file.")
     if part.content_type not in _KINDS:
-        return UnsupportedPart(f"{name} is of a kind that is not read here: {', '.join(sorted(_KINDS))} are.")
+        return UnsupportedPart(f"{name} has a type that is not supported: send {', '.join(sorted(_KINDS))}.")
     return Picture(name=name, data=part.data) if part.data else EmptyPart(f"{name} is empty.")
 
 

@@ -1,8 +1,8 @@
 """OpenAI's form: `POST /v1/moderations`, as OpenAI's own SDKs send it when their `base_url` is this service.
 
-A request with a picture that cannot be judged is an error as a whole, in OpenAI's form: the SDK raises. A 5xx it asks
-twice again, and then raises. Nothing is answered as `flagged: false` that was not judged. A category that the policy
-does not have is left out, for it was not looked for; the SDK shows it as None.
+A request with a picture that cannot be judged is an error as a whole, in OpenAI's form: the SDK raises. On a 5xx it
+asks twice more, and then raises. Nothing that was not judged is answered as `flagged: false`. A category that the
+policy does not have is left out, because it was not looked for; the SDK shows it as None.
 """
 
 from __future__ import annotations
@@ -26,9 +26,11 @@ from moderator.web.answers.adapter import (
     NotConfigured,
     Outcome,
     as_json,
+    check_query,
     choice,
     is_flagged,
     read_object,
+    repeated,
     verdict_of,
 )
 from moderator.web.http_event import Request, Response
@@ -43,12 +45,13 @@ class TextNotJudged(InvalidField):
 
 
 def read(request: Request, known: Known) -> Asked:
-    """Read a request for moderations; its model may name a policy (`policy/NAME`), and is only repeated otherwise."""
+    """Read a request for moderations; its model may name a policy (`policy/NAME`); any other is only repeated."""
+    check_query(request, "flag")
     body = read_object(request, known.limits)
-    model = body.get("model")
-    if not isinstance(model, str | None):
-        raise InvalidField(f"model is {kind_of(model)}: it must be a string.")
-    name = model.removeprefix(_POLICY_PREFIX) if model and model.startswith(_POLICY_PREFIX) else None
+    model = repeated(body.get("model"), "model", missing="")
+    name = model.removeprefix(_POLICY_PREFIX) if model.startswith(_POLICY_PREFIX) else None
+    if name == "":
+        raise InvalidField("model names no policy after policy/: give its name, or another model.")
     policy = known.policy(name)
     return Asked(
         pictures=_pictures(body.get("input"), known.limits.pictures),
@@ -61,7 +64,7 @@ def read(request: Request, known: Known) -> Asked:
 
 
 def write(asked: Asked, outcomes: Sequence[Outcome], model: Model) -> Response:
-    """Write one result a picture; what OpenAI's form has no field for is in fields of ours beside its own."""
+    """Write one result for each picture; what OpenAI's form has no field for stands in fields of our own."""
     policy = asked.policy
     results = [_result(verdict_of(outcome), policy, asked.details["least"]) for outcome in outcomes]
     return as_json(
@@ -99,7 +102,7 @@ def _pictures(value: Any, most: int) -> tuple[Picture, ...]:
             "input is empty." if value == [] else f"input is {kind_of(value)}: it must be a list of pictures."
         )
     if len(value) > most:
-        raise TooMuch(f"input holds {len(value):,} pictures: at most {most} are read in one call.")
+        raise TooMuch(f"input holds {len(value):,} pictures: at most {most} are allowed in one call.")
     return tuple(_picture(item, f"input[{place}]") for place, item in enumerate(value))
 
 
@@ -110,7 +113,7 @@ def _picture(item: Any, name: str) -> Picture:
         case {"type": "image_url", "image_url": {"url": str(url)}}:
             return decode_picture(url, f"{name}.image_url.url")
         case _:
-            raise InvalidField(f"{name} is not a picture: {{'type': 'image_url', 'image_url': {{'url': …}}}} is.")
+            raise InvalidField(f"{name} is not a picture: send {{'type': 'image_url', 'image_url': {{'url': …}}}}.")
 
 
 def _result(verdict: Verdict, policy: Policy, least: Action) -> dict[str, Any]:

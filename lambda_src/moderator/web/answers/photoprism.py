@@ -1,9 +1,9 @@
 """PhotoPrism's form: `POST /api/v1/vision/nsfw` and `/labels`, as its vision service has them.
 
 PhotoPrism compares `score` with a threshold of its own (75 % unless its owner changes it), whatever `status` says, and
-versions before 2026 read nothing but the five classes. The policy has thresholds already: so the numbers are the
-decision itself, 1 for unsafe and 0 for safe. What cannot be judged has `status: unavailable` and no number at all. As
-that, PhotoPrism takes every error, admits the upload, and never marks nor unmarks a photo.
+versions before 2026 read nothing but the five classes. The policy has thresholds already, so the numbers are
+the decision itself: 1 for unsafe and 0 for safe. What cannot be judged has `status: unavailable` and no number at all.
+PhotoPrism takes every error for that: it admits the upload, and neither marks nor unmarks a photo.
 """
 
 from __future__ import annotations
@@ -26,9 +26,11 @@ from moderator.web.answers.adapter import (
     Known,
     Outcome,
     as_json,
+    check_query,
     choice,
     is_flagged,
     read_object,
+    repeated,
     verdict_of,
 )
 from moderator.web.http_event import Request, Response
@@ -41,15 +43,20 @@ _LEAST_PROBABLE = 0.1  # PhotoPrism's own: 10 % (DefaultThresholds.Confidence)
 
 def read(request: Request, known: Known) -> Asked:
     """Read a request; `?policy=` and `?flag=` in the service's Uri choose what a photo is judged by."""
+    check_query(request, *(("label_set",) if request.path.endswith("/labels") else ("policy", "flag")))
     body = read_object(request, known.limits)
     images = body.get("images")
     if body.get("url") is not None:
         raise InvalidField("url is an address: nothing is fetched here. Set FileScheme: data.")
-    if not isinstance(images, list) or not images or not all(isinstance(image, str) for image in images):
-        raise InvalidField(f"images is {kind_of(images)}: it must be a list of data URLs with at least one.")
+    if images == []:
+        raise InvalidField("images is empty: it must be a list of data URLs with at least one.")
+    if not isinstance(images, list) or not all(isinstance(image, str) for image in images):
+        raise InvalidField(f"images is {kind_of(images)}: it must be a list of at least one data URL.")
     if len(images) > known.limits.pictures:
-        raise TooMuch(f"images holds {len(images):,} pictures: at most {known.limits.pictures} are read in one call.")
-    details: dict[str, Any] = {"id": str(body.get("id", ""))}
+        raise TooMuch(
+            f"images holds {len(images):,} pictures: at most {known.limits.pictures} are allowed in one call."
+        )
+    details: dict[str, Any] = {"id": repeated(body.get("id"), "id", missing="")}
     by: Policy | LabelSet
     if request.path.endswith("/labels"):
         by = known.label_set((request.query.get("label_set") or [None])[0])  # type: ignore[list-item]  # or no name
@@ -64,7 +71,7 @@ def read(request: Request, known: Known) -> Asked:
 
 
 def write(asked: Asked, outcomes: Sequence[Outcome], model: Model) -> Response:
-    """Write one status a picture, or the labels of all pictures, which are one photo's."""
+    """Write one status for each picture, or the labels of all pictures together: they are one photo's."""
     if isinstance(asked.by, LabelSet):
         kind, version = "labels", asked.by.name
         result: dict[str, Any] = {"labels": _labels(asked.by, outcomes)}
@@ -76,7 +83,7 @@ def write(asked: Asked, outcomes: Sequence[Outcome], model: Model) -> Response:
 
 
 def refuse(_: Request, error: RequestError | None) -> Response:
-    """Write an error; without a result, which PhotoPrism takes for unavailable."""
+    """Write an error without a result, which PhotoPrism takes for unavailable."""
     status = HTTPStatus.INTERNAL_SERVER_ERROR if error is None else error.status
     why = "The service failed; its log says why." if error is None else error.detail
     return as_json({"code": int(status), "error": why, "result": {}}, status=status)

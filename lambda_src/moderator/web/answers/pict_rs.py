@@ -1,9 +1,9 @@
 """pict-rs' form (the picture store of Lemmy): `POST /hooks/pict-rs`, the upload itself as the body.
 
 pict-rs accepts an upload on any 2xx and refuses it on anything else, 30 s without an answer included; it does not read
-the answer's body. So whatever cannot be judged refuses the upload, unless the owner writes `on_error=allow` into the
-URL: then it is accepted, with 202 instead of 200. A mistake in the URL refuses every upload even so, for it would
-otherwise never be noticed.
+the answer's body. So an upload that cannot be judged is refused, unless the owner writes `on_error=allow` into the
+URL: then it is accepted, with 202 instead of 200. Even so, a mistake in the URL refuses every upload: otherwise nobody
+would notice it.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ ADAPTER = Adapter(read=read, write=write, refuse=refuse, picture_by_picture=Fals
 def _address(request: Request, known: Known) -> tuple[Policy, Action]:
     unknown = next((name for name in request.query if name not in _FIELDS), None)
     if unknown is not None:
-        raise InvalidField(f"{readable(unknown)} in the query is not a field: those are {', '.join(_FIELDS)}.")
+        raise InvalidField(f"{readable(unknown)} in the query is not a field: the fields are {', '.join(_FIELDS)}.")
     names = request.query.get("policy", ())
     if len(names) > 1:
         raise InvalidField("policy is given twice in the query: give one name.")

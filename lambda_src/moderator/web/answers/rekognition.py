@@ -1,9 +1,9 @@
 """Amazon Rekognition's form: `POST /` with X-Amz-Target, as AWS' own SDKs send it.
 
 The policy decides what DetectModerationLabels answers: the categories that it does not allow, each with the label that
-fired most beneath it; MinConfidence leaves out more. DetectLabels answers a label set. What cannot be judged is one of
-Rekognition's errors, which the SDKs raise; they ask again on 500 and on ThrottlingException first. An empty list of
-labels always means that the picture was judged.
+fired most beneath it; MinConfidence leaves out more. DetectLabels answers with a label set. What cannot be judged is
+one of Rekognition's errors, which the SDKs raise; on 500 and on ThrottlingException they ask again first. An empty list
+of labels always means that the picture was judged.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from moderator.classifier import Answer
 from moderator.clip.model import Model
 from moderator.errors import BrokenPicture, InvalidField, RequestError, TooMuch, UnknownPicture
 from moderator.labels.label_sets import LabelSet
-from moderator.pictures.batch import Picture
 from moderator.web.answers.adapter import (
     Adapter,
     Asked,
@@ -24,12 +23,15 @@ from moderator.web.answers.adapter import (
     NotConfigured,
     Outcome,
     as_json,
+    check_query,
     read_object,
     verdict_of,
 )
+from moderator.web.answers.rekognition_image import picture_of
 from moderator.web.answers.rekognition_labels import labels_of, moderation_labels
+from moderator.web.buckets import UnreadableObject
 from moderator.web.http_event import Request, Response
-from moderator.web.payload import decode_picture, kind_of, readable
+from moderator.web.payload import kind_of, readable
 
 TARGET = "x-amz-target"
 _SERVICE = "RekognitionService."
@@ -38,16 +40,12 @@ _LEAST_OF_LABELS = 55.0  # percent; DetectLabels' own default
 _MOST_LABELS = 1000  # likewise
 
 
-class InvalidS3Object(InvalidField):
-    """The picture is in a bucket, which is not read here."""
-
-
 class UnknownOperation(InvalidField):
-    """Rekognition has, or may have, such an operation; this service has not."""
+    """Rekognition may have such an operation; this service does not."""
 
 
 _EXCEPTIONS: tuple[tuple[type[RequestError], str], ...] = (
-    (InvalidS3Object, "InvalidS3ObjectException"),
+    (UnreadableObject, "InvalidS3ObjectException"),
     (UnknownOperation, "UnknownOperationException"),
     (NotConfigured, "ResourceNotFoundException"),
     (BrokenPicture, "InvalidImageFormatException"),
@@ -59,26 +57,25 @@ _EXCEPTIONS: tuple[tuple[type[RequestError], str], ...] = (
 def read(request: Request, known: Known) -> Asked:
     """Read a request of either operation; the end of ProjectVersion may name a policy (`…policy/NAME`)."""
     operation = request.headers.get(TARGET, "").removeprefix(_SERVICE)
+    check_query(request)
     body = read_object(request, known.limits)
     for name in ("HumanLoopConfig", "Settings"):
         if body.get(name) is not None:
             raise InvalidField(f"{name} is not read here: leave it out.")
-    if "IMAGE_PROPERTIES" in (body.get("Features") or ()):
-        raise InvalidField("Features holds IMAGE_PROPERTIES, which are not measured here.")
-    pictures = (_picture(body.get("Image")),)
-    least = _number(body, "MinConfidence", 100)
+    if body.get("Features") not in (None, [], ["GENERAL_LABELS"]):
+        raise InvalidField("Features may only be [GENERAL_LABELS]: image properties are not measured here.")
+    pictures = (picture_of(body.get("Image"), known.buckets),)
+    least = _confidence(body)
     details: dict[str, Any] = {"id": _request_id(request)}
     if operation == "DetectLabels":
-        most = _number(body, "MaxLabels", float("inf"))
+        most = body.get("MaxLabels", _MOST_LABELS)
+        if not isinstance(most, int) or isinstance(most, bool) or not 0 <= most <= 2**31 - 1:
+            raise InvalidField("MaxLabels must be a whole number from 0 on.")
         least = _LEAST_OF_LABELS if least is None else least
-        return Asked(
-            pictures=pictures,
-            by=known.label_set(),
-            details=details | {"least": least, "most": int(most or _MOST_LABELS)},
-        )
+        return Asked(pictures=pictures, by=known.label_set(), details=details | {"least": least, "most": most})
     if operation != "DetectModerationLabels":
         raise UnknownOperation(
-            f"{readable(operation)} is not an operation here: there are DetectModerationLabels and DetectLabels."
+            f"{readable(operation)} is not an operation here: send DetectModerationLabels or DetectLabels."
         )
     version = body.get("ProjectVersion")
     if not isinstance(version, str | None):
@@ -118,22 +115,12 @@ def refuse(request: Request, error: RequestError | None) -> Response:
 ADAPTER = Adapter(read=read, write=write, refuse=refuse, picture_by_picture=False)
 
 
-def _picture(image: Any) -> Picture:
-    match image:
-        case {"S3Object": dict()}:
-            raise InvalidS3Object("Image.S3Object is in a bucket, which is not read here: send Image.Bytes.")
-        case {"Bytes": str(text)}:
-            return decode_picture(text, "Image.Bytes")
-        case _:
-            raise InvalidField("Image.Bytes is missing: send the picture's bytes.")
-
-
-def _number(body: dict[str, Any], name: str, most: float) -> float | None:
-    value = body.get(name)
+def _confidence(body: dict[str, Any]) -> float | None:
+    value = body.get("MinConfidence")
     if value is None:
         return None
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= most:
-        raise InvalidField(f"{name} must be a number from 0{f' to {most:g}' if most < float('inf') else ''}.")
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 100:
+        raise InvalidField("MinConfidence must be a number from 0 to 100.")
     return float(value)
 
 

@@ -14,13 +14,13 @@ _MOST_LEVELS = 3  # of Rekognition's own taxonomy
 
 
 def moderation_labels(verdict: Verdict, policy: Policy) -> list[dict[str, Any]]:
-    """List the levels of each category that is not allowed, a parent with the most of its children."""
+    """List the levels of each category that is not allowed; a parent has the highest confidence of its children."""
     names = {category.name: category.rekognition or category.name for category in policy.categories}
     found: dict[tuple[str, ...], float] = {}
     for reason in verdict.reasons:
         if reason.score is None or reason.label is None:
             continue  # the sample: nothing was found
-        # A category without other names is one level, whatever signs it holds.
+        # A category without Rekognition's name is one level, even with slashes in its own.
         mapped = names[reason.category]
         levels = (*(mapped.split("/") if mapped != reason.category else [mapped]), reason.label)[:_MOST_LEVELS]
         for depth in range(1, len(levels) + 1):

@@ -14,7 +14,7 @@ export function makeEditor() {
   $.add.addEventListener("click", add);
   on("policy", build);
   on("selection scores thresholds view policy", showEditor);
-  // With the edit, and not when pictures are asked about a moment later: by then it may have been saved and refused.
+  // At once, not when pictures are asked about a moment later: by then it may have been saved and refused.
   on("policy thresholds", () => sayMistake(null));
   on("policy-mistake", () => sayMistake(state.mistake));
 }
@@ -33,9 +33,9 @@ function showEditor() {
   for (const one of Object.values(rows)) one.show();
 }
 
-// `evidence`: the labels changed, so that the scores must be asked for again.
+// `evidence`: the labels changed, so the scores must be asked for again.
 function edited(evidence, names = []) {
-  if (evidence && forgetCalibration(state.policy, names)) say("took", "The calibration was for other labels: it is gone.");
+  if (evidence && forgetCalibration(state.policy, names)) say("took", "The calibration for the old labels is removed.");
   tell("thresholds", "edited");
   judgeSoon();
 }
@@ -83,7 +83,7 @@ function row(name) {
     ));
   const element = el("li.category", el("div.line", mark, el("h3", name), numbers, score), track, error, details);
 
-  // Neither handle goes past the other: it takes it along.
+  // A handle does not pass the other: it pushes it.
   function drag(kind, value) {
     category[kind] = value;
     if (category.review > category.block) category[kind === "review" ? "block" : "review"] = value;

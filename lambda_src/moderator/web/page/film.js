@@ -19,7 +19,7 @@ export async function playFile(file) {
   video.src = URL.createObjectURL(file);
   await run(video, file.name, async (take, every) => {
     await event(video, "loadeddata");
-    if (video.duration === Infinity) await seek(video, 1e9); // recordings of a browser's own say no duration
+    if (video.duration === Infinity) await seek(video, 1e9); // a browser's own recordings have none
     for (let at = 0; at < video.duration && stop; at += every()) {
       await seek(video, at);
       await take(at);

@@ -1,4 +1,4 @@
-// Has pictures judged by the policy as it is now, each once for a view and for the labels that the policy asks about.
+// Has pictures judged by the policy as it is now, each once for each view and set of labels.
 
 import { el, later } from "./dom.js";
 import { drawn, forget, newPicture, readPicture } from "./pictures.js";
@@ -13,7 +13,7 @@ export const found = (picture) => picture?.judged.get(viewNow());
 export const verdictNow = (picture) => found(picture) && verdictOf(state.policy, found(picture).scores);
 export const isJudged = (picture) => found(picture)?.evidence === evidence;
 
-// What the scores depend on. Before any other listener, all of which ask for it.
+// What the scores depend on. Registered before the listeners that ask for it.
 let evidence = "";
 on("policy thresholds", () => {
   evidence = JSON.stringify(openPolicy(state.policy));
@@ -64,7 +64,7 @@ async function judge(picture, signal) {
     const { answer, came } = await askAbout(picture, "moderate", view, { policy: JSON.parse(asked) }, signal);
     const scores = {};
     for (const { category, score, ...reason } of answer.reasons) {
-      // Below 1, until it was rounded for the answer: a threshold of 1 is never reached.
+      // Below 1 before it was rounded: a threshold of 1 is never reached.
       scores[category] = { ...reason, score: Math.min(score, 1 - Number.EPSILON) };
     }
     picture.judged.set(view, { evidence: asked, scores, came });
@@ -87,7 +87,7 @@ export async function askAbout(picture, path, view, fields, signal) {
       picture.views.delete(view); // another model is running now
     }
   }
-  // A picture in motion has embeddings of several frames only where a policy looked at it.
+  // Of an animation, only a policy's answer has the embeddings of several frames.
   const keep = path === "moderate" ? { return_embedding: "true" } : {};
   const asked = await ask(path, { picture: picture.file, fields: { ...fields, ...keep, view }, signal });
   if (asked.answer.embedding) {
@@ -97,7 +97,7 @@ export async function askAbout(picture, path, view, fields, signal) {
   return asked;
 }
 
-// Asks whether the policy, as it stands and not opened, is valid; says what is wrong with it where it is not.
+// Asks whether the policy is valid as it is now; says what is wrong with it if not.
 export async function isValid() {
   try {
     await ask("moderate", { picture: await drawn(el("canvas", { width: 8, height: 8 })), fields: { policy: state.policy } });
@@ -110,15 +110,15 @@ export async function isValid() {
 
 // Shows an error beside what it is about.
 export function place(error, picture) {
-  const ofPicture = /^(images?|image_data|embedding|The (body|form|picture))\b/.test(error.message);
+  const ofPolicy = /^(policy|The label)\b/.test(error.message);
   if (error.status === 401 || error.status === 403) {
     queue.cancel();
     state.refusal = error;
     tell("token");
-  } else if (picture && (ofPicture || !error.status || error.status >= 429)) {
+  } else if (picture && !ofPolicy) {
     picture.error = error.message;
   } else {
-    // One mistake in the policy would be answered once for each picture.
+    // A mistake in the policy comes back once for each picture.
     queue.cancel();
     state.mistake = { detail: error.message, ...placeOf(error.message) };
     tell("policy-mistake");

@@ -1,4 +1,4 @@
-// Labels of one's own, and how probable each is; typed ones count before Enter is pressed.
+// Your own labels, and how probable each is; they count before Enter is pressed.
 
 import { chips } from "./chips.js";
 import { $, el, later, short } from "./dom.js";
@@ -38,7 +38,7 @@ export function chooseSet(name) {
   tell("labels", "edited", "link");
 }
 
-// What the boxes show where the labels came from elsewhere than the keyboard.
+// What the boxes show when the labels were not typed.
 export function showLabels() {
   box.set(state.labels.map(({ text }) => text));
   $.labelSet.replaceChildren(
@@ -83,7 +83,7 @@ function showBars() {
   const labelled = state.selected?.labelled;
   const bars = $.bars;
   const result = Object.entries(labelled?.answer.result ?? {});
-  // A few stay where they are while one types; many are only worth reading from the top.
+  // A few stay in place while you type; many are worth reading from the top only.
   if (result.length > FEW) result.sort((a, b) => b[1] - a[1]);
   const old = new Map([...bars.children].map((bar) => [bar.dataset.label, bar]));
   const next = result.map(([label, share]) => {

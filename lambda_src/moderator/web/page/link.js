@@ -24,13 +24,19 @@ export async function readFragment(fragment) {
   const text = atob(fragment.slice(START.length).replaceAll("-", "+").replaceAll("_", "/"));
   const bytes = await through(new DecompressionStream("deflate-raw"), Uint8Array.from(text, (letter) => letter.charCodeAt(0)));
   const kept = JSON.parse(new TextDecoder().decode(bytes));
-  const policy = kept.policy ?? state.policies.get(kept.base);
-  state.policy = copyOf(policy); // which fails where there is none of that name here
-  state.base = state.policies.has(kept.base) ? kept.base : "";
-  state.name = kept.name ?? kept.base;
-  state.view = kept.view ?? "";
-  state.labelSet = state.labelSets.has(kept.labelSet) ? kept.labelSet : "";
-  state.labels = kept.labels?.map(([label, category]) => ({ text: label, category })) ?? state.labelSets.get(kept.labelSet) ?? [];
+  const policy = copyOf(kept.policy ?? state.policies.get(kept.base)); // which fails if that name is unknown here
+  const { base, name = base, view = "", labelSet } = kept;
+  for (const { labels } of Object.values(policy.categories)) labels.map(String);
+  const labels = kept.labels?.map(([label, category]) => ({ text: `${label}`, category })) ?? state.labelSets.get(labelSet) ?? [];
+  // All of it or nothing.
+  Object.assign(state, {
+    policy,
+    base: state.policies.has(base) ? base : "",
+    name,
+    view: ["center", "squash", "pad", "tiles"].includes(view) ? view : "",
+    labelSet: state.labelSets.has(labelSet) ? labelSet : "",
+    labels,
+  });
   return true;
 }
 

@@ -46,12 +46,12 @@ async function begin() {
   }
   $.token.hidden = true;
   const linked = await openLink();
-  // Not before: what opens here would take the place of a policy that was begun meanwhile.
+  // Not before: what opens here would replace a policy that was begun meanwhile.
   $.new.disabled = $.add.disabled = false;
   if (!linked) openFirst();
 }
 
-// The demo's own words are for the demo model, and for no other.
+// The demo's own words are for the demo model only.
 function openFirst() {
   const first = (names) => names.find((name) => (name === "demo") === state.demo) ?? names[0] ?? "";
   chooseSet(first([...state.labelSets.keys()]));

@@ -2,7 +2,7 @@
 
 import { el } from "./dom.js";
 
-// No model's input is larger than a fraction of this, so that nothing is lost but bytes.
+// Every model's input is far smaller, so only bytes are lost.
 const LONGER = 1600;
 const SHORTER = 640;
 const MOST_BYTES = 3_000_000;
@@ -14,7 +14,7 @@ export const newPicture = (file, name = file.name || "pasted picture") => ({
   id: (made += 1), name, file, note: "", views: new Map(), judged: new Map(), error: "",
 });
 
-// Where this browser cannot show it, or nobody can, the file is left as it is: the service says which.
+// A file that this browser cannot show is left as it is: the service may read it.
 export async function readPicture(picture) {
   if (picture.isRead) return;
   picture.isRead = true;

@@ -1,4 +1,4 @@
-// A policy's arithmetic, as far as it is done here: thresholds make actions of the scores that the service gave.
+// The part of a policy's arithmetic that is done here: thresholds turn the service's scores into actions.
 
 export const ACTIONS = ["allow", "review", "block"];
 export const WORDS = { allow: "Allow", review: "Review", block: "Block" };
@@ -9,12 +9,15 @@ export function actionOf({ review, block }, score) {
   return "allow";
 }
 
-// The worst action of any category, and why; scores: { category: { score, label, ... } }.
+// The worst action of any category, and why; scores: { category: { score, label, ... } }. None while one has no score:
+// what was never judged is not allowed.
 export function verdictOf(policy, scores) {
+  const names = Object.keys(policy.categories);
+  if (!names.length || !names.every((name) => name in scores)) return null;
   const reasons = [];
   for (const [name, category] of Object.entries(policy.categories)) {
     const found = scores[name];
-    const action = found ? actionOf(category, found.score) : "allow";
+    const action = actionOf(category, found.score);
     if (action !== "allow") reasons.push({ ...found, name, action, threshold: category[action] });
   }
   reasons.sort((a, b) => ACTIONS.indexOf(b.action) - ACTIONS.indexOf(a.action) || b.score - a.score);
@@ -43,7 +46,7 @@ export function rename(policy, from, to) {
   if (policy.calibration) policy.calibration.categories = renamed(policy.calibration.categories);
 }
 
-// Other labels make other evidence: what was measured for the old ones no longer holds.
+// With other labels, what was measured for the old ones no longer holds.
 export function forgetCalibration(policy, names) {
   const scales = policy.calibration?.categories ?? {};
   const forgotten = names.filter((name) => name in scales);
@@ -52,7 +55,7 @@ export function forgetCalibration(policy, names) {
   return forgotten.length > 0;
 }
 
-// Which category and field a sentence of the service's is about: "policy.categories['hate symbols'].labels[0] is ...".
+// Which category and field the service's sentence is about: "policy.categories['hate symbols'].labels[0] is ...".
 export function placeOf(detail) {
   const [, plain, , quoted, field = "name"] = detail.match(/^policy\.categories(?:\.(\w+)|\[(['"])(.*?)\2\])(?:\.(\w+))?/) ?? [];
   const name = plain ?? quoted;

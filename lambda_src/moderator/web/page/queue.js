@@ -1,4 +1,4 @@
-// Work for the service: a few requests at a time, the rest waits; all of it can be called off.
+// Work for the service: a few requests at a time, the rest waits; all can be cancelled.
 
 export function makeQueue(most, changed) {
   let waiting = [];
@@ -14,7 +14,7 @@ export function makeQueue(most, changed) {
           if (!stop.signal.aborted) throw error;
         })
         .finally(() => {
-          if (running.get(key) !== stop) return; // it was called off
+          if (running.get(key) !== stop) return; // cancelled
           running.delete(key);
           next();
           changed();

@@ -39,7 +39,7 @@ export async function ask(path, { fields, picture, signal } = {}) {
       throw new Refused("The service cannot be reached.", 0);
     });
     if (response.ok) return { answer: await response.json(), came: cameAbout(response.headers) };
-    // Too much at once, or labels still being embedded: what is done is kept, and asking again goes on from there.
+    // Too much at once, or labels still being embedded: what is done is kept, so ask again.
     if ([429, 503].includes(response.status) && tries < MOST_TRIES) {
       await new Promise((done) => setTimeout(done, 1000 * (response.headers.get("Retry-After") ?? tries)));
       continue;

@@ -34,7 +34,7 @@ function showStage() {
   for (const [view, { radio, mark }] of Object.entries(radios)) {
     radio.checked = view === viewNow();
     const judged = picture?.judged.get(view);
-    const action = judged && verdictOf(state.policy, judged.scores).action;
+    const action = judged && verdictOf(state.policy, judged.scores)?.action;
     mark.replaceChildren(...(action ? [shape(action), el("span.unseen", WORDS[action])] : []));
   }
   say("caption", picture ? [picture.name, picture.width && `${picture.width} × ${picture.height}`, picture.note].filter(Boolean).join(" · ") : "");
@@ -75,7 +75,7 @@ function partsOf(kind, count, width, height, unseen) {
   const [longer, shorter] = [Math.max(width, height), Math.min(width, height)];
   if (kind === "center" && unseen > 0) return [[(width - shorter) / 2, (height - shorter) / 2, shorter, shorter]];
   if (kind !== "tiles" || count === 1) return [[0, 0, width, height]];
-  // A long strip is seen in tiles of a quarter of its length, filled up beside it.
+  // A long strip is seen in tiles of a quarter of its length, padded.
   const side = Math.min(longer, Math.max(shorter, Math.ceil(longer / MOST_TILES)));
   return Array.from({ length: count }, (_, i) => {
     const start = Math.round((i * (longer - side)) / (count - 1));
@@ -98,6 +98,7 @@ function difference(picture) {
   if (!other || !now || before === viewNow()) return "";
   const gap = (name) => Math.abs(now[name].score - (other[name]?.score ?? 0));
   const name = Object.keys(now).sort((a, b) => gap(b) - gap(a))[0];
-  const was = WORDS[verdictOf(state.policy, other).action].toLowerCase();
-  return `${VIEWS[before]} says ${was}: ${name} ${short(other[name]?.score ?? 0)} there, ${short(now[name].score)} here.`;
+  const was = verdictOf(state.policy, other);
+  if (!was) return "";
+  return `${VIEWS[before]} says ${WORDS[was.action].toLowerCase()}: ${name} ${short(other[name]?.score ?? 0)} there, ${short(now[name].score)} here.`;
 }

@@ -28,7 +28,7 @@ export function makeTake() {
 const json = () => `${JSON.stringify(state.policy, null, 2)}\n`;
 const fileName = () => state.name.trim().replace(/[^\w-]+/g, "-") || "policy";
 
-// What follows leaves the page as it is: only the address changes, and no step back is added.
+// Only the address changes: the page stays, and no step back is added.
 async function keep() {
   history.replaceState(null, "", await toFragment());
 }
@@ -43,7 +43,7 @@ async function save() {
 
 async function copy(text) {
   const done = await navigator.clipboard.writeText(text).then(() => true, () => false);
-  say("took", done ? "Copied." : "This browser lets no page copy: select the text.");
+  say("took", done ? "Copied." : "This browser blocks copying: select the text.");
 }
 
 function showTake() {

@@ -45,7 +45,7 @@ function reason({ name, action, score, threshold, label, seconds }) {
   );
 }
 
-// A screen reader is told of a change, not of every drawing of the same.
+// A screen reader hears of changes only, not of every redraw.
 function replace(place, ...children) {
   const next = el("div", ...children);
   if (place.firstElementChild?.isEqualNode(next)) return;

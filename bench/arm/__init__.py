@@ -1,0 +1,1 @@
+"""Counting for Graviton2 under emulation: `make bench-arm`."""

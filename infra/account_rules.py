@@ -1,0 +1,203 @@
+"""What a stack's settings may be where they name what an account has already, or hold a secret.
+
+The sentences are like those of `rules.py`: the key, its value and what would be right. A secret's value is in none of
+them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from ipaddress import IPv4Network
+from urllib.parse import urlsplit
+
+from infra.api import ROUTES
+from infra.settings import StackSettings, key_of
+
+MOST_TOKENS = 20
+# What `openssl rand -hex 32` gives, and whatever else an address can hold as it is.
+_TOKEN = r"[A-Za-z0-9._~-]{32,256}"  # noqa: S105  # a form, no token
+
+# https://docs.aws.amazon.com/vpc/latest/userguide/vpc-cidr-blocks.html
+_PRIVATE = [IPv4Network(block) for block in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")]
+
+# Field, form, and what it must be.
+_FORMS = (
+    (
+        "image_uri",
+        r"\d{12}\.dkr\.ecr\.[\w-]+\.amazonaws\.com(\.cn)?/[a-z0-9._/-]+@sha256:[0-9a-f]{64}",
+        "an image in ECR by its digest, ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME@sha256:…",
+    ),
+    (
+        "cache_password_arn",
+        r"arn:[\w-]+:secretsmanager:[\w-]+:\d{12}:secret:[\w/+=.@-]+",
+        "the ARN of a secret in Secrets Manager",
+    ),
+    ("hosted_zone_id", r"Z[A-Z0-9]{5,31}", "the id of a Route 53 zone, such as Z0123456789ABC"),
+    ("permissions_boundary", r"arn:[\w-]+:iam::(\d{12}|aws):policy/\S+", "the ARN of an IAM policy"),
+    ("iam_path", r"/([\w+=,.@-]+/)*", "a path that begins and ends with a slash, such as /teams/moderation/"),
+    (
+        "kms_key_arn",
+        r"arn:[\w-]+:kms:[\w-]+:\d{12}:key/[\w-]+",
+        "the ARN of a KMS key, ending in key/ and its id, not an alias",
+    ),
+)
+
+
+def complaints_of_account(settings: StackSettings) -> Iterator[str]:
+    """Say what is wrong with what is named of the account, and with the secrets."""
+    for field, form, what in _FORMS:
+        value = getattr(settings, field)
+        if value and not re.fullmatch(form, value):
+            yield f"{key_of(field)} is {value!r}: it must be {what}."
+    if not settings.iam_path:
+        yield "iamPath is '': it must be a path that begins and ends with a slash, / alone for none."
+    for bucket in settings.read_buckets:
+        if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket):
+            yield f"readBuckets has {bucket!r}: it must be the name of a bucket, not an address."
+    yield from _of_network(settings)
+    yield from _of_own_store(settings)
+    yield from _of_password(settings)
+    yield from _of_tokens(settings)
+    yield from _of_scopes(settings)
+    yield from _of_domain(settings)
+
+
+def _of_network(settings: StackSettings) -> Iterator[str]:
+    subnets, groups = list(settings.subnet_ids), list(settings.security_group_ids)
+    for key, ids, form in (("subnetIds", subnets, "subnet"), ("securityGroupIds", groups, "sg")):
+        for one in ids:
+            if not re.fullmatch(rf"{form}-[0-9a-f]{{8,17}}", one):
+                yield f"{key} has {one!r}: it must be an id like {form}-0123456789abcdef0."
+    if bool(subnets) != bool(groups):
+        yield (
+            f"subnetIds is {subnets} and securityGroupIds is {groups}: "
+            "they go together, so both must have ids or neither."
+        )
+    if len(set(groups)) != len(groups) or len(groups) > 5:
+        yield f"securityGroupIds is {groups}: it must be five different groups at most, as Lambda allows no more."
+    most = 3 if settings.cache == "serverless" else 16
+    least = 2 if settings.cache == "serverless" else 1
+    if subnets and not least <= len(set(subnets)) == len(subnets) <= most:
+        yield (
+            f"subnetIds is {subnets}: with cache {settings.cache} it must be {least} to {most} different subnets, "
+            "each in another zone."
+        )
+    if subnets and settings.zone_ids:
+        yield f"zoneIds is {list(settings.zone_ids)}: it must be empty with subnetIds, whose zones are taken."
+    if subnets and settings.network_cidr != "10.0.0.0/16":
+        yield f"networkCidr is {settings.network_cidr!r}: it must be left out with subnetIds, as no network is made."
+    if not _is_private_block(settings.network_cidr):
+        yield (
+            f"networkCidr is {settings.network_cidr!r}: it must be a block of private addresses from /16 to /22, "
+            "such as 10.0.0.0/16."
+        )
+
+
+def _is_private_block(text: str) -> bool:
+    try:
+        network = IPv4Network(text)
+    except ValueError:
+        return False
+    return 16 <= network.prefixlen <= 22 and any(network.subnet_of(block) for block in _PRIVATE)
+
+
+def _of_own_store(settings: StackSettings) -> Iterator[str]:
+    if settings.cache != "url":
+        given = {
+            "cacheUrl": settings.cache_url,
+            "cacheUser": settings.cache_user,
+            "cachePassword": settings.cache_password.plain,
+            "cachePasswordArn": settings.cache_password_arn,
+            "cacheCluster": settings.cache_cluster,
+        }
+        for key in [key for key, value in given.items() if value]:
+            yield f"cache is {settings.cache!r}: it must be url when {key} is set, or that is ignored."
+        return
+    # What is wrong may be that a password is in it: so the value is not told.
+    try:
+        url = urlsplit(settings.cache_url)
+        good = url.scheme in ("redis", "rediss") and bool(url.hostname) and (url.port is None or url.port > 0)
+    except ValueError:
+        good = False
+    if not good:
+        yield "cacheUrl is not an address: with cache url it must be like rediss://cache.example.org:6379."
+    elif "@" in settings.cache_url:
+        yield "cacheUrl has a user or a password in it: they must be in cacheUser and cachePassword."
+    elif url.query or url.fragment:
+        yield f"cacheUrl is {settings.cache_url!r}: it must have nothing after the port, but for a database's number."
+
+
+def _of_password(settings: StackSettings) -> Iterator[str]:
+    password = settings.cache_password
+    if password.plain and not password.encrypted:
+        yield (
+            "cachePassword is not encrypted in the stack's file: it must be set with "
+            "`pulumi config set --secret cachePassword`."
+        )
+    if password.plain and settings.cache_password_arn:
+        yield "cachePassword and cachePasswordArn are both set: one must be left out."
+    if settings.cache_user and not settings.has_password:
+        yield (
+            f"cacheUser is {settings.cache_user!r}: it must go with a password, in cachePassword or cachePasswordArn."
+        )
+    if settings.secrets_endpoint and not (settings.subnet_ids and settings.has_password):
+        yield (
+            "secretsEndpoint is true: it must be false but where subnetIds are set and the store of your own has a "
+            "password, as nothing else reads a secret."
+        )
+
+
+def _of_tokens(settings: StackSettings) -> Iterator[str]:
+    tokens = settings.auth_tokens.plain
+    if settings.auth != "token":
+        if tokens:
+            yield f"auth is {settings.auth!r}: it must be token when authTokens is set, or they are ignored."
+        return
+    if not tokens:
+        yield (
+            "authTokens is {}: with auth token it must have one token at least, set with "
+            "`pulumi config set --secret --path authTokens.NAME`."
+        )
+        return
+    if not settings.auth_tokens.encrypted:
+        yield (
+            "authTokens is not encrypted in the stack's file: each token must be set with "
+            "`pulumi config set --secret --path authTokens.NAME`."
+        )
+    if len(tokens) > MOST_TOKENS:
+        yield f"authTokens has {len(tokens)} tokens: it must have {MOST_TOKENS} at most."
+    for name, token in tokens.items():
+        if not re.fullmatch(r"[A-Za-z0-9][\w-]{0,39}", name):
+            yield (
+                f"authTokens has the name {name!r}: it must be of letters, digits, hyphens and underscores, 40 at most."
+            )
+        if not isinstance(token, str) or not re.fullmatch(_TOKEN, token):
+            yield (
+                f"authTokens.{name} cannot be a token: it must be of 32 to 256 letters, digits and ._~-, "
+                "such as `openssl rand -hex 32` gives."
+            )
+    if len({str(token) for token in tokens.values()}) < len(tokens):
+        yield "authTokens has one token under two names: each name must have one of its own."
+    if len(settings.name) > 53:
+        yield (
+            f"The stack's name makes {settings.name!r}: with auth token it must have 53 characters at most, "
+            "as the authorizer's name is longer by eleven."
+        )
+
+
+def _of_scopes(settings: StackSettings) -> Iterator[str]:
+    if settings.jwt_scopes and settings.auth != "jwt":
+        yield f"auth is {settings.auth!r}: it must be jwt when jwtScopes is set, or they are ignored."
+    for route, scopes in settings.jwt_scopes.items():
+        if route != "*" and route not in ROUTES:
+            yield f"jwtScopes has {route!r}: it must be * or one of {', '.join(ROUTES)}."
+        if not isinstance(scopes, list) or not all(isinstance(one, str) and one for one in scopes) or not scopes:
+            yield f"jwtScopes has {scopes!r} for {route!r}: it must be a list of scopes, such as [moderate]."
+
+
+def _of_domain(settings: StackSettings) -> Iterator[str]:
+    if settings.hosted_zone_id and not settings.domain_name:
+        yield f"hostedZoneId is {settings.hosted_zone_id!r}: it must go with domainName, which it is to point at."
+    if not settings.default_endpoint and not settings.domain_name:
+        yield "defaultEndpoint is false: it must be true without domainName, or nobody could reach the API."

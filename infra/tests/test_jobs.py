@@ -1,0 +1,172 @@
+"""Jobs on S3: off by default; the worker, its results, its state machine and its stream, with rights to the letter."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from infra.tests.aws_calls import CALLS, MADE_OTHERWISE
+from infra.tests.aws_models import faults
+from infra.tests.conftest import WITH_JOBS
+from infra.tests.program import Recorded, run_program
+
+pytestmark = pytest.mark.slow
+
+QUEUE, FUNCTION = "aws:sqs/queue:Queue", "aws:lambda/function:Function"
+RESULTS = "arn:aws:s3:eu-central-1:111122223333:Bucket/clip-jobs-results"
+
+
+def rights(stack: Recorded, role: str) -> list[dict[str, Any]]:
+    """What a role may do: the statements of the policies whose role it is."""
+    policies = [
+        json.loads(policy.inputs["policy"])
+        for policy in stack.all("aws:iam/rolePolicy:RolePolicy")
+        if policy.inputs["role"] == f"{role}-name"
+    ]
+    return [statement for policy in policies for statement in policy["Statement"]]
+
+
+def by_actions(statements: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """Each action, or several that are always together, with all that it is allowed on."""
+    found: dict[str, list[str]] = {}
+    for one in statements:
+        on = one["Resource"] if isinstance(one["Resource"], list) else [one["Resource"]]
+        found[" ".join(one["Action"])] = sorted([*found.get(" ".join(one["Action"]), []), *on])
+    return found
+
+
+@pytest.mark.parametrize("name", list(WITH_JOBS))
+def test_every_resource_is_one_that_aws_allows(name: str, run: Callable[[str], Recorded]) -> None:
+    found = [
+        f"{resource.key}: {fault}"
+        for resource in run(name).resources
+        if resource.type not in MADE_OTHERWISE
+        for call in [CALLS[resource.type]]
+        for fault in faults(call.service, call.operation, call.made_of(resource.name, resource.inputs))
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize("name", list(WITH_JOBS))
+def test_deploying_twice_asks_for_the_same(name: str, run: Callable[[str], Recorded]) -> None:
+    again = run_program(WITH_JOBS[name])
+    assert {one.key: one.inputs for one in again.resources} == {one.key: one.inputs for one in run(name).resources}
+
+
+def test_nothing_of_it_is_there_by_default(defaults: Recorded) -> None:
+    kinds = {resource.type.split("/")[0] for resource in defaults.resources}
+    assert not kinds & {"aws:sfn", "aws:sqs", "aws:s3"}
+
+
+def test_the_worker_is_outside_the_network_with_the_services_image(run: Callable[[str], Recorded]) -> None:
+    stack = run("jobs")
+    worker, service = stack.inputs(FUNCTION, "clip-jobs"), stack.inputs(FUNCTION, "clip")
+    assert worker["imageUri"] == service["imageUri"]
+    assert worker["imageConfig"] == {"commands": ["moderator.jobs.worker.handler"]}
+    assert "vpcConfig" in service
+    assert "vpcConfig" not in worker
+    assert worker["architectures"] == ["arm64"]
+    variables = worker["environment"]["variables"]
+    assert not [name for name in variables if name.startswith("CACHE_URL")]
+    assert variables["JOBS_POLICY"] == "moderation"
+
+
+def test_with_videos_the_worker_alone_has_ffmpeg(run: Callable[[str], Recorded]) -> None:
+    stack = run("jobs and a stream")
+    targets = {image.name: image.inputs.get("target") for image in stack.all("docker-build:index:Image")}
+    assert targets == {"clip": None, "clip-jobs": "worker-videos"}
+
+
+def test_the_workers_rights_are_these(run: Callable[[str], Recorded]) -> None:
+    assert by_actions(rights(run("jobs and a stream"), "clip-jobs")) == {
+        "s3:GetObject s3:PutObject s3:DeleteObject": [f"{RESULTS}/jobs/*", f"{RESULTS}/verdicts/*"],
+        "s3:ListBucket": ["arn:aws:s3:::pictures", "arn:aws:s3:::uploads", RESULTS],
+        "events:PutEvents": ["arn:aws:cloudwatch:eu-central-1:111122223333:EventBus/clip-jobs"],
+        "s3:GetObject s3:GetObjectVersion": ["arn:aws:s3:::pictures/*", "arn:aws:s3:::uploads/*"],
+        "s3:GetObjectTagging s3:GetObjectVersionTagging s3:PutObjectTagging s3:PutObjectVersionTagging": [
+            "arn:aws:s3:::uploads/*"
+        ],
+        "logs:CreateLogStream logs:PutLogEvents": ["arn:aws:cloudwatch:eu-central-1:111122223333:LogGroup/clip-jobs:*"],
+        "sqs:ReceiveMessage sqs:DeleteMessage sqs:GetQueueAttributes": [
+            "arn:aws:sqs:eu-central-1:111122223333:Queue/clip-jobs"
+        ],
+    }
+
+
+def test_the_state_machines_rights_are_these(run: Callable[[str], Recorded]) -> None:
+    statements = rights(run("jobs"), "clip-jobs-states")
+    (logs,) = (one for one in statements if one["Action"][0].startswith("logs:"))
+    assert logs["Resource"] == "*", "Step Functions' log delivery knows no narrower one"
+    assert by_actions([one for one in statements if one is not logs]) == {
+        "s3:GetObject": ["arn:aws:s3:::pictures/*"],
+        "s3:ListBucket": ["arn:aws:s3:::pictures"],
+        "s3:PutObject s3:GetObject s3:ListMultipartUploadParts s3:AbortMultipartUpload": [f"{RESULTS}/jobs/maps/*"],
+        "lambda:InvokeFunction": ["arn:aws:lambda:eu-central-1:111122223333:Function/clip-jobs"],
+        "states:StartExecution": ["arn:aws:sfn:eu-central-1:111122223333:StateMachine/clip-jobs"],
+        "states:DescribeExecution states:StopExecution states:RedriveExecution": [
+            "arn:aws:sfn:eu-central-1:111122223333:StateMachine/clip-jobs/*"
+        ],
+    }
+
+
+def maps(definition: dict[str, Any]) -> list[dict[str, Any]]:
+    return [state for state in definition["States"].values() if state["Type"] == "Map"]
+
+
+def test_every_map_is_distributed_batched_bounded_and_tolerant(run: Callable[[str], Recorded]) -> None:
+    definition = json.loads(run("jobs").inputs("aws:sfn/stateMachine:StateMachine")["definition"])
+    found = maps(definition)
+    assert found
+    for one in found:
+        assert one["ItemProcessor"]["ProcessorConfig"] == {"Mode": "DISTRIBUTED", "ExecutionType": "EXPRESS"}
+        assert 0 < one["MaxConcurrency"] <= 100
+        assert one["ItemBatcher"]["MaxItemsPerBatch"] == 100
+        assert one["ItemBatcher"]["BatchInput"]
+        assert one["ToleratedFailurePercentage"] >= 0
+        assert "ResultWriter" in one
+    readers = {one["ItemReader"]["Resource"].rpartition(":")[2] for one in found}
+    assert readers == {"listObjectsV2", "getObject"}
+    kinds = {one["ItemReader"].get("ReaderConfig", {}).get("InputType") for one in found}
+    assert {"CSV", "JSONL", "MANIFEST"} <= kinds
+
+
+def test_uploads_are_kept_until_they_are_judged(run: Callable[[str], Recorded]) -> None:
+    stack = run("jobs and a stream")
+    queue = stack.inputs(QUEUE, "clip-jobs")
+    assert json.loads(queue["redrivePolicy"])["deadLetterTargetArn"].endswith("Queue/clip-jobs-dead")
+    assert queue["visibilityTimeoutSeconds"] >= 6 * stack.inputs(FUNCTION, "clip-jobs")["timeout"]
+    target = stack.inputs("aws:cloudwatch/eventTarget:EventTarget")
+    assert target["deadLetterConfig"]["arn"].endswith("Queue/clip-jobs-undelivered")
+    mapping = stack.inputs("aws:lambda/eventSourceMapping:EventSourceMapping")
+    assert mapping["functionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert mapping["scalingConfig"]["maximumConcurrency"] >= 2
+    assert "reservedConcurrentExecutions" not in stack.inputs(FUNCTION, "clip-jobs")
+
+
+def test_a_buckets_notifications_are_touched_only_when_asked_for(run: Callable[[str], Recorded]) -> None:
+    kind = "aws:s3/bucketNotification:BucketNotification"
+    assert [one.inputs["bucket"] for one in run("jobs and a stream").all(kind)] == ["uploads"]
+    assert run("jobs").all(kind) == []
+
+
+def test_the_results_are_private_encrypted_and_versioned(run: Callable[[str], Recorded]) -> None:
+    stack = run("jobs")
+    block = stack.inputs("aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock")
+    assert {value for key, value in block.items() if key != "bucket"} == {True}
+    policy = json.loads(stack.inputs("aws:s3/bucketPolicy:BucketPolicy")["policy"])
+    assert policy["Statement"][0]["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    versioning = stack.inputs("aws:s3/bucketVersioning:BucketVersioning")
+    assert versioning["versioningConfiguration"]["status"] == "Enabled"
+
+
+def test_trouble_of_the_stream_sets_off_an_alarm(run: Callable[[str], Recorded]) -> None:
+    alarms = run("jobs and a stream").all("aws:cloudwatch/metricAlarm:MetricAlarm")
+    watched = {
+        (alarm.inputs.get("metricName"), alarm.inputs.get("dimensions", {}).get("QueueName")) for alarm in alarms
+    }
+    name = "clip-video-moderator-dev-jobs"
+    assert ("ApproximateAgeOfOldestMessage", name) in watched
+    assert {("ApproximateNumberOfMessagesVisible", f"{name}-{what}") for what in ("dead", "undelivered")} <= watched

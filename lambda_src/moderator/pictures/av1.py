@@ -1,0 +1,237 @@
+"""Finds how large the frames inside an AVIF really are: libavif decodes them whole, whatever the file says around them.
+
+The sequence header of every item and of every frame of a track is read, and each frame's own header as far as the flag
+that lets it have another size. AV1 specification, 5.3 to 5.9; ISO/IEC 14496-12 for the boxes.
+https://aomediacodec.github.io/av1-spec/
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from moderator.pictures.structure import Part, boxes
+
+_SEQUENCE, _FRAME_HEADER, _FRAME = 1, 3, 6
+_CONTAINERS = frozenset((b"meta", b"moov", b"trak", b"mdia", b"minf", b"stbl"))
+_CHOOSE = 2  # the sequence leaves it to each frame
+_KEY, _SWITCH = 0, 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frames:
+    """What the streams of a file say of their frames."""
+
+    width: int = 0  # of the widest
+    height: int = 0  # of the highest
+    pixels: int = 0  # of all items: a grid's tiles, and the transparency beside the colours
+    may_grow: bool = False  # a frame has a size of its own
+
+
+def frames_within(data: bytes, most_parts: int) -> Frames | None:
+    """Return the sizes that the file's streams have; None where its parts are more than `most_parts`."""
+    width = height = pixels = parts = 0
+    grows = False
+    sequence = None  # goes on from one frame of a track to the next
+    for start, end, is_item in _streams(data, most_parts):
+        for kind, content in _units(data, start, min(end, len(data))):
+            parts += 1
+            if parts > most_parts:
+                return None
+            try:
+                if kind == _SEQUENCE:
+                    sequence = _Sequence(_Bits(content))
+                    width, height = max(width, sequence.width), max(height, sequence.height)
+                    pixels += sequence.width * sequence.height if is_item else 0
+                elif kind in (_FRAME, _FRAME_HEADER) and sequence is not None:
+                    grows = grows or sequence.has_own_size(_Bits(content))
+            except EOFError:
+                continue  # cut off: for the decoder to refuse
+    return Frames(width=width, height=height, pixels=pixels, may_grow=grows)
+
+
+class _Bits:
+    """Reads a few bytes bit by bit."""
+
+    def __init__(self, content: bytes) -> None:
+        self._value = int.from_bytes(content, "big")
+        self._left = 8 * len(content)
+
+    def __call__(self, count: int) -> int:
+        self._left -= count
+        if self._left < 0:
+            raise EOFError
+        return (self._value >> self._left) & ((1 << count) - 1)
+
+    def unary(self) -> None:
+        """Step over a number of the form uvlc()."""
+        zeros = 0
+        while not self(1):
+            zeros += 1
+        self(min(zeros, 32))
+
+
+class _Sequence:
+    """A sequence header (5.5), and what of it a frame's header depends on."""
+
+    def __init__(self, bits: _Bits) -> None:
+        bits(4)  # profile, and whether it is a still picture
+        self.is_reduced = bool(bits(1))
+        self._tick_bits = 0
+        if self.is_reduced:
+            bits(5)
+        else:
+            self._operating_points(bits)
+        width_bits, height_bits = bits(4) + 1, bits(4) + 1
+        self.width, self.height = bits(width_bits) + 1, bits(height_bits) + 1
+        self._id_bits = 0
+        if not self.is_reduced and bits(1):
+            delta = bits(4) + 2
+            self._id_bits = delta + bits(3) + 1
+        bits(3)
+        self._screen = self._integer = _CHOOSE
+        if not self.is_reduced:
+            bits(4)
+            if bits(1):  # order hints
+                bits(2)
+            self._screen = _CHOOSE if bits(1) else bits(1)
+            if self._screen:
+                self._integer = _CHOOSE if bits(1) else bits(1)
+
+    def _operating_points(self, bits: _Bits) -> None:
+        delay_bits = 0
+        if bits(1):  # timing
+            bits(64)
+            is_even = bits(1)
+            if is_even:
+                bits.unary()
+            if bits(1):  # a decoder's model
+                delay_bits = bits(5) + 1
+                bits(37)
+                presentation = bits(5) + 1
+                self._tick_bits = 0 if is_even else presentation
+        has_display_delay = bits(1)
+        for _ in range(bits(5) + 1):
+            bits(12)
+            if bits(5) > 7:
+                bits(1)
+            if delay_bits and bits(1):
+                bits(2 * delay_bits + 1)
+            if has_display_delay and bits(1):
+                bits(4)
+
+    def has_own_size(self, bits: _Bits) -> bool:
+        """Return whether a frame of this sequence has a size of its own (5.9.2)."""
+        if self.is_reduced or bits(1):  # or shows one that is there already
+            return False
+        kind, is_shown = bits(2), bits(1)
+        if is_shown:
+            bits(self._tick_bits)
+        else:
+            bits(1)
+        if kind == _SWITCH:
+            return True
+        if not (kind == _KEY and is_shown):
+            bits(1)
+        bits(1)
+        screen = bits(1) if self._screen == _CHOOSE else self._screen
+        if screen and self._integer == _CHOOSE:
+            bits(1)
+        bits(self._id_bits)
+        return bool(bits(1))
+
+
+def _units(data: bytes, start: int, end: int) -> Iterator[tuple[int, bytes]]:
+    """The kind and the first bytes of each unit (OBU, 5.3) of a stream."""
+    place = start
+    while place < end:
+        head = data[place]
+        place += 2 if head & 4 else 1
+        size = end - place
+        if head & 2:
+            size = shift = 0
+            for byte in data[place : min(place + 8, end)]:
+                place += 1
+                size |= (byte & 127) << shift
+                shift += 7
+                if byte < 128:
+                    break
+        yield head >> 3 & 15, data[place : min(place + size, end, place + 64)]
+        place += size
+
+
+def _streams(data: bytes, most: int) -> Iterator[tuple[int, int, bool]]:
+    """Where each item's data, and each frame of a track, begins and ends, and whether it is an item."""
+    for box in _all_boxes(data, 0, len(data)):
+        try:
+            if box.kind == b"iloc":
+                yield from ((start, end, True) for start, end in _items(data, box, most))
+            elif box.kind == b"stbl":
+                yield from ((start, end, False) for start, end in _samples(data, box, most))
+        except (struct.error, IndexError):
+            continue  # cut off: for the decoder to refuse
+
+
+def _all_boxes(data: bytes, start: int, end: int) -> Iterator[Part]:
+    for box in boxes(data, start, end):
+        yield box
+        if box.kind in _CONTAINERS:
+            # A meta box has a version and flags before its boxes.
+            yield from _all_boxes(data, box.start + (4 if box.kind == b"meta" else 0), box.end)
+
+
+def _items(data: bytes, box: Part, most: int) -> Iterator[tuple[int, int]]:
+    """ISO/IEC 14496-12, 8.11.3."""
+    version = data[box.start]
+    place = box.start + 4
+    sizes = int.from_bytes(data[place : place + 2], "big")
+    offset, length, base, index = (sizes >> shift & 15 for shift in (12, 8, 4, 0))
+    wide = version == 2
+    place += 2
+
+    def number(count: int) -> int:
+        nonlocal place
+        place += count
+        if place > box.end:
+            raise IndexError
+        return int.from_bytes(data[place - count : place], "big")
+
+    idat = next((part.start for part in _all_boxes(data, 0, len(data)) if part.kind == b"idat"), 0)
+    for _ in range(min(number(4 if wide else 2), most)):
+        number(4 if wide else 2)
+        is_inside = version in (1, 2) and number(2) & 15 == 1
+        number(2)
+        start = number(base) + (idat if is_inside else 0)
+        for _ in range(min(number(2), most)):
+            if version in (1, 2):
+                number(index)
+            begins = start + number(offset)
+            yield begins, begins + (number(length) or len(data))
+
+
+def _samples(data: bytes, box: Part, most: int) -> Iterator[tuple[int, int]]:
+    """ISO/IEC 14496-12, 8.7: the sizes, the chunks, and which sample is in which."""
+    parts = {part.kind: part.start + 4 for part in boxes(data, box.start, box.end)}
+    wide = b"co64" in parts
+    if not {b"stsz", b"stsc"} <= parts.keys() or not (wide or b"stco" in parts):
+        return
+    size, count = struct.unpack_from(">II", data, parts[b"stsz"])
+    count = min(count, most)
+    sizes = [size] * count if size else list(struct.unpack_from(f">{count}I", data, parts[b"stsz"] + 8))
+    place = parts[b"co64" if wide else b"stco"]
+    (chunks,) = struct.unpack_from(">I", data, place)
+    chunks = min(chunks, most)
+    offsets = struct.unpack_from(f">{chunks}{'Q' if wide else 'I'}", data, place + 4)
+    (runs,) = struct.unpack_from(">I", data, parts[b"stsc"])
+    table = [struct.unpack_from(">III", data, parts[b"stsc"] + 4 + 12 * run) for run in range(min(runs, most))]
+    sample = run = 0
+    for chunk, start in enumerate(offsets, 1):
+        while run + 1 < len(table) and table[run + 1][0] <= chunk:
+            run += 1
+        for _ in range(table[run][1] if table else 0):
+            if sample >= len(sizes):
+                return
+            yield start, start + sizes[sample]
+            start += sizes[sample]
+            sample += 1

@@ -1,0 +1,114 @@
+"""S3 in memory, with the answers and the errors of boto3's client, as far as the worker asks it; and EventBridge's."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from botocore.exceptions import ClientError, ReadTimeoutError
+
+
+def refused(status: int, code: str) -> ClientError:
+    return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "GetObject")
+
+
+class _Body(io.BytesIO):
+    """A body that can be a context, as botocore's is."""
+
+
+@dataclass
+class ObjectStore:
+    """Buckets by name, each with its objects by key."""
+
+    buckets: dict[str, dict[str, bytes]]
+    asked: Counter[str] = field(default_factory=Counter)
+    bytes_read: int = 0
+    tags: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+    # Every so many reads or writes fail as S3 does when it is busy; 0 for none.
+    fails_every: int = 0
+    events: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._lock = threading.Lock()
+        self._calls = 0
+
+    def get_object(self, *, Bucket: str, Key: str, Range: str = "", **more: str) -> dict[str, Any]:
+        self._may_fail("get")
+        data = self.buckets.get(Bucket, {}).get(Key)
+        if data is None:
+            raise refused(404, "NoSuchKey")
+        e_tag = f'"{hashlib.md5(data).hexdigest()}"'  # noqa: S324 - S3's own
+        if more.get("IfMatch", e_tag) != e_tag:
+            raise refused(412, "PreconditionFailed")
+        answer: dict[str, Any] = {"ETag": e_tag}
+        if Range:
+            first, last = (int(number) for number in re.findall(r"\d+", Range))
+            if first >= len(data):
+                raise refused(416, "InvalidRange")
+            answer["ContentRange"] = f"bytes {first}-{min(last, len(data) - 1)}/{len(data)}"
+            data = data[first : last + 1]
+        self.bytes_read += len(data)
+        return answer | {"Body": _Body(data), "ContentLength": len(data)}
+
+    def put_object(self, *, Bucket: str, Key: str, Body: bytes, **_: str) -> None:
+        self._may_fail("put")
+        assert len(Key.encode()) <= 1024
+        self.buckets[Bucket][Key] = Body
+
+    def delete_object(self, *, Bucket: str, Key: str) -> None:
+        self.buckets[Bucket].pop(Key, None)
+
+    def list_objects_v2(
+        self,
+        *,
+        Bucket: str,
+        Prefix: str,
+        StartAfter: str = "",
+        Delimiter: str = "",
+        MaxKeys: int = 1000,
+    ) -> dict[str, Any]:
+        keys = sorted(key for key in self.buckets[Bucket] if key.startswith(Prefix) and key > StartAfter)
+        if Delimiter:
+            keys = [key for key in keys if Delimiter not in key.removeprefix(Prefix)]
+        return {"Contents": [{"Key": key, "LastModified": datetime.now(UTC)} for key in keys[:MaxKeys]]}
+
+    def get_paginator(self, _: str) -> ObjectStore:
+        return self
+
+    def paginate(self, **asked: str) -> Iterator[dict[str, Any]]:
+        yield self.list_objects_v2(**asked, MaxKeys=10**9)
+
+    def get_object_tagging(self, *, Bucket: str, Key: str) -> dict[str, Any]:
+        return {"TagSet": self.tags.get(f"{Bucket}/{Key}", [])}
+
+    def put_object_tagging(self, *, Bucket: str, Key: str, Tagging: dict[str, Any]) -> None:
+        self.tags[f"{Bucket}/{Key}"] = Tagging["TagSet"]
+
+    def put_events(self, *, Entries: list[dict[str, Any]]) -> dict[str, Any]:
+        self.events += Entries
+        return {"FailedEntryCount": 0, "Entries": []}
+
+    def items(self, bucket: str, prefix: str = "") -> list[dict[str, Any]]:
+        """What a distributed map finds by a listing."""
+        found = sorted(self.buckets[bucket].items())
+        return [
+            {"Key": key, "Size": len(data), "Etag": f'"{hashlib.md5(data).hexdigest()}"'}  # noqa: S324 - S3's own
+            for key, data in found
+            if key.startswith(prefix)
+        ]
+
+    def _may_fail(self, what: str) -> None:
+        with self._lock:
+            self._calls += 1
+            self.asked[what] += 1
+            fails = self.fails_every and self._calls % self.fails_every == 0
+        if fails:
+            # boto3 asks again by itself; what comes through is a connection that breaks.
+            raise ReadTimeoutError(endpoint_url="https://s3")

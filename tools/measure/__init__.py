@@ -1,0 +1,1 @@
+"""A deployed stack measured from a desk: `make measure`."""
