@@ -100,7 +100,7 @@ compare: $(VENV)/.tools ## Several exported models on the same labelled pictures
 	$(BIN)/python -m tools.calibration.compare $(call quoted,$(DATA)) --policy $(call quoted,$(POLICY)) \
 	  $(if $(OUT),--out $(call quoted,$(OUT))) --models $(MODELS)
 
-test: $(VENV)/.dev redis chromium ffmpeg ## Run every test
+test: $(VENV)/.dev redis chromium ffmpeg ministack ## Run every test
 	$(BIN)/python -m pytest -q
 
 test-fast: $(VENV)/.dev redis ## Run the tests that take less than a minute together: all but those marked slow
@@ -221,6 +221,15 @@ emulator:
 	  if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends qemu-user llvm-19 gcc libc6-dev; \
 	  elif command -v apt-get >/dev/null && command -v sudo >/dev/null; then sudo apt-get update -qq && sudo apt-get install -y -qq --no-install-recommends qemu-user llvm-19 gcc libc6-dev; \
 	  else echo "Please install qemu-user, llvm-19 and gcc: counting needs Debian's."; exit 1; fi; }
+
+# A local AWS, on which jobs are tried. It pins a botocore of its own, so it has an environment of its own.
+MINISTACK := build/ministack
+.PHONY: ministack
+ministack: $(MINISTACK)/.made
+$(MINISTACK)/.made: tools/emulator/requirements.txt
+	@mkdir -p build && $(PYTHON) -m venv --clear $(MINISTACK)
+	$(MINISTACK)/bin/python -m pip install --quiet -r tools/emulator/requirements.txt
+	@touch $@
 
 # The page is tried in a real browser; nothing is downloaded but Debian's own. With Inter the screenshots look the same everywhere.
 .PHONY: chromium

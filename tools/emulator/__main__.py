@@ -33,7 +33,7 @@ def _run_in_batches(state: dict[str, Any], raw: Any, effective: Any, iterator: A
     where = state["ResultWriter"]["Parameters"]
     written = {"Bucket": where["Bucket"], "Key": f"{where['Prefix']}/{execution['name']}/manifest.json"}
     failed = [{"Status": "FAILED"} for result in results if result is None]
-    files = {"FAILED": [], "SUCCEEDED": [], "PENDING": []}
+    files: dict[str, list[Any]] = {"FAILED": [], "SUCCEEDED": [], "PENDING": []}
     if failed:
         key = written["Key"].replace("manifest", "FAILED_0")
         _put(written["Bucket"], key, failed)

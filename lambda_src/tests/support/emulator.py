@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,16 +46,14 @@ class Emulator:
 
     def workers(self) -> list[int]:
         """The processes of functions, by number; each has a child that judges."""
-        found = subprocess.run(
-            ["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True, check=False
-        ).stdout.split()
-        return [int(number) for number in found]
+        children = Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        return [int(number) for threads in children for number in threads.read_text().split()]
 
 
 @contextmanager
 def running(folder: Path) -> Iterator[Emulator]:
     """Start ministack; it fails where `make emulator` was not run, for nothing else shows that the parts fit."""
-    assert PYTHON.exists(), "ministack is not installed: run `make emulator`"
+    assert PYTHON.exists(), "ministack is not installed: run `make ministack`"
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -109,7 +107,28 @@ def worker_zip(*, before: str = "") -> bytes:
     return packed.getvalue()
 
 
-def deploy(emulator: Emulator, made: list[Mapping[str, Any]], *, before: str = "") -> dict[str, str]:
+def recorded(settings: Mapping[str, object]) -> list[dict[str, Any]]:
+    """What the whole Pulumi program asks for, from a process of its own: it has its own event loop."""
+    program = (
+        "import json, sys\n"
+        "from infra.tests.program import run_program\n"
+        "made = run_program(json.loads(sys.argv[1])).resources\n"
+        "json.dump([{'type': one.type, 'name': one.name, 'inputs': one.inputs} for one in made], sys.stdout)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'lambda_src'}"}
+    said = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program, json.dumps(settings)],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    made: list[dict[str, Any]] = json.loads(said)
+    return made
+
+
+def deploy(emulator: Emulator, made: Sequence[Mapping[str, Any]], *, before: str = "") -> dict[str, str]:
     """Make what the program's record asks for of jobs and of the stream; return the names of what was made."""
     inputs = {(one["type"].rpartition(":")[2], one["name"]): one["inputs"] for one in made}
     s3, sqs, events = (emulator.client(name) for name in ("s3", "sqs", "events"))
@@ -167,9 +186,7 @@ def deploy(emulator: Emulator, made: list[Mapping[str, Any]], *, before: str = "
     events.put_rule(Name=rule["name"], EventPattern=rule["eventPattern"])
     events.put_targets(
         Rule=rule["name"],
-        Targets=[
-            {"Id": "queue", "Arn": arns["clip-jobs"], "DeadLetterConfig": {"Arn": arns["clip-jobs-undelivered"]}}
-        ],
+        Targets=[{"Id": "queue", "Arn": arns["clip-jobs"], "DeadLetterConfig": {"Arn": arns["clip-jobs-undelivered"]}}],
     )
     mapping = inputs["EventSourceMapping", "clip-jobs"]
     emulator.client("lambda").create_event_source_mapping(
@@ -182,9 +199,7 @@ def deploy(emulator: Emulator, made: list[Mapping[str, Any]], *, before: str = "
     # Where everybody can see what is said: the verdicts.
     heard = sqs.create_queue(QueueName="heard")["QueueUrl"]
     heard_arn = sqs.get_queue_attributes(QueueUrl=heard, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    events.put_rule(
-        Name="heard", EventBusName=bus, EventPattern=json.dumps({"detail-type": ["Verdict"]})
-    )
+    events.put_rule(Name="heard", EventBusName=bus, EventPattern=json.dumps({"detail-type": ["Verdict"]}))
     events.put_targets(Rule="heard", EventBusName=bus, Targets=[{"Id": "heard", "Arn": heard_arn}])
     s3.put_bucket_notification_configuration(
         Bucket="uploads", NotificationConfiguration={"EventBridgeConfiguration": {}}
