@@ -60,8 +60,8 @@ def test_every_answer_is_as_described(route: str, mode: GenerationMode, service:
     def ask(data: some.DataObject) -> None:
         case = data.draw(operation.as_strategy(generation_mode=mode))
         response = case.call()
-        if response.status_code == 414:  # the local server's own, as API Gateway has one
-            assert response.json()["status"] == 414
+        if response.status_code in (414, 431):  # the local server's own, for long addresses, as API Gateway has one
+            assert response.json()["status"] == response.status_code
         else:
             # Not a server error, and the status, the content type, the headers and the body are as described.
             case.validate_response(response, excluded_checks=BEYOND_A_SCHEMA)
