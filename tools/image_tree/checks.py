@@ -11,9 +11,10 @@ from tools.image_tree.dockerfile import Stage
 
 # Lambda allows 10 GB; what is small is fetched and started sooner.
 MAX_MEGABYTES = 450
-# What AWS' base image has beside Python: the hooks of its snapshots.
+# What AWS' base image has beside Python: the hooks of its snapshots, and boto3, which only the worker imports.
 # https://docs.aws.amazon.com/lambda/latest/dg/snapstart-runtime-hooks-python.html
-_OF_THE_RUNTIME = {"snapshot_restore_py"}
+# https://docs.aws.amazon.com/lambda/latest/dg/lambda-python.html
+_OF_THE_RUNTIME = {"snapshot_restore_py", "boto3", "botocore"}
 MODEL_FILES = ("image.onnx", "text.onnx", "tokenizer.json", "manifest.json", "labels.safetensors")
 # FFmpeg is for the worker with videos alone: elsewhere no stranger's bytes may reach it.
 VIDEOS, _VIDEOS_ONLY = "worker-videos", "av"
