@@ -49,7 +49,8 @@ class Seen:
     seconds: tuple[float, ...] = ()  # of each frame, from the start
     numbers: tuple[int, ...] = ()  # of each frame, from 0
     total_frames: int = 1
-    warnings: tuple[str, ...] = ()  # sentences: why frames that should have been looked at were not
+    unreached: int = 0  # of the last frames, how many could not be looked at
+    warnings: tuple[str, ...] = ()  # sentences: what was not looked at, or hardly to be made out, and why
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +108,7 @@ class Classifier:
         by_question = []
         for wanted in question.wanted:
             columns = [places[label] for label in wanted.labels]
-            probabilities = softmax(logits if columns == list(range(len(labels))) else logits[:, columns])
+            probabilities = softmax(logits[:, columns])
             categories = by_category(probabilities, wanted.categories) or repeat(None)
             by_question.append(
                 [
@@ -165,9 +166,7 @@ class Classifier:
         if decoded:
             seen = self._see(decoded, known.matrix)
         else:
-            seen = [
-                self._compare(picture.frames, known.matrix) for picture in pictures if isinstance(picture, Embedded)
-            ]
+            seen = [self._see_again(picture, known.matrix) for picture in pictures if isinstance(picture, Embedded)]
         embedded = time.perf_counter()
 
         return Scores(
@@ -209,10 +208,31 @@ class Classifier:
                 seconds=tuple(frame.seconds for frame in picture.frames),
                 numbers=tuple(frame.number for frame in picture.frames),
                 total_frames=picture.total_frames,
+                unreached=picture.unreached,
                 warnings=picture.warnings,
             )
             for picture in decoded
         ]
+
+    def _see_again(self, picture: Embedded, labels: Embeddings) -> Seen:
+        seen = self._compare(picture.frames, labels)
+        if picture.animation is None:
+            return seen
+        animation = picture.animation
+        return replace(
+            seen,
+            seconds=animation.seconds,
+            numbers=animation.numbers,
+            total_frames=animation.total_frames,
+            unreached=animation.unreached,
+            warnings=(
+                f"{picture.name} is of an animated picture: only the first "
+                f"{animation.total_frames - animation.unreached:,} of its {animation.total_frames:,} frames could be "
+                "looked at.",
+            )
+            if animation.unreached
+            else (),
+        )
 
     def _compare(self, frames: Sequence[Embeddings], labels: Embeddings) -> Seen:
         # 4. Embeddings become cosines. Not with @: numpy's BLAS has threads of its own, which would compete with the

@@ -22,6 +22,7 @@ from moderator.labels.store import LabelStore
 from moderator.labels.store_client import connector
 from moderator.moderation import Moderator
 from moderator.policy.file import check_calibration, read_policies
+from moderator.policy.policy import Policy
 from moderator.question import Limits
 from moderator.settings import Settings, read_settings
 from moderator.telemetry import Telemetry
@@ -66,6 +67,7 @@ def build_handler(settings: Settings, *, load: Callable[[Model, int], Towers] = 
     policies = read_policies(settings.policies_dir, max_labels=settings.max_labels)
     for policy in policies.values():
         check_calibration(policy, name=model.name, pretrained=model.pretrained)
+        _warn_of_candidate(policy, policies, telemetry)
     _check_defaults(settings, label_sets, policies)
     threads = settings.threads or usable_cpus()
     towers = load(model, threads)
@@ -121,6 +123,20 @@ def build_handler(settings: Settings, *, load: Callable[[Model, int], Towers] = 
         )
 
     return handle
+
+
+def _warn_of_candidate(policy: Policy, policies: Mapping[str, Policy], telemetry: Telemetry) -> None:
+    """Say where a candidate asks to look elsewhere: it is judged by what the live policy looks at."""
+    candidate = policies.get(policy.candidate) if policy.candidate else None
+    if candidate is None:
+        return
+    looks = [(one.view, one.frames.most, one.frames.every) for one in (policy, candidate)]
+    if looks[0] != looks[1]:
+        telemetry.log.warning(
+            "A candidate is judged by the view and the frames of the live policy, and asks for others: as a candidate "
+            "it shows what its labels and thresholds change, and no more.",
+            extra={"policy": policy.name, "candidate": candidate.name},
+        )
 
 
 def _check_defaults(settings: Settings, label_sets: Collection[str], policies: Collection[str]) -> None:

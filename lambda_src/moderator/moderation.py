@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -11,8 +12,11 @@ from moderator.classifier import Classifier, Cosines, Scores, Seen
 from moderator.pictures.batch import Picture
 from moderator.pictures.frames import FrameSampling
 from moderator.policy.policy import Action, Policy
-from moderator.policy.verdict import Moment, Verdict, judge, with_sample, worst
+from moderator.policy.verdict import Moment, Verdict, judge, partly_unseen, with_sample, worst
 from moderator.question import ModerationQuestion
+
+# What a candidate's new labels may cost a request. Those done are kept, so that a later request finishes them.
+_CANDIDATE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +93,8 @@ class Moderator:
                 Moment(frame=number, seconds=seconds)
                 for number, seconds in zip(seen.numbers, seen.seconds, strict=True)
             ]
-        return judge(policy, cosines[:, np.newaxis], self._logit_scale, moments)
+        verdict = judge(policy, cosines[:, np.newaxis], self._logit_scale, moments)
+        return partly_unseen(verdict, policy) if seen.unreached else verdict
 
     def _compare(
         self, policy: Policy, judged: tuple[Verdict, ...], scores: Scores, until: float | None
@@ -99,7 +104,10 @@ class Moderator:
             return None
         try:
             # From the same embeddings, and so with the live policy's view and frames.
-            cosines = self._classifier.compare(scores.pictures, candidate.labels, until=until)
+            soon = time.monotonic() + _CANDIDATE_SECONDS
+            cosines = self._classifier.compare(
+                scores.pictures, candidate.labels, until=soon if until is None else min(until, soon)
+            )
             other = tuple(self._judge(candidate, seen, one) for seen, one in zip(scores.pictures, cosines, strict=True))
         except Exception as error:  # noqa: BLE001 - whatever a candidate does wrong, the live policy's answer stands
             self._candidate_failed(candidate, error)

@@ -21,11 +21,22 @@ class Limits:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Animation:
+    """Where the frames of an animated picture belong that was seen before."""
+
+    numbers: tuple[int, ...]  # of each frame, from 0
+    seconds: tuple[float, ...]  # of each frame, from the start
+    total_frames: int
+    unreached: int  # of the last frames, how many were not looked at
+
+
+@dataclass(frozen=True, kw_only=True)
 class Embedded:
     """A picture that was seen before: its embeddings, as an earlier answer gave them."""
 
     name: str
     frames: tuple[Embeddings, ...]  # of each frame, (parts, dim)
+    animation: Animation | None = None  # None: a still picture
 
 
 @dataclass(frozen=True, kw_only=True)

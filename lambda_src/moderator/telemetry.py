@@ -16,6 +16,7 @@ from moderator.classifier import Classification, Scores
 from moderator.errors import RequestError
 from moderator.moderation import Comparison, Moderation
 from moderator.policy.policy import Policy
+from moderator.policy.verdict import Verdict
 from moderator.question import Question
 
 NAMESPACE = "ClipVideoModerator"
@@ -62,6 +63,8 @@ class Telemetry:
                 self._count_by({"policy": policy, "category": category.name}, {k: n for k, n in fired.items() if n})
         if found.comparison is not None:
             self._compared(found.comparison)
+        if self._log_labels:
+            fields["asked"] = list(found.policy.labels)
         self.log.info(
             "moderated", extra=fields | {"policy": policy, "version": found.policy.version, "verdicts": verdicts}
         )
@@ -94,21 +97,28 @@ class Telemetry:
             {"CandidateCompared": len(pairs), "CandidateDiffers": len(differing)},
         )
         for live, other in differing:
-            both = live.categories.keys() | other.categories.keys()
-            actions = [
-                {name: verdict.categories[name].action if name in verdict.categories else None for name in both}
-                for verdict in (live, other)
-            ]
-            self.log.info(
-                "candidate differs",
-                extra={
-                    "policy": policy,
-                    "candidate": candidate,
-                    "verdict": live.action,
-                    "candidate_verdict": other.action,
-                    "categories": sorted(name for name in both if actions[0][name] != actions[1][name]),
-                },
-            )
+            fields: dict[str, object] = {
+                "policy": policy,
+                "candidate": candidate,
+                "verdict": live.action,
+                "candidate_verdict": other.action,
+                "categories": self._differing_categories(comparison, live, other),
+            }
+            if self._log_labels:
+                fields |= {"fired": _fired(live), "candidate_fired": _fired(other)}
+            self.log.info("candidate differs", extra=fields)
+
+    def _differing_categories(self, comparison: Comparison, live: Verdict, other: Verdict) -> list[str]:
+        """Name the categories that differ; those of a policy that came with a request are its client's own words."""
+        names = set(other.categories)
+        if comparison.policy.name is not None or self._log_labels:
+            names |= live.categories.keys()
+        return sorted(
+            name
+            for name in names
+            if (live.categories[name].action if name in live.categories else None)
+            != (other.categories[name].action if name in other.categories else None)
+        )
 
     def _count(self, scores: Scores, milliseconds: float, store_state: str | None) -> dict[str, object]:
         timing, labels = scores.timing, scores.labels
@@ -150,3 +160,7 @@ class Telemetry:
         for name, count in counts.items():
             metrics.add_metric(name=name, unit=MetricUnit.Count, value=count)
         metrics.flush_metrics()
+
+
+def _fired(verdict: Verdict) -> list[str]:
+    return [reason.label for reason in verdict.reasons if reason.label is not None]

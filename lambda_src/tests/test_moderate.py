@@ -10,7 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from PIL import Image
 
 from moderator.errors import ConfigurationError
@@ -18,6 +21,7 @@ from moderator.handler import build_handler
 from moderator.policy.policy import ACTIONS
 from moderator.settings import Settings
 from moderator.telemetry import SERVICE
+from moderator.web.answers.native import score_digits
 from support.harness import Reply, Service, StartService
 from support.pictures import as_base64, drawn, encoded
 from support.towers import failing, slow
@@ -111,6 +115,26 @@ def test_an_embedding_replays_a_picture(service: Service) -> None:
     assert other["categories"] == moderate(service, image_data=as_base64(RED_CIRCLE), policy=INLINE).json["categories"]
 
 
+def test_what_an_embedding_does_not_hold_is_said(service: Service) -> None:
+    """Which pictures are sampled is chosen by their bytes."""
+    first = moderate(service, image_data=as_base64(GREEN_STAR), policy=INLINE, return_embedding=True).json
+    sampled = INLINE | {"sample": 1.0}
+    assert moderate(service, image_data=as_base64(GREEN_STAR), policy=sampled).json["verdict"] == "review"
+    again = moderate(service, embedding=first["embedding"], policy=sampled).json
+    assert again["verdict"] == "allow"
+    assert [warning for warning in again["warnings"] if "sample" in warning]
+    assert not [warning for warning in first["warnings"] if "sample" in warning]
+
+
+@given(score=st.floats(0, 1, exclude_max=True), threshold=st.integers(0, 10**6).map(lambda number: number / 10**6))
+@example(score=math.nextafter(1.0, 0.0), threshold=1.0)
+@example(score=0.79999999, threshold=0.8)
+@example(score=0.7, threshold=0.7)
+def test_a_score_that_is_shown_passes_a_threshold_exactly_where_the_score_does(score: float, threshold: float) -> None:
+    assert (score_digits(score) >= threshold) == (score >= threshold)
+    assert score_digits(score) == pytest.approx(score, rel=1e-5)
+
+
 def test_policies_are_listed(service: Service) -> None:
     listed = {one["name"]: one for one in service.get("/policies").json["policies"]}
     assert listed.keys() == {"demo", "moderation"}
@@ -199,6 +223,10 @@ def test_a_bug_is_answered_without_its_trace(start_service: StartService) -> Non
     assert b"machine" not in reply.body
 
 
+# Three parts of the demo model's size, whose base64 has no padding and can be repeated.
+UNIT = base64.b64encode(np.eye(3, 64, dtype="<f4").tobytes()).decode()
+
+
 @pytest.mark.parametrize(
     ("embedding", "status", "words"),
     [
@@ -210,6 +238,16 @@ def test_a_bug_is_answered_without_its_trace(start_service: StartService) -> Non
         ("{}:AAAA", 422, ["3 bytes", "multiple"]),
         ("{}:" + base64.b64encode(bytes(512)).decode(), 422, ["unit length"]),
         ("{}:" + base64.b64encode(b"\xff" * 512).decode(), 422, ["unit length"]),
+        ("{}:" + UNIT * 2, 413, ["a frame of 6 parts", "more than 4"]),
+        ("{}:" + ",".join([UNIT] * 65), 413, ["more than 64 frames"]),
+        (f"{{}}:{UNIT},{UNIT}", 422, ["animated", "where its frames belong"]),
+        (f"{{}}:{UNIT},{UNIT};0@0.0", 422, ["where its frames belong"]),
+        (f"{{}}:{UNIT},{UNIT};0@0.0;2/2", 422, ["where its frames belong"]),
+        (f"{{}}:{UNIT},{UNIT};0@0.0,1@x;2/2", 422, ["where its frames belong"]),
+        (f"{{}}:{UNIT},{UNIT};1@0.0,0@0.5;2/2", 422, ["where its frames belong"]),
+        (f"{{}}:{UNIT},{UNIT};0@0.0,9@0.5;9/20", 422, ["where its frames belong"]),
+        (f"{{}}:{UNIT},{UNIT};0@0.0,9@0.5;20/10", 422, ["where its frames belong"]),
+        (f"{{}}:{UNIT};;1/1", 422, ["where its frames belong"]),
     ],
 )
 def test_an_embedding_that_is_not_one_is_named(service: Service, embedding: str, status: int, words: list[str]) -> None:
@@ -302,6 +340,35 @@ class TestCandidates:
         assert "candidate differs" not in [record.getMessage() for record in log]
         (metric,) = (line for line in metrics(capsys) if "CandidateDiffers" in line)
         assert metric["CandidateDiffers"] == [0.0]
+
+    def test_it_is_said_at_the_start_where_it_would_look_elsewhere(
+        self, tmp_path: Path, start_service: StartService, log: list[logging.LogRecord]
+    ) -> None:
+        start_service(policies_dir=self.policies(tmp_path, {"frames": {"at_least": 2}}))
+        assert not [record for record in log if record.levelno >= logging.WARNING]
+        for other in ({"view": "pad"}, {"frames": {"most": 4}}, {"frames": {"every": 2.0}}):
+            log.clear()
+            start_service(policies_dir=self.policies(tmp_path, other))
+            (line,) = (vars(record) for record in log if record.levelno == logging.WARNING)
+            assert "the view and the frames of the live policy" in line["msg"]
+            assert (line["policy"], line["candidate"]) == ("live", "next")
+
+    def test_a_slow_one_costs_an_answer_a_second_and_is_finished_by_later_requests(
+        self, tmp_path: Path, start_service: StartService, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        many = {"categories": {"red circles": {"labels": LONGEST[:-9], "against": LONGEST[-1:], "block": 0.5}}}
+        service = start_service(policies_dir=self.policies(tmp_path, many), load=slow)
+        computed = 0
+        for _ in range(60):
+            answer = moderate(service, image_data=as_base64(RED_CIRCLE), policy="live")
+            assert answer.json["verdict"] == "block"
+            lines = metrics(capsys)
+            if [line for line in lines if "CandidateCompared" in line]:
+                break
+            computed += len([line for line in lines if "CandidateFailed" in line])
+        else:
+            pytest.fail("never finished")
+        assert computed >= 1
 
     def test_a_failing_one_never_touches_the_answer(
         self,

@@ -21,6 +21,10 @@ from support.pictures import as_base64, drawn, encoded
 
 pytestmark = pytest.mark.slow
 
+POLICY: dict[str, Any] = {
+    "neutral": ["a green star", "a blue square"],
+    "categories": {"red circles": {"labels": ["a red circle"], "block": 0.5}},
+}
 EXPECTED = {("red", "circle"): "block", ("blue", "square"): "review"}
 
 
@@ -144,21 +148,92 @@ def test_a_moment_of_an_animation_is_found_and_named(service: Service, kind: str
 def test_at_least_k_frames_must_agree(service: Service) -> None:
     harmless, harmful = square(drawn("green", "star")).resize((96, 96)), square(drawn("red", "circle")).resize((96, 96))
     data = as_base64(animated([harmless, harmful, harmless, harmless], "GIF", [500] * 4))
-    policy = {
-        "neutral": ["a green star", "a blue square"],
-        "categories": {"red circles": {"labels": ["a red circle"], "block": 0.5}},
-    }
     once, twice = (
-        moderate(service, image_data=data, policy=policy | {"frames": {"at_least": count}}) for count in (1, 2)
+        moderate(service, image_data=data, policy=POLICY | {"frames": {"at_least": count}}) for count in (1, 2)
     )
     assert (once["verdict"], twice["verdict"]) == ("block", "allow")
 
 
 @pytest.fixture(scope="module")
+def partly_seen() -> dict[str, str]:
+    """A large GIF whose last frames are beyond the limits, and a small one that is cut off; all of it harmless."""
+    star = square(drawn("green", "star"))
+    frames = []
+    for number in range(40):
+        frame = star.resize((1000, 1000)).quantize(8)
+        frame.putpixel((number, 0), number % 8)
+        frames.append(frame)
+    long = animated(frames, "GIF", [500] * 40)
+    whole = animated([frame.resize((96, 96)) for frame in frames[:12]], "GIF", [500] * 12)
+    return {"beyond the limits": as_base64(long), "damaged": as_base64(whole[: len(whole) * 2 // 3])}
+
+
+class TestWhatCouldNotBeSeenOfAnAnimation:
+    """Frames beyond the limits, or behind damage, are not judged: the verdict is no milder than `on_error`."""
+
+    @pytest.mark.parametrize("why", ["beyond the limits", "damaged"])
+    def test_the_policys_on_error_is_the_least(self, service: Service, partly_seen: dict[str, str], why: str) -> None:
+        data = partly_seen[why]
+        answer = moderate(service, image_data=data, policy=POLICY)
+        assert (answer["verdict"], answer["reasons"]) == ("review", [{"category": "error", "action": "review"}])
+        assert answer["categories"]["red circles"]["action"] == "allow"
+        assert 1 <= answer["frames"]["seen"] <= answer["frames"]["reachable"]
+        assert [warning for warning in answer["warnings"] if "image_data is animated" in warning]
+        if why == "beyond the limits":
+            assert answer["frames"]["of"] == 40
+            assert answer["frames"]["reachable"] < 40
+
+        strict = moderate(service, image_data=data, policy=POLICY | {"on_error": "block"})
+        assert (strict["verdict"], strict["reasons"]) == ("block", [{"category": "error", "action": "block"}])
+        trusting = moderate(service, image_data=data, policy=POLICY | {"on_error": "allow"})
+        assert (trusting["verdict"], trusting["reasons"]) == ("allow", [])
+
+    def test_what_was_seen_counts_beside_it_and_the_worst_comes_first(
+        self, service: Service, partly_seen: dict[str, str]
+    ) -> None:
+        stars = POLICY | {
+            "on_error": "block",
+            "categories": {"stars": {"labels": ["a green star"], "against": ["a red circle"], "review": 0.5}},
+        }
+        answer = moderate(service, image_data=partly_seen["damaged"], policy=stars)
+        named = [(reason["category"], reason["action"]) for reason in answer["reasons"]]
+        assert (answer["verdict"], named) == ("block", [("error", "block"), ("stars", "review")])
+
+    def test_a_replayed_embedding_says_so_too(self, service: Service, partly_seen: dict[str, str]) -> None:
+        for data in partly_seen.values():
+            first = moderate(service, image_data=data, policy=POLICY, return_embedding=True)
+            again = moderate(service, embedding=first["embedding"], policy=POLICY)
+            same = ("verdict", "reasons", "categories", "frames", "policy", "model")
+            assert {name: again[name] for name in same} == {name: first[name] for name in same}
+            assert [warning for warning in again["warnings"] if "could be looked at" in warning]
+
+    def test_classifys_embedding_has_the_first_frame_only(self, service: Service) -> None:
+        star = square(drawn("green", "star")).resize((96, 96))
+        data = as_base64(animated([star, square(drawn("red", "circle")).resize((96, 96))], "GIF", [500] * 2))
+        text = service.classify(image_data=data, labels=["a", "b"], return_embedding=True).json["embedding"]
+        answer = moderate(service, embedding=text, policy=POLICY)
+        assert (answer["verdict"], answer["frames"]) == ("review", {"seen": 1, "of": 2, "reachable": 1})
+
+
+def test_a_replayed_animation_gives_the_same_reasons(service: Service) -> None:
+    harmless, harmful = square(drawn("green", "star")).resize((96, 96)), square(drawn("red", "circle")).resize((96, 96))
+    dotted = harmless.copy()
+    dotted.putpixel((0, 0), (9, 9, 9))  # a frame that equals the one before it is merged with it
+    data = as_base64(animated([harmless, dotted, harmful, harmless], "GIF", [500, 1300, 500, 500]))
+    first = moderate(service, image_data=data, policy="demo", return_embedding=True)
+    again = moderate(service, embedding=first["embedding"], policy="demo")
+    assert (first["verdict"], first["reasons"][0]["frame"]) == ("block", 2)
+    del first["view"], first["embedding"]
+    assert again == first
+
+
+@pytest.fixture(scope="module")
 def pictures() -> list[str]:
-    """Six wide pictures."""
+    """Wide pictures, and an animation between them."""
     shapes = [at_the_edge(square(drawn(*what, seed=7))) for what in combinations()[:6]]
-    return [as_base64(encoded(shape)) for shape in shapes]
+    moving = animated([shape.resize((96, 54)) for shape in shapes], "GIF", [700] * 6)
+    still = [as_base64(encoded(shape)) for shape in shapes]
+    return [still[0], as_base64(moving), *still[1:]]
 
 
 class TestTheSameAnswer:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,27 @@ PICTURE = encoded(drawn("red", "circle"))
 SECRETS = ["zyxwordone", "zyxwordtwo grün", "zyxcategory", "zyxmodel"]
 LABELS = {SECRETS[0]: SECRETS[2], SECRETS[1]: SECRETS[2]}
 CONTEXT = 80
+# Differs from its candidate in the category that is in its client's words.
+POLICY = {
+    "neutral": ["a green star"],
+    "categories": {SECRETS[2]: {"labels": ["a red circle", SECRETS[0]], "against": [SECRETS[1]], "block": 0}},
+    "candidate": "small",
+}
+SMALL = {"categories": {"weapons": {"labels": ["a gun"], "against": ["a camera"], "block": 1}}}
+OTHER_LABELS = ["a green star", "a red circle", "a gun", "a camera"]
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Mapping[str, str]:
+    """Settings under which the candidate has few labels, so that it is judged on a busy machine too."""
+    folder = tmp_path / "policies"
+    folder.mkdir()
+    (folder / "small.json").write_text(json.dumps(SMALL))
+    return {"POLICIES_DIR": str(folder), "DEFAULT_POLICY": "small"}
+
+
+def moderate(service: Service, **fields: Any) -> Reply:
+    return service.request("POST", "/moderate", json.dumps(fields), {"Content-Type": "application/json"})
 
 
 def requests(service: Service) -> list[Reply]:
@@ -42,6 +64,10 @@ def requests(service: Service) -> list[Reply]:
         service.classify(zyxwordone=1),
         service.post_json(f'{{"{SECRETS[0]}": 1, "{SECRETS[0]}": 2}}'),
         service.post_json(f"{SECRETS[0]}"),
+        moderate(service, policy=POLICY, image_data=picture),
+        moderate(service, policy=POLICY, image_data=as_base64(PICTURE[:-40])),
+        moderate(service, policy=POLICY | {"view": SECRETS[0]}, image_data=picture),
+        moderate(service, policy=SECRETS[0], image_data=picture),
         service.get(f"/{SECRETS[0]}"),
         service.get("/health"),
     ]
@@ -50,10 +76,15 @@ def requests(service: Service) -> list[Reply]:
 @pytest.mark.parametrize("log_labels", ["false", "true"])
 @pytest.mark.parametrize("store", ["up", "down"])
 def test_the_log_holds_labels_only_where_they_are_asked_for_and_pictures_never(
-    log_labels: str, store: str, redis_server: RedisServer, tmp_path: Path, tally: Tally
+    log_labels: str,
+    store: str,
+    redis_server: RedisServer,
+    environment: Mapping[str, str],
+    tmp_path: Path,
+    tally: Tally,
 ) -> None:
-    environment: Mapping[str, str] = {"CACHE_URL": redis_server.url, "LOG_LABELS": log_labels, "MEMORY_LABELS": "1"}
-    environment = {**environment, "POWERTOOLS_LOG_LEVEL": "INFO"}  # as in the Lambda
+    environment = {**environment, "CACHE_URL": redis_server.url, "LOG_LABELS": log_labels, "MEMORY_LABELS": "1"}
+    environment["POWERTOOLS_LOG_LEVEL"] = "INFO"  # as in the Lambda
     if store == "down":
         redis_server.stop()
     with server_process(tmp_path, environment) as server:
@@ -61,7 +92,8 @@ def test_the_log_holds_labels_only_where_they_are_asked_for_and_pictures_never(
         log = server.log
     assert {reply.status for reply in replies} == {200, 400, 404, 415, 422}
     assert log.count('"message":"classified"') == 3
-    assert log.count('"message":"refused"') == len(replies) - 4
+    assert log.count('"message":"moderated"') == log.count('"message":"candidate differs"') == 1
+    assert log.count('"message":"refused"') == len(replies) - 5
     assert ("The store fails" in log) == (store == "down")
     text = "\n".join(json.dumps(json.loads(line), ensure_ascii=False) for line in log.splitlines() if line[:1] == "{")
     assert any(secret in text for secret in SECRETS) == (log_labels == "true")
@@ -71,12 +103,14 @@ def test_the_log_holds_labels_only_where_they_are_asked_for_and_pictures_never(
     tally.add("Leaks", f"Answers and errors, LOG_LABELS={log_labels}, the store {store}", happened, len(replies))
 
 
-def test_the_store_holds_hashes_and_numbers_only(redis_server: RedisServer, tmp_path: Path, tally: Tally) -> None:
-    with server_process(tmp_path, {"CACHE_URL": redis_server.url}) as server:
+def test_the_store_holds_hashes_and_numbers_only(
+    redis_server: RedisServer, environment: Mapping[str, str], tmp_path: Path, tally: Tally
+) -> None:
+    with server_process(tmp_path, {**environment, "CACHE_URL": redis_server.url}) as server:
         requests(server.service)
     client = redis_server.client
     keys = [key.decode() for key in client.scan_iter()]
-    assert len(keys) == 2
+    assert len(keys) == len(LABELS) + len(OTHER_LABELS)
     for key in keys:
         assert re.fullmatch(r"clip:\{[0-9a-f]{16}\}:[0-9a-f]{64}", key)
         assert len(client.get(key)) % 4 == 0

@@ -47,6 +47,24 @@ def shows_red(part: Pixels) -> bool:
     return bool(((red > 220) & (green < 60) & (blue < 60)).any())
 
 
+@pytest.mark.parametrize(
+    ("size", "thin"),
+    [
+        ((1280, 720), []),
+        ((320, 40), []),
+        ((330, 40), ["squash", "pad"]),
+        ((40, 330), ["squash", "pad"]),
+        ((2000, 60), ["squash", "pad", "tiles"]),
+        ((10, 20_000), ["squash", "pad", "tiles"]),
+    ],
+)
+def test_a_strip_too_thin_to_make_anything_out_is_warned_of(size: tuple[int, int], thin: list[View]) -> None:
+    """The centre cuts such a strip instead, and says how much is unseen."""
+    for view in VIEWS:
+        warnings = seen(Image.new("RGB", size), view).warnings
+        assert [("times as long as it is wide" in warning) for warning in warnings] == ([True] if view in thin else [])
+
+
 @pytest.mark.parametrize(("size", "edges"), [((1280, 720), ("left", "right")), ((720, 1280), ("top", "bottom"))])
 def test_an_object_at_the_very_edge_is_in_tiles_pad_and_squash_and_not_in_center(
     size: tuple[int, int], edges: tuple[str, str]

@@ -16,7 +16,9 @@ def softmax(logits: npt.NDArray[np.floating[Any]]) -> Probabilities:
 
     The row's maximum is subtracted first: exp overflows float32 above 88.7, and CLIP's logits reach 100.
     """
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    # Contiguous: numpy adds up a contiguous row in the same order, whatever other rows there are.
+    shifted = np.ascontiguousarray(logits, dtype=np.float64)
+    shifted = shifted - shifted.max(axis=1, keepdims=True)
     exponentials = np.exp(shifted)
     result: Probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
     return result

@@ -24,7 +24,7 @@ from moderator.pictures.decode import Decoded, Frame
 from moderator.pictures.views import Coverage
 from moderator.policy.policy import Policy
 from moderator.policy.score import scores
-from moderator.policy.verdict import Reason, Verdict, with_sample, worst
+from moderator.policy.verdict import Verdict, partly_unseen, with_sample
 from moderator.question import ModerationQuestion
 
 HEAD_BYTES = 32  # of a file: enough for `is_video`
@@ -202,13 +202,7 @@ class Videos:
 
     def _cautious(self, verdict: Verdict, coverage: VideoCoverage, policy: Policy) -> Verdict:
         """Where most of a video could not be seen, it is no better than one that cannot be read."""
-        if not coverage.mostly_unseen or policy.on_error == "allow":
-            return verdict
-        return replace(
-            verdict,
-            action=worst((verdict.action, policy.on_error)),
-            reasons=(*verdict.reasons, Reason(category="error", action=policy.on_error)),
-        )
+        return partly_unseen(verdict, policy) if coverage.mostly_unseen else verdict
 
     def _fired(self, moderation: Moderation, policy: Policy) -> dict[str, tuple[float, ...]]:
         (seen,) = moderation.scores.pictures

@@ -44,15 +44,18 @@ class _Key:
     second: float
 
 
+# Seconds that are divided fall short of a whole number by a bit, which must not cost a frame.
+_ROUNDING = 1e-9
+
 Show = Callable[[int, av.VideoFrame, float], None]  # which moment, what is shown, and its second
 
 
 def moments(duration: float, rate: float, *, most: int, every: float) -> list[float]:
     """Return seconds evenly spread from the first frame to the last one, `every` seconds apart at the least."""
     last = max(0.0, duration - 1 / rate)
-    steps = most - 1 if every <= 0 else int(min(most - 1, last / every))
+    steps = most - 1 if every <= 0 else int(min(most - 1, last / every * (1 + _ROUNDING)))
     # A short clip has not more frames than it has.
-    steps = min(steps, int(last * rate))
+    steps = min(steps, int(last * rate * (1 + _ROUNDING)))
     return [last * step / steps for step in range(steps + 1)] if steps else [0.0]
 
 

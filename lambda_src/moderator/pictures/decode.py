@@ -15,7 +15,7 @@ from moderator.pictures.kinds import READABLE, refusal
 from moderator.pictures.preprocessing import Pixels, Preprocessing
 from moderator.pictures.strips import Upright
 from moderator.pictures.timeline import frame_starts
-from moderator.pictures.views import Coverage, View, cut
+from moderator.pictures.views import Coverage, View, cut, thickness
 
 # Only these decoders are tried: Pillow has some forty more, and a stranger's bytes could reach each of them.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
@@ -23,6 +23,9 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 # A JPEG decoder's own scaling must leave this many times the model's input, so that the last step is still ours. What
 # counts is the shorter side, which is a tile's side too.
 _DECODER_MARGIN = 1.5
+
+# A picture that fills less than this share of the model's shorter side is warned of: 28 of 224 pixels.
+_THINNEST = 1 / 8
 
 _LARGE = 1 << 21
 
@@ -43,7 +46,8 @@ class Decoded:
     frames: tuple[Frame, ...]  # at least one
     total_frames: int
     coverage: Coverage  # the same for each frame
-    warnings: tuple[str, ...] = ()  # sentences: why frames that should have been looked at were not
+    unreached: int = 0  # of the last frames, how many no sampling would have shown: damaged, or beyond the limits
+    warnings: tuple[str, ...] = ()  # sentences: what was not looked at, or hardly to be made out, and why
 
 
 def read_picture(
@@ -130,11 +134,13 @@ def _decoded(
     except Exception as error:  # as above
         raise refusal(data, name, opened=True) from error
     seen = [Frame(parts=parts, number=0, seconds=0.0)]
-    warnings: list[str] = []
+    warnings = _of_a_strip(image, view, name)
+    unreached = len(starts) - 1
 
     # 3. Later frames are looked at as far as they can be decoded.
     if sampling is not None and len(starts) > 1:
         within = min(len(starts), reachable(image, data))
+        unreached = len(starts) - within
         if within < len(starts):
             warnings.append(
                 f"{name} is animated: only the first {within:,} of its {len(starts):,} frames could be looked at "
@@ -152,10 +158,27 @@ def _decoded(
                     f"{name} is animated: it is truncated or damaged after frame {seen[-1].number + 1:,} of "
                     f"{len(starts):,}, so that later frames were not looked at."
                 )
+                unreached = len(starts) - seen[-1].number - 1
                 break
             seen.append(Frame(parts=parts, number=number, seconds=seconds))
 
-    return Decoded(frames=tuple(seen), total_frames=len(starts), coverage=coverage, warnings=tuple(warnings))
+    return Decoded(
+        frames=tuple(seen),
+        total_frames=len(starts),
+        coverage=coverage,
+        unreached=unreached,
+        warnings=tuple(warnings),
+    )
+
+
+def _of_a_strip(image: Image.Image, view: View, name: str) -> list[str]:
+    if thickness(image.size, view) >= _THINNEST:
+        return []
+    times = round(max(image.size) / min(image.size))
+    return [
+        f"{name} is {times:,} times as long as it is wide: brought to the model's size it is so thin that little can "
+        "be made out. Send it in several pieces."
+    ]
 
 
 def _scale_while_decoding(image: Image.Image, to: Preprocessing) -> None:

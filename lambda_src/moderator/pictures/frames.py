@@ -7,6 +7,7 @@ decoded too. As for still pictures, that is limited by time and memory.
 from __future__ import annotations
 
 import bisect
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,9 @@ _COSTS = {
     "WEBP": (35e-6, 25e-9),
     "AVIF": (110e-6, 20e-9),
 }
+
+# Far more than float64's rounding, far less than a clock's tick.
+_ROUNDING = 1e-9
 
 # Pillow holds up to four copies of the canvas: of a canvas with more pixels only the first frame is looked at.
 _LARGEST_CANVAS = 10_000_000
@@ -45,12 +49,16 @@ class FrameSampling:
             number and second of each frame, in order; once for a frame that is shown at several moments.
         """
         last = starts[-1] - starts[0]
-        steps = self.most - 1 if self.every <= 0 else int(min(self.most - 1, last / self.every))
+        # Seconds that are added up fall short of 0.3 / 0.1 = 3 by a bit, which must not cost a frame.
+        steps = (
+            self.most - 1 if self.every <= 0 else min(self.most - 1, math.floor(last / self.every * (1 + _ROUNDING)))
+        )
         moments = [starts[0] + last * step / steps for step in range(steps)] if steps else []
         moments.append(starts[-1] if steps else starts[0])
         shown: dict[int, float] = {}
         for moment in moments:
-            shown.setdefault(bisect.bisect_right(starts, moment) - 1, moment)
+            number = bisect.bisect_right(starts, moment + last * _ROUNDING) - 1
+            shown.setdefault(number, max(moment, starts[number]))
         return list(shown.items())
 
 

@@ -18,7 +18,7 @@ from moderator.pictures.strips import Upright
 View = Literal["center", "squash", "pad", "tiles"]
 Colour = tuple[int, int, int]
 
-_MOST_TILES = 4
+MOST_TILES = 4
 
 # Pictures more than this many times as long as they are wide are not scaled whole.
 _LONGEST_STRIP = 16
@@ -50,6 +50,18 @@ def cut(image: Upright, to: Preprocessing, view: View) -> tuple[tuple[Pixels, ..
         case "tiles":
             parts, unseen = _tiles(image, to), 0.0
     return tuple(np.asarray(part) for part in parts), Coverage(kind=view, parts=len(parts), unseen=unseen)
+
+
+def thickness(size: tuple[int, int], view: View) -> float:
+    """Return how much of the model's side a picture's shorter side fills, at most 1: little, for a long strip."""
+    ratio = max(size) / min(size)
+    match view:
+        case "center":
+            return 1.0
+        case "squash" | "pad":
+            return 1 / ratio
+        case "tiles":
+            return min(1.0, MOST_TILES / ratio)
 
 
 def _centre(image: Upright, to: Preprocessing) -> Image.Image:
@@ -116,8 +128,8 @@ def _tiles(image: Upright, to: Preprocessing) -> list[Image.Image]:
     colour that the whole picture would be padded with.
     """
     longer, side = max(image.size), min(image.size)
-    is_strip = longer > _MOST_TILES * side
-    length = -(-longer // _MOST_TILES) if is_strip else side
+    is_strip = longer > MOST_TILES * side
+    length = -(-longer // MOST_TILES) if is_strip else side
     count = -(-longer // length)
     # In whole pixels, so that a tile equals the same square sent alone. No gap is left: two starts are at most a tile's
     # length apart, and are so after rounding too.

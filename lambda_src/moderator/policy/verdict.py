@@ -124,6 +124,20 @@ def unjudged(policy: Policy) -> Verdict:
     return Verdict(action=policy.on_error, reasons=reasons, categories={}, judged=False)
 
 
+def partly_unseen(verdict: Verdict, policy: Policy) -> Verdict:
+    """Return a verdict no milder than the policy's `on_error`, on what could be seen in part only.
+
+    Who wants a picture to be allowed could otherwise put what matters where nobody looks.
+    """
+    if policy.on_error == "allow":
+        return verdict
+    reasons = sorted(
+        (*verdict.reasons, Reason(category="error", action=policy.on_error)),
+        key=lambda reason: -ACTIONS.index(reason.action),
+    )
+    return replace(verdict, action=worst((verdict.action, policy.on_error)), reasons=tuple(reasons))
+
+
 def _is_sampled(picture: bytes, share: float) -> bool:
     if share <= 0:
         return False  # hashing megabytes for nothing takes milliseconds

@@ -70,7 +70,9 @@ class ManyPictures(BaseModel):
 class Reason(BaseModel):
     """Why a picture is not simply allowed."""
 
-    category: str = Field(description="Or `sample`: the picture is one of the share that is always reviewed.")
+    category: str = Field(
+        description="Or `sample`: one of the share that is always reviewed; or `error`: not all frames could be seen."
+    )
     action: Action
     score: float | None = None
     threshold: float | None = Field(default=None, description="The one that the score passed.")
@@ -91,6 +93,11 @@ class SeenFrames(BaseModel):
 
     seen: int
     of: int
+    reachable: int | None = Field(
+        default=None,
+        description="Where the last frames were damaged or beyond the limits: how many before them could be looked at. "
+        "The verdict is then no milder than the policy's `on_error`.",
+    )
 
 
 class Verdict(BaseModel):

@@ -109,8 +109,7 @@ class RequestReader:
         if source == "embedding":
             if request.view is not None:
                 raise InvalidField("view is given with embedding: an embedding's view was chosen when it was made.")
-            frames = read_embedding(request.embedding or "", self._model)
-            return (Embedded(name="embedding", frames=frames),), False
+            return (read_embedding(request.embedding or "", self._model),), False
         if source == "image_data":
             return (decode_picture(request.image_data or "", "image_data"),), False
         images = request.images or []

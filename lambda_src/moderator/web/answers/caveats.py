@@ -48,6 +48,10 @@ def of_moderation(found: Moderation, model: Model) -> list[str]:
         said.append(
             "The policy is not calibrated: its scores are not yet probabilities, and its thresholds are guesses."
         )
+    if found.policy.sample > 0 and any(seen.coverage is None for seen in found.scores.pictures):
+        said.append(
+            "The policy's sample was not drawn: it is chosen by a picture's bytes, which an embedding does not hold."
+        )
     return said + _of_pictures(found.scores) + _of_model(model)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import ROUND_DOWN, Context
 from typing import Any
 
 from moderator.classifier import Answer, Classification, Seen
@@ -14,6 +15,8 @@ from moderator.question import ModerationQuestion, Question
 from moderator.web.answers.caveats import of_classification, of_moderation
 from moderator.web.embeddings import write_embedding
 from moderator.web.requests import Asking
+
+_SIX_DIGITS = Context(prec=6, rounding=ROUND_DOWN)
 
 
 def classification(asking: Asking[Question], found: Classification, model: Model) -> dict[str, Any]:
@@ -98,6 +101,11 @@ def six_digits(number: float) -> float:
     return float(f"{number:.6g}")
 
 
+def score_digits(score: float) -> float:
+    """Cut a score off after six significant digits, so that what is shown never passes a threshold that it missed."""
+    return float(_SIX_DIGITS.create_decimal(repr(score)))
+
+
 def _probabilities(labels: tuple[str, ...], answer: Answer) -> dict[str, Any]:
     values = map(six_digits, answer.probabilities.tolist())
     result: dict[str, Any] = {"result": dict(zip(labels, values, strict=True))}
@@ -111,7 +119,7 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         "verdict": verdict.action,
         "reasons": reasons(verdict),
         "categories": {
-            name: {"score": six_digits(category.score), "action": category.action}
+            name: {"score": score_digits(category.score), "action": category.action}
             for name, category in verdict.categories.items()
         },
     }
@@ -120,7 +128,7 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
 def _reason(reason: Reason) -> dict[str, Any]:
     said: dict[str, Any] = {"category": reason.category, "action": reason.action}
     if reason.score is not None:
-        said |= {"score": six_digits(reason.score), "threshold": reason.threshold, "label": reason.label}
+        said |= {"score": score_digits(reason.score), "threshold": reason.threshold, "label": reason.label}
     if reason.moment is not None:
         said |= {"frame": reason.moment.frame, "seconds": six_digits(reason.moment.seconds)}
     return said
@@ -134,11 +142,14 @@ def _view(seen: Seen) -> dict[str, Any]:
 
 
 def _frames(seen: Seen) -> dict[str, Any]:
-    return {"frames": {"seen": len(seen.numbers), "of": seen.total_frames}} if seen.total_frames > 1 else {}
+    if seen.total_frames == 1:
+        return {}
+    frames = {"seen": len(seen.numbers), "of": seen.total_frames}
+    return {"frames": frames | ({"reachable": seen.total_frames - seen.unreached} if seen.unreached else {})}
 
 
 def _embedding(asking: Asking[Any], seen: Seen, model: Model) -> dict[str, str]:
-    return {"embedding": write_embedding(seen.embeddings, model)} if asking.return_embedding else {}
+    return {"embedding": write_embedding(seen, model)} if asking.return_embedding else {}
 
 
 def _warnings(sentences: list[str]) -> dict[str, list[str]]:

@@ -123,7 +123,7 @@ def _result(verdict: Verdict, policy: Policy, least: Action) -> dict[str, Any]:
         # Several categories of a policy may be one of OpenAI's.
         name, found = category.openai or category.name, verdict.categories[category.name]
         flags[name] = flags.get(name, False) or ACTIONS.index(found.action) >= ACTIONS.index(least)
-        scores[name] = max(scores.get(name, 0.0), native.six_digits(found.score))
+        scores[name] = max(scores.get(name, 0.0), native.score_digits(found.score))
     return {
         "flagged": is_flagged(verdict, least),
         "categories": flags,
