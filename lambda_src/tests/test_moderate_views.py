@@ -158,14 +158,16 @@ def test_at_least_k_frames_must_agree(service: Service) -> None:
 def partly_seen() -> dict[str, str]:
     """A large GIF whose last frames are beyond the limits, and a small one that is cut off; all of it harmless."""
     star = square(drawn("green", "star"))
-    frames = []
-    for number in range(40):
-        frame = star.resize((1000, 1000)).quantize(8)
-        frame.putpixel((number, 0), number % 8)
-        frames.append(frame)
-    long = animated(frames, "GIF", [500] * 40)
-    whole = animated([frame.resize((96, 96)) for frame in frames[:12]], "GIF", [500] * 12)
-    return {"beyond the limits": as_base64(long), "damaged": as_base64(whole[: len(whole) * 2 // 3])}
+
+    def dotted(side: int, count: int) -> list[Image.Image]:
+        frames = [star.resize((side, side)).quantize(8) for _ in range(count)]
+        for number, frame in enumerate(frames):
+            frame.putpixel((number, 0), number % 8)  # frames that are equal are merged
+        return frames
+
+    long = animated(dotted(1000, 40), "GIF", [500] * 40)
+    whole = animated(dotted(96, 12), "GIF", [500] * 12)
+    return {"beyond the limits": as_base64(long), "damaged": as_base64(whole[:-60])}
 
 
 class TestWhatCouldNotBeSeenOfAnAnimation:
@@ -193,6 +195,7 @@ class TestWhatCouldNotBeSeenOfAnAnimation:
     ) -> None:
         stars = POLICY | {
             "on_error": "block",
+            "neutral": ["a blue square"],
             "categories": {"stars": {"labels": ["a green star"], "against": ["a red circle"], "review": 0.5}},
         }
         answer = moderate(service, image_data=partly_seen["damaged"], policy=stars)
