@@ -81,8 +81,9 @@ def joined(name: str) -> str:
             if needed not in scripts:
                 take(needed)
         text = _FOR_READERS.sub("", _EXPORT.sub("", _IMPORT.sub("", text)))
-        # No text in the files has an arrow.
-        scripts[name] = _LINES_THAT_GO_ON.sub("", text).replace(" => ", "=>")
+        # No text in the files has an arrow, or a brace beside a space.
+        text = _LINES_THAT_GO_ON.sub("", text).replace(" => ", "=>")
+        scripts[name] = text.replace("{ ", "{").replace(" }", "}")
 
     take(name)
     return "".join(scripts.values())

@@ -74,6 +74,25 @@ def test_a_long_strip_keeps_what_the_model_needs_of_its_short_side(visit: Visit)
     expect(visit.page.locator("#caption")).to_contain_text("4000 \u00d7 320")
 
 
+def test_an_animation_that_is_cut_off_is_reviewed_as_the_service_says(visit: Visit) -> None:
+    """Also after an edit of the policy, which asks again by the embedding."""
+    frames = [drawn("green", "star").resize((96, 96)).quantize(8) for _ in range(12)]
+    for number, frame in enumerate(frames):
+        frame.putpixel((number, 0), number % 8)
+    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=500)
+    choose(visit.page, png("moving.gif", data[:-60], "image/gif"))
+    expect(verdict(visit.page)).to_contain_text("Review")
+    expect(verdict(visit.page)).to_contain_text("error: not all frames could be looked at")
+    red_circles = visit.page.locator(".category").filter(
+        has=visit.page.get_by_role("heading", name="red circles", exact=True)
+    )
+    red_circles.get_by_text("Edit").click()
+    red_circles.get_by_role("textbox", name="Looks like", exact=True).fill("a large red circle")
+    visit.page.keyboard.press("Enter")
+    expect(visit.page.locator("#verdict")).not_to_have_attribute("data-stale", "")
+    expect(verdict(visit.page)).to_contain_text("error: not all frames could be looked at")
+
+
 def test_an_animated_picture_is_sent_as_it_is(visit: Visit) -> None:
     frames = [drawn(colour, "circle").resize((1800, 1400)) for colour in ("green", "red")]
     data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=500)

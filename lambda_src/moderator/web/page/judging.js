@@ -64,8 +64,8 @@ async function judge(picture, signal) {
     const { answer, came } = await askAbout(picture, "moderate", view, { policy: JSON.parse(asked) }, signal);
     const scores = {};
     for (const { category, score, ...reason } of answer.reasons) {
-      // Below 1 before it was rounded: a threshold of 1 is never reached.
-      scores[category] = { ...reason, score: Math.min(score, 1 - Number.EPSILON) };
+      // `error` has no score: not all frames could be seen.
+      scores[category] = { ...reason, score: score ?? 0 };
     }
     picture.judged.set(view, { evidence: asked, scores, came });
     picture.error = "";

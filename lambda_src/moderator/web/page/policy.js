@@ -20,6 +20,9 @@ export function verdictOf(policy, scores) {
     const action = actionOf(category, found.score);
     if (action !== "allow") reasons.push({ ...found, name, action, threshold: category[action] });
   }
+  // What could not be seen to its end is not simply allowed.
+  const action = policy.on_error ?? "review";
+  if ("error" in scores && action !== "allow") reasons.push({ name: "error", action });
   reasons.sort((a, b) => ACTIONS.indexOf(b.action) - ACTIONS.indexOf(a.action) || b.score - a.score);
   return { action: reasons[0]?.action ?? "allow", reasons };
 }

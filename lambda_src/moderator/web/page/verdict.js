@@ -37,12 +37,10 @@ function waits(picture) {
 
 function reason({ name, action, score, threshold, label, seconds }) {
   const when = seconds == null ? "" : ` at ${seconds.toFixed(1)} s`;
-  return el(
-    "li",
-    {},
-    shape(action),
-    el("span", el("b", name), ` ${short(score)} reaches ${threshold.toFixed(2)}${when}: `, el("q", label)),
-  );
+  const why = label
+    ? [` ${short(score)} reaches ${threshold.toFixed(2)}${when}: `, el("q", label)]
+    : [": not all frames could be looked at"];
+  return el("li", {}, shape(action), el("span", el("b", name), ...why));
 }
 
 // A screen reader hears of changes only, not of every redraw.
