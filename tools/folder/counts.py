@@ -19,7 +19,7 @@ class Counts:
         self.verdicts: Counter[str] = Counter()  # of all: what could not be read has the policy's `on_error`
         self.unjudged: Counter[str] = Counter()  # those of them that could not be read
         self.reasons: Counter[tuple[str, str]] = Counter()  # (action, category)
-        self.unreadable: list[tuple[str, str]] = []  # path, why
+        self.unreadable: list[tuple[str, str]] = []  # path, why; in the order in which it was found out
         self.new = 0  # judged in this run
         self.videos = 0
 
@@ -53,6 +53,10 @@ class Counts:
 
     def summary(self, *, others: int) -> str:
         """Return the summary of a run."""
+        if not self.total:
+            return (
+                f"There are no pictures and no videos here, only {others:,} other {'file' if others == 1 else 'files'}."
+            )
         pictures = "picture" if self.total == 1 else "pictures"
         if self.videos:
             pictures += f" ({self.videos:,} of them {'a video' if self.videos == 1 else 'videos'})"
@@ -64,7 +68,7 @@ class Counts:
                 lines.append(f"  {action:<7} unreadable, as the policy's on_error says: {self.unjudged[action]:,}")
         if self.unreadable:
             lines.append(f"{len(self.unreadable):,} could not be read:")
-            lines += [f"  {path}: {why}" for path, why in self.unreadable[:_MOST_LISTED]]
+            lines += [f"  {path}: {why}" for path, why in sorted(self.unreadable)[:_MOST_LISTED]]
             if len(self.unreadable) > _MOST_LISTED:
                 lines.append(f"  and {len(self.unreadable) - _MOST_LISTED:,} more, which the page lists.")
         if others:

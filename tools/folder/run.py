@@ -86,6 +86,6 @@ def _write_page(core: Core, policy: Policy, folder: Path, out: Path, counts: Cou
         totals=totals,
         groups=grouped,
         thumbnails=thumbnails(shown, folder, core.model, core.settings),
-        unreadable=counts.unreadable,
+        unreadable=sorted(counts.unreadable),
         on_error=policy.on_error,
     )

@@ -101,6 +101,10 @@ def test_what_cannot_be_run_says_why(tmp_path: Path) -> None:
     told = command("tools.folder", tmp_path / "nowhere", "--policy", "demo", cwd=tmp_path)
     assert (told.returncode, told.stdout) == (2, "")
     assert told.stderr == f"There is no folder {tmp_path / 'nowhere'}.\n"
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "notes.txt").touch()
+    told = command("tools.folder", tmp_path / "texts", "--policy", "demo", cwd=tmp_path)
+    assert told.stdout.startswith("There are no pictures and no videos here, only 1 other file.\n")
     told = command("tools.folder", tmp_path, "--policy", "dmeo", cwd=tmp_path)
     assert (told.returncode, told.stdout) == (2, "")
     assert told.stderr.startswith("There is no policy 'dmeo': ")
