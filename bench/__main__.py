@@ -49,7 +49,7 @@ def main() -> None:
     _tell("Measuring a folder, other services' forms, and what company shows")
     result["image_tower_operators_ms"] = steady.products_of_the_image_tower()
     result["company_shows"] = steady.company_shows()
-    result["folder"] = folder.measure(models.exported("auto"))
+    result["folder"] = folder.measure(models.precomputed(models.exported("auto")))
     result["clients"] = clients.measure()
     RESULT.write_text(json.dumps(result, indent=2) + "\n")
     REPORT.write_text(report.markdown(result))

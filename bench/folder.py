@@ -1,69 +1,125 @@
-"""A folder of pictures through `make moderate`, beside the image tower alone on as many parts of pictures."""
+"""A folder of 1000 different pictures through `make moderate`, beside the image tower alone on the same pictures.
+
+The arithmetic, all of it within one run:
+
+- judged: seconds by the clock that the command takes, from its start to its end. Python's start and the model's,
+  reading, hashing, decoding, the tower, the lines, the page with its thumbnails: everything is in it.
+- tower: seconds by the clock that the image tower alone needs, on all CPUs, for what the same pictures are decoded to,
+  in full batches. Half of the pictures are taken before the command runs and half after it, so that a machine that
+  slows down is slower for both.
+- decode: the CPU seconds that decoding these files takes, by the function that the command calls, divided by the number
+  of CPUs: the least that decoding can take where all CPUs share it. Reading files, hashing them, and what the page's
+  thumbnails take are no part of it.
+- ratio = (judged - decode) / tower; ratio_with_decoding = judged / tower.
+"""
 
 from __future__ import annotations
 
-import io
+import os
+import subprocess
+import sys
 import tempfile
 import time
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-
-import numpy as np
-from rich.console import Console
 
 from bench import models, pictures
 from moderator.clip.towers import ImageTower
+from moderator.pictures.batch import Picture, read_batch
+from moderator.pictures.frames import FrameSampling
+from moderator.pictures.preprocessing import Pixels
 from moderator.settings import Settings
 from tools.core import Core, build_core
-from tools.folder.ledger import read_lines
-from tools.folder.run import VERDICTS, moderate_folder
 
-# Taken in turns, so that a machine that is busy for a while is so for both.
-_ROUNDS = 10
-_DIFFERENT = 40
-_TOGETHER = 16
+COUNT = 1000
 POLICY = "moderation"
+_TOGETHER = 16  # pictures that are decoded together, and parts of pictures that the tower takes at once
 
 
-def measure(model_dir: Path, count: int = 1000) -> dict[str, float]:
-    """Judge `count` thumbnails with all CPUs; seconds of both, what decoding took aside, and their ratio."""
+@dataclass(kw_only=True)
+class _Alone:
+    """What decoding took, and the tower, each without the other."""
+
+    decode_cpu_s: float = 0.0
+    tower_s: float = 0.0
+    parts: int = 0
+
+
+def measure(model_dir: Path, count: int = COUNT) -> dict[str, float]:
+    """Judge `count` pictures with the command, and measure beside it what its parts take alone."""
     core = build_core(replace(Settings(), model_dir=model_dir))
     tower = ImageTower(core.model, threads=core.threads)
-    judged, alone, decoded, parts = 0.0, 0.0, 0.0, 0
+    alone = _Alone()
     with tempfile.TemporaryDirectory() as name:
-        for number in range(_ROUNDS):
-            folder = Path(name, str(number))
-            _fill(folder, count // _ROUNDS)
-            began = time.perf_counter()
-            run = moderate_folder(core, core.policy(POLICY), folder, folder / "out", Console(file=io.StringIO()))
-            judged += time.perf_counter() - began
-            decoded += run.decode_ms / 1000
-            of_round = sum(line["view"]["parts"] for line in read_lines(folder / "out" / VERDICTS))
-            alone += _tower_alone(core, tower, of_round)
-            parts += of_round
-    figures = {"judged_s": judged, "decode_s": decoded, "tower_s": alone, "ratio": (judged - decoded) / alone}
+        folder = Path(name, "pictures")
+        folder.mkdir()
+        paths = [folder / f"{number:04}.jpg" for number in range(count)]
+        for path, data in zip(paths, pictures.different(count), strict=True):
+            path.write_bytes(data)
+        _apart(core, tower, paths[: count // 2], alone)
+        judged_s = _judged(folder, Path(name, "out"), model_dir)
+        _apart(core, tower, paths[count // 2 :], alone)
+    found = figures(judged_s=judged_s, decode_cpu_s=alone.decode_cpu_s, cpus=core.threads, tower_s=alone.tower_s) | {
+        "pictures": count,
+        "parts": alone.parts,
+    }
     print(
-        f"{count} pictures ({parts} parts) through make moderate: {judged:.1f} s, of which {decoded:.1f} s decode; "
-        f"the image tower alone: {alone:.1f} s. Ratio, decoding aside: {figures['ratio']:.3f} (at most 1.15)."
+        f"{count} pictures ({alone.parts} parts) through make moderate: {judged_s:.1f} s; the image tower alone: "
+        f"{alone.tower_s:.1f} s. Ratio: {found['ratio_with_decoding']:.3f}. Decoding: {alone.decode_cpu_s:.1f} CPU "
+        f"seconds on {core.threads} CPUs. Ratio, decoding aside: {found['ratio']:.3f} (at most 1.15)."
     )
-    return figures
+    return found
 
 
-def _fill(folder: Path, count: int) -> None:
-    folder.mkdir(parents=True)
-    different = pictures.thumbnails(_DIFFERENT)
-    for number in range(count):
-        (folder / f"{number:04}.jpg").write_bytes(different[number % _DIFFERENT])
+def figures(*, judged_s: float, decode_cpu_s: float, cpus: int, tower_s: float) -> dict[str, float]:
+    """Return the figures that this file's head explains."""
+    decode_s = decode_cpu_s / cpus
+    return {
+        "judged_s": judged_s,
+        "decode_s": decode_s,
+        "tower_s": tower_s,
+        "ratio": (judged_s - decode_s) / tower_s,
+        "ratio_with_decoding": judged_s / tower_s,
+    }
 
 
-def _tower_alone(core: Core, tower: ImageTower, parts: int) -> float:
-    size = (core.model.preprocessing.height, core.model.preprocessing.width, 3)
-    batch = list(np.random.default_rng(0).integers(0, 256, (_TOGETHER, *size), dtype=np.uint8))
+def _judged(folder: Path, out: Path, model_dir: Path) -> float:
+    command = [sys.executable, "-m", "tools.folder", str(folder), "--policy", POLICY, "--out", str(out)]
     began = time.perf_counter()
-    for start in range(0, parts, _TOGETHER):
-        tower.embed(batch[: parts - start])
+    subprocess.run(command, env=os.environ | {"MODEL_DIR": str(model_dir)}, check=True, capture_output=True)
     return time.perf_counter() - began
 
 
+def _apart(core: Core, tower: ImageTower, paths: Sequence[Path], alone: _Alone) -> None:
+    policy = core.policy(POLICY)
+    waiting: list[Pixels] = []
+    for start in range(0, len(paths), _TOGETHER):
+        files = [Picture(name=path.name, data=path.read_bytes()) for path in paths[start : start + _TOGETHER]]
+        began = time.process_time()
+        decoded = read_batch(
+            files,
+            core.model.preprocessing,
+            view=policy.view,
+            frames=FrameSampling(most=policy.frames.most, every=policy.frames.every),
+            max_pixels=core.settings.max_pixels,
+            threads=core.threads,
+        )
+        alone.decode_cpu_s += time.process_time() - began
+        waiting += [part for picture in decoded for frame in picture.frames for part in frame.parts]
+        while len(waiting) >= _TOGETHER:
+            _embed(tower, waiting[:_TOGETHER], alone)
+            waiting = waiting[_TOGETHER:]
+    if waiting:
+        _embed(tower, waiting, alone)
+
+
+def _embed(tower: ImageTower, parts: Sequence[Pixels], alone: _Alone) -> None:
+    began = time.perf_counter()
+    tower.embed(parts)
+    alone.tower_s += time.perf_counter() - began
+    alone.parts += len(parts)
+
+
 if __name__ == "__main__":
-    measure(models.exported("auto"))
+    measure(models.precomputed(models.exported("auto")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image
@@ -21,7 +22,7 @@ def square() -> bytes:
 
 def thumbnails(count: int) -> list[bytes]:
     """Return different JPEGs of 440 x 248, cut from photographs."""
-    photographs = [Image.fromarray(getattr(data, name)()) for name in ("astronaut", "coffee", "chelsea", "rocket")]
+    photographs = _photographs()
     pictures = []
     for number in range(count):
         photograph = photographs[number % len(photographs)]
@@ -31,11 +32,29 @@ def thumbnails(count: int) -> list[bytes]:
     return pictures
 
 
+def different(count: int) -> Iterator[bytes]:
+    """Yield JPEGs of which no two are alike: any part of a photograph, at 440 x 248 and at 330 x 330 in turns."""
+    photographs = _photographs()
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        photograph = photographs[number // 2 % len(photographs)]
+        width, height = ((440, 248), (330, 330))[number % 2]
+        scale = rng.uniform(0.5, 1) * min(photograph.width / width, photograph.height / height)
+        left = rng.uniform(0, photograph.width - scale * width)
+        top = rng.uniform(0, photograph.height - scale * height)
+        box = (left, top, left + scale * width, top + scale * height)
+        yield _jpeg(photograph.resize((width, height), Image.Resampling.BICUBIC, box=box))
+
+
 def twelve_megapixels() -> bytes:
     """Return a JPEG of 4000 x 3000 with a camera's noise, without which it would decode faster than a real one."""
     photograph = Image.fromarray(data.astronaut()).resize((4000, 3000), Image.Resampling.BICUBIC)
     grain = np.random.default_rng(0).normal(0, 4, (3000, 4000, 3))
     return _jpeg(Image.fromarray(np.clip(np.asarray(photograph) + grain, 0, 255).astype(np.uint8)))
+
+
+def _photographs() -> list[Image.Image]:
+    return [Image.fromarray(getattr(data, name)()) for name in ("astronaut", "coffee", "chelsea", "rocket")]
 
 
 def _jpeg(image: Image.Image) -> bytes:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,16 +36,22 @@ class PictureFiles:
 def find_pictures(folder: Path, *, videos: bool = False) -> PictureFiles:
     """Find every picture below `folder`, and every video where these are wanted, too.
 
-    Links to folders are not followed, for they can lead in circles.
+    Links to folders are not followed, for they can lead in circles. A folder that cannot be listed is among the paths,
+    with a slash at its end: reading it fails and says why, and what may be in it is not passed over in silence.
 
     Raises:
         NotADirectoryError: there is no such folder.
     """
     if not folder.is_dir():
         raise NotADirectoryError(f"There is no folder {folder}.")
-    paths, others = [], 0
+    paths: list[str] = []
+    others = 0
     suffixes = SUFFIXES | VIDEO_SUFFIXES if videos else SUFFIXES
-    for parent, _, names in os.walk(folder):
+
+    def unlisted(error: OSError) -> None:
+        paths.append(Path(error.filename).relative_to(folder).as_posix() + "/")
+
+    for parent, _, names in os.walk(folder, onerror=unlisted):
         for name in names:
             path = Path(parent, name)
             if path.suffix.lower() in suffixes or (not path.suffix and _begins_like_one(path, videos=videos)):
@@ -58,12 +66,26 @@ def read_file(path: Path, *, max_bytes: int) -> bytes:
 
     Raises:
         TooMuch: more than the service takes.
-        OSError: it cannot be read at all.
+        OSError: it cannot be read at all, or is no file: a pipe would be waited for, and a device has no end.
     """
-    size = path.stat().st_size
+    size = check_file(path).st_size
     if size > max_bytes:
         raise TooMuch(f"The file has {size:,} bytes: at most {max_bytes:,} are allowed (MAX_BODY_BYTES).")
     return path.read_bytes()
+
+
+def check_file(path: Path) -> os.stat_result:
+    """Return what is known of a file without opening it.
+
+    Raises:
+        OSError: there is none, or it is a pipe, a socket, a device or a folder.
+    """
+    status = path.stat()
+    if stat.S_ISDIR(status.st_mode):
+        os.scandir(path).close()  # raises what kept it from being listed
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "It is not a regular file")
+    return status
 
 
 def printable(path: str) -> str:
@@ -73,8 +95,9 @@ def printable(path: str) -> str:
 
 def _begins_like_one(path: Path, *, videos: bool) -> bool:
     try:
+        check_file(path)
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
     except OSError:
-        return False  # it can neither be opened nor is it named like a picture
+        return False  # it cannot be opened, and is not named like a picture
     return _BEGINNING.match(head) is not None or (videos and is_video(head))

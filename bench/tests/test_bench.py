@@ -10,8 +10,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from bench import bars, cost, floor, machine, plot, report
+from bench import bars, cost, floor, folder, machine, pictures, plot, report
 from bench.timing import fastest
+from moderator.settings import Settings
 
 
 def test_the_predecessors_published_cost_comes_out() -> None:
@@ -78,7 +79,7 @@ RESULT = {
     "cold_moderation": {"precomputed_s": 0.5, "stored_s": 0.6},
     "image_tower_operators_ms": {"MatMul": 9.0},
     "company_shows": {"image": False, "text": False},
-    "folder": {"judged_s": 20.0, "decode_s": 2.0, "tower_s": 16.0, "ratio": 1.125},
+    "folder": folder.figures(judged_s=20.0, decode_cpu_s=4.0, cpus=2, tower_s=16.0) | {"pictures": 1000, "parts": 1500},
     "clients": {"openai": 0.2},
     "peers": {
         "ours": {"one_ms": 10.0, "eight_ms": 80.0, "mean_cosine": 1.0, "worst_cosine": 1.0, "within_bounds": True},
@@ -145,3 +146,24 @@ def test_the_plots_bars_begin_at_a_true_zero(tmp_path: Path) -> None:
 def test_instruction_sets_that_are_lacking_are_named_too() -> None:
     assert machine.instructions(["asimd", "asimddp"], "aarch64") == (["NEON", "dot product"], ["i8mm", "SVE", "BF16"])
     assert "with AVX2; without AMX int8" in page()
+
+
+def test_a_folders_ratio_leaves_out_no_more_than_decoding_on_all_cpus() -> None:
+    figures = folder.figures(judged_s=20.0, decode_cpu_s=4.0, cpus=2, tower_s=16.0)
+    assert figures["ratio"] == (20 - 2) / 16
+    assert figures["ratio_with_decoding"] == 20 / 16
+    written = page()
+    assert "1.12 | 1.15 |  | bar" in row(written, "a folder / the image tower alone, decoding aside")
+    assert "1.25 times as long" in written
+
+
+def test_no_two_pictures_of_the_folder_are_alike() -> None:
+    assert len(set(pictures.different(64))) == 64
+
+
+def test_a_folders_figures_are_of_the_command_and_the_tower_on_the_same_pictures() -> None:
+    """Measured with the demo model, whose ratio says nothing: every second picture is wide, and has two tiles."""
+    figures = folder.measure(Settings().model_dir, count=20)
+    assert (figures["pictures"], figures["parts"]) == (20, 30)
+    assert 0 < figures["decode_s"] < figures["judged_s"]
+    assert figures["ratio"] < figures["ratio_with_decoding"]

@@ -16,48 +16,59 @@ class Counts:
     """Counts lines."""
 
     def __init__(self) -> None:
-        self.verdicts: Counter[str] = Counter()  # of what could be judged
+        self.verdicts: Counter[str] = Counter()  # of all: what could not be read has the policy's `on_error`
+        self.unjudged: Counter[str] = Counter()  # those of them that could not be read
         self.reasons: Counter[tuple[str, str]] = Counter()  # (action, category)
-        self.unreadable: list[tuple[str, str]] = []  # path, why
-        self.new = 0
+        self.unreadable: list[tuple[str, str]] = []  # path, why; in the order in which it was found out
+        self.new = 0  # judged in this run
         self.videos = 0
 
     def add(self, line: Line, *, new: bool) -> None:
         """Count one line."""
-        self.new += new
-        self.videos += "video" in line
+        self.verdicts[line["verdict"]] += 1
         if "error" in line:
+            self.unjudged[line["verdict"]] += 1
             self.unreadable.append((printable(line["source"]["path"]), line["error"]["detail"]))
             return
-        self.verdicts[line["verdict"]] += 1
+        self.new += new
+        self.videos += "video" in line
         self.reasons.update((reason["action"], reason["category"]) for reason in line["reasons"])
 
     @property
     def total(self) -> int:
         """How many pictures were counted."""
-        return self.verdicts.total() + len(self.unreadable)
+        return self.verdicts.total()
 
     def short(self) -> str:
         """Return the counts on one line."""
-        said = [f"{action} {self.verdicts[action]:,}" for action in reversed(ACTIONS)]
-        return " · ".join([*said, *([f"unreadable {len(self.unreadable):,}"] if self.unreadable else [])])
+        return " · ".join(
+            f"{action} {self.verdicts[action]:,}"
+            + (f" ({self.unjudged[action]:,} unreadable)" if self.unjudged[action] else "")
+            for action in reversed(ACTIONS)
+        )
 
     def any_at_least(self, action: Action) -> bool:
-        """Return whether any picture that could be judged got `action`, or a worse one."""
+        """Return whether any file's verdict is `action`, or a worse one: an unreadable file's counts as well."""
         return any(self.verdicts[one] for one in ACTIONS[ACTIONS.index(action) :])
 
     def summary(self, *, others: int) -> str:
         """Return the summary of a run."""
+        if not self.total:
+            return (
+                f"There are no pictures and no videos here, only {others:,} other {'file' if others == 1 else 'files'}."
+            )
         pictures = "picture" if self.total == 1 else "pictures"
         if self.videos:
             pictures += f" ({self.videos:,} of them {'a video' if self.videos == 1 else 'videos'})"
         lines = [f"{self.total:,} {pictures}, {self.new:,} of them judged now.", self.short()]
-        for action in reversed(ACTIONS[1:]):
+        for action in reversed(ACTIONS):
             of_action = [(category, count) for (one, category), count in self.reasons.most_common() if one == action]
             lines += [f"  {action:<7} {category}: {count:,}" for category, count in of_action]
+            if self.unjudged[action]:
+                lines.append(f"  {action:<7} unreadable, as the policy's on_error says: {self.unjudged[action]:,}")
         if self.unreadable:
             lines.append(f"{len(self.unreadable):,} could not be read:")
-            lines += [f"  {path}: {why}" for path, why in self.unreadable[:_MOST_LISTED]]
+            lines += [f"  {path}: {why}" for path, why in sorted(self.unreadable)[:_MOST_LISTED]]
             if len(self.unreadable) > _MOST_LISTED:
                 lines.append(f"  and {len(self.unreadable) - _MOST_LISTED:,} more, which the page lists.")
         if others:

@@ -18,7 +18,7 @@ from moderator.question import Embedded, ModerationQuestion
 from moderator.web.answers import native
 from moderator.web.requests import Asking
 from tools.core import Core
-from tools.files import read_file
+from tools.files import check_file, read_file
 from tools.folder.ledger import Ledger, Line
 from tools.halving import in_halves
 
@@ -61,7 +61,6 @@ class FolderJudge:
         )
         self._videos = Videos(self._moderator, core.model) if can_judge_videos() else None
         self._names = {"policy": native.policy_name(policy), "model": native.model_name(core.model)}
-        self.decode_ms = 0.0  # what decoding took, for all that was judged
 
     def belongs(self, line: Line) -> bool:
         """Return whether the same policy and model gave this line."""
@@ -96,6 +95,7 @@ class FolderJudge:
             yield self._judge_and_add(waiting, ledger)
 
     def _is_video(self, path: str) -> bool:
+        check_file(self._folder / path)
         with (self._folder / path).open("rb") as file:
             return is_video(file.read(HEAD_BYTES))
 
@@ -105,7 +105,6 @@ class FolderJudge:
             missing = UnknownVideo(
                 "The file is a video, and PyAV, which decodes these, is not installed: pip install av."
             )
-            # Without its hash, so that it is judged when PyAV is there.
             return self._added(ledger, self._error({"path": path}, missing.problem()))
         with (self._folder / path).open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -120,7 +119,6 @@ class FolderJudge:
 
     def _judge_video(self, videos: Videos, file: BinaryIO, source: dict[str, Any]) -> Line:
         found = videos.judge(file, self._policy)
-        self.decode_ms += 1000 * found.spent.cpu_seconds
         question = ModerationQuestion(pictures=(Embedded(name="", frames=()),), policy=self._policy)
         (result,) = self._results(question, found.moderation)
         return {"source": source} | result | {"video": found.described()} | self._names
@@ -139,7 +137,6 @@ class FolderJudge:
             pictures=tuple(Picture(name="The file", data=one.data) for one in waiting), policy=self._policy
         )
         found = self._moderator.moderate(question)
-        self.decode_ms += found.scores.timing.decode
         return [
             {"source": one.source} | result | self._names
             for one, result in zip(waiting, self._results(question, found), strict=True)

@@ -37,10 +37,14 @@ class Ledger:
         self._file.close()
 
     def known(self, path: str, sha256: str) -> Line | None:
-        """Return the line of a picture whose content has not changed since."""
+        """Return the line of a picture that was judged, and whose content has not changed since.
+
+        What could not be read is tried again in each run: limits, decoders and the machine's load may be others now,
+        and what failed before fails fast.
+        """
         raw = self._lines.get(path)
         line: Line | None = json.loads(raw) if raw else None
-        return line if line and line["source"].get("sha256") == sha256 else None
+        return line if line and "error" not in line and line["source"].get("sha256") == sha256 else None
 
     def add(self, lines: Iterable[Line]) -> None:
         """Add lines, and flush them: they outlive this process."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,19 +16,17 @@ from tools.folder.counts import Counts
 from tools.folder.judge import FolderJudge
 from tools.folder.ledger import Ledger, read_lines
 from tools.folder.overview import groups
+from tools.folder.place import PAGE, VERDICTS, take_place
 from tools.pages.page import write_page
 from tools.pages.thumbnails import thumbnails
-
-VERDICTS, PAGE = "verdicts.jsonl", "index.html"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What a run found, and how long its decoders took."""
+    """What a run found."""
 
     counts: Counts
     others: int  # files that are neither pictures nor videos
-    decode_ms: float  # of all pictures, and again of those that the page shows
 
 
 def moderate_folder(core: Core, policy: Policy, folder: Path, out: Path, console: Console) -> Run:
@@ -37,9 +34,11 @@ def moderate_folder(core: Core, policy: Policy, folder: Path, out: Path, console
 
     Raises:
         NotADirectoryError: there is no such folder.
+        PlaceError: `out` is another folder's, or cannot be made.
         InvalidField: a label of the policy is longer than the model's context.
     """
     files = find_pictures(folder, videos=True)
+    take_place(out, folder)
     judge = FolderJudge(core, policy, folder)
     counts = Counts()
     bar = Progress(
@@ -56,24 +55,22 @@ def moderate_folder(core: Core, policy: Policy, folder: Path, out: Path, console
         for batch in judge.judge(files.paths, ledger):
             for judged in batch:
                 counts.add(judged.line, new=judged.new)
-            speed = bar.tasks[task].speed
-            bar.update(task, advance=len(batch), rate=f"{speed:.0f} pictures/s" if speed else "", found=counts.short())
+            bar.update(task, advance=len(batch), found=counts.short())
+            if speed := bar.tasks[task].speed:
+                bar.update(task, rate=f"{speed:.0f} pictures/s")
         ledger.finish(files.paths)
-    page_ms = _write_page(core, policy, folder, out, counts)
-    return Run(counts=counts, others=files.others, decode_ms=judge.decode_ms + page_ms)
+    _write_page(core, policy, folder, out, counts)
+    return Run(counts=counts, others=files.others)
 
 
-def _write_page(core: Core, policy: Policy, folder: Path, out: Path, counts: Counts) -> float:
-    """Write the page; return the milliseconds that its thumbnails took."""
+def _write_page(core: Core, policy: Policy, folder: Path, out: Path, counts: Counts) -> None:
     grouped = groups(read_lines(out / VERDICTS), policy)
     shown = [picture.path for group in grouped for picture in group.pictures]
-    began = time.perf_counter()
-    small = thumbnails(shown, folder, core.model, core.settings)
-    decode_ms = (time.perf_counter() - began) * 1000
     totals = [
         {
             "verdict": action,
             "count": counts.verdicts[action],
+            "unreadable": counts.unjudged[action],
             "categories": [
                 (category, count) for (one, category), count in counts.reasons.most_common() if one == action
             ],
@@ -88,8 +85,7 @@ def _write_page(core: Core, policy: Policy, folder: Path, out: Path, counts: Cou
         model=native.model_name(core.model),
         totals=totals,
         groups=grouped,
-        thumbnails=small,
-        unreadable=counts.unreadable,
+        thumbnails=thumbnails(shown, folder, core.model, core.settings),
+        unreadable=sorted(counts.unreadable),
         on_error=policy.on_error,
     )
-    return decode_ms

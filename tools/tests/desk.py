@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -11,10 +12,35 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
 
 from model_build.demo_pictures import BACKGROUNDS, draw
+from tools.core import Core
+from tools.folder.run import Run, moderate_folder
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+KINDS = [("red", "circle"), ("blue", "square"), ("green", "star"), ("yellow", "heart")] * 6
+
+
+def draw_folder(folder: Path) -> Path:
+    """Draw 24 pictures into two folders below `folder`, and put a text beside them."""
+    draw_into(folder / "a", KINDS[:12], seed=1)
+    draw_into(folder / "b" / "c", KINDS[12:], seed=2)
+    (folder / "notes.txt").write_text("not a picture")
+    return folder
+
+
+def moderate(core: Core, folder: Path, policy: str = "demo", console: Console | None = None) -> Run:
+    """Judge a folder into one that is called `out` and lies beside it."""
+    quiet = Console(file=io.StringIO())
+    return moderate_folder(core, core.policy(policy), folder, folder.parent / "out", console or quiet)
+
+
+def ledger(folder: Path) -> Path:
+    """Return where `moderate` puts its lines."""
+    return folder.parent / "out" / "verdicts.jsonl"
 
 
 def draw_into(folder: Path, kinds: Iterable[tuple[str, str]], seed: int) -> None:
@@ -44,6 +70,7 @@ def command(module: str, *arguments: object, cwd: Path, **settings: object) -> s
         capture_output=True,
         text=True,
         check=False,
+        timeout=300,
     )
 
 
