@@ -41,9 +41,9 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("number", range(5))
 def test_its_examples_run(number: int, desk: Path, service: Service, capsys: pytest.CaptureFixture[str]) -> None:
-    assert len(blocks("python")) == 4
+    assert len(blocks("python")) == 5
     code = blocks("python")[number]
     assert ADDRESS in code
     exec(compile(code.replace(ADDRESS, f"http://127.0.0.1:{service.port}"), "docs/clients.md", "exec"), {})  # noqa: S102 - ours

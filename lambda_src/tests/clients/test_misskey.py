@@ -34,12 +34,14 @@ def form(*pictures: bytes, kind: str = "image/png") -> bytes:
     return parts + f"--{BOUNDARY}--\r\n".encode()
 
 
-def ask(service: Service, body: bytes, content_type: str = f"multipart/form-data; boundary={BOUNDARY}") -> Reply:
+def ask(
+    service: Service, body: bytes, content_type: str = f"multipart/form-data; boundary={BOUNDARY}", key: str = "a-key"
+) -> Reply:
     headers = {
         "Accept": "*/*",
         "Accept-Encoding": "gzip, deflate",
         "Accept-Language": "*",
-        "Authorization": "Bearer a-key",
+        "Authorization": f"Bearer {key}",
         "Connection": "keep-alive",
         "Content-Type": content_type,
         "Sec-Fetch-Mode": "cors",
