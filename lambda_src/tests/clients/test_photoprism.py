@@ -14,6 +14,7 @@ import pytest
 from support.client_pictures import ALLOWED, BLOCKED, REVIEWED, UNREADABLE
 from support.harness import Reply, Service, StartService
 from support.pictures import as_base64, drawn, encoded
+from support.wire import exchange
 
 ID = "5f0e1b0c-7a3c-4f3c-9d7d-3f6f0f1f2a3b"
 UPLOAD_THRESHOLD = 0.75  # DefaultNSFWThreshold, of a remote detector
@@ -30,13 +31,13 @@ def data_url(data: bytes, kind: str = "image/jpeg") -> str:
 
 
 def post(service: Service, path: str, body: bytes, key: str = "a-key") -> Reply:
-    headers = {
-        "User-Agent": "Go-http-client/1.1",
-        "Authorization": f"Bearer {key}",
-        "Content-Type": "application/json; charset=utf-8",
-        "Accept-Encoding": "gzip",
-    }
-    return service.request("POST", path, body, headers)
+    """Send a request byte for byte as Go's net/http writes that of PerformApiRequest."""
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{{port}}\r\nUser-Agent: Go-http-client/1.1\r\n"
+        f"Content-Length: {len(body)}\r\nAuthorization: Bearer {key}\r\n"
+        "Content-Type: application/json; charset=utf-8\r\nAccept-Encoding: gzip\r\n\r\n"
+    )
+    return exchange(service, [head.encode(), body])
 
 
 def ask(service: Service, *pictures: bytes, query: str = "", key: str = "a-key") -> Reply:

@@ -20,7 +20,7 @@ from moderator.errors import InvalidField, RequestError
 from moderator.labels.label_sets import LabelSet
 from moderator.web.answers import native
 from moderator.web.answers.adapter import FLAG, LEAST_FLAGGED, POLICY, Adapter, Asked, Known, Outcome, Parameter, Place
-from moderator.web.answers.photoprism_images import asked_again, pictures_of
+from moderator.web.answers.photoprism_images import id_and_number, pictures_of
 from moderator.web.answers.reading import check_query, choice, read_object, repeated
 from moderator.web.answers.writing import as_json, is_flagged, verdict_of
 from moderator.web.http_event import Request, Response
@@ -78,7 +78,7 @@ def refuse(request: Request, error: RequestError | None) -> Response:
     """Write an error, in which every picture is unavailable; labels there are none."""
     status = HTTPStatus.INTERNAL_SERVER_ERROR if error is None else error.status
     why = "The service failed; its log says why." if error is None else error.detail
-    name, pictures = asked_again(request)
+    name, pictures = id_and_number(request)
     rows = [{"status": "unavailable", "reason": why}] * min(pictures, _MOST_ROWS)
     result = {} if request.path == _LABELS.path else {"nsfw": rows}
     return as_json({"id": name, "code": int(status), "error": why, "result": result}, status=status)

@@ -21,14 +21,18 @@ def pictures_of(images: Any, most: int) -> tuple[Picture | RequestError, ...]:
     """
     if images == []:
         raise InvalidField("images is empty: it must be a list of data URLs with at least one.", field="images")
-    if not isinstance(images, list) or not all(isinstance(image, str) for image in images):
-        raise InvalidField(f"images is {kind_of(images)}: it must be a list of at least one data URL.", field="images")
+    if not isinstance(images, list):
+        found = "missing" if images is None else kind_of(images)
+        raise InvalidField(f"images is {found}: it must be a list of at least one data URL.", field="images")
+    for place, image in enumerate(images):
+        if not isinstance(image, str):
+            raise InvalidField(f"images[{place}] is {kind_of(image)}: it must be a data URL.", field=f"images[{place}]")
     if len(images) > most:
         raise TooMuch(f"images holds {len(images):,} pictures: at most {most} are allowed in one call.", field="images")
     return tuple(_picture(image, f"images[{place}]") for place, image in enumerate(images))
 
 
-def asked_again(request: Request) -> tuple[str, int]:
+def id_and_number(request: Request) -> tuple[str, int]:
     """Return the id and how many pictures were sent, as far as an erroneous request says so."""
     try:
         body = strict_json.loads(request.body())

@@ -1,9 +1,9 @@
 """pict-rs' form (the picture store of Lemmy): `POST /hooks/pict-rs`, the upload itself as the body.
 
 pict-rs accepts an upload on any 2xx and refuses it on anything else, a 5xx and 30 s without an answer included; it does
-not read the answer's body, nor ask again. So an upload that cannot be judged is refused, unless the owner writes `on_error=allow` into the
-URL: then it is accepted, with 202 instead of 200. Even so, a mistake in the URL refuses every upload: otherwise nobody
-would notice it.
+not read the answer's body. So an upload that cannot be judged is refused, unless the owner writes `on_error=allow` into
+the URL: then it is accepted, with 202 instead of 200. Even so, a mistake in the URL refuses every upload: otherwise
+nobody would notice it.
 """
 
 from __future__ import annotations

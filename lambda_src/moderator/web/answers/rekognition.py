@@ -2,8 +2,8 @@
 
 The policy decides what DetectModerationLabels answers: the categories that it does not allow, each with the label that
 fired most beneath it; MinConfidence leaves out more. DetectLabels answers with a label set. What cannot be judged is
-one of Rekognition's errors, which the SDKs raise; on a 5xx and on ThrottlingException they ask again first. An empty list
-of labels always means that the picture was judged.
+one of Rekognition's errors, which the SDKs raise; on a 5xx and on ThrottlingException they ask again first. An empty
+list of labels always means that the picture was judged.
 """
 
 from __future__ import annotations
