@@ -20,7 +20,7 @@ def image(data: bytes) -> Any:
     return at(f"data:image/png;base64,{as_base64(data)}")
 
 
-def at(url: str) -> Any:
+def at(url: object) -> Any:
     return {"type": "image_url", "image_url": {"url": url}}
 
 
@@ -126,8 +126,14 @@ class TestMistakes:
             ([image(ALLOWED), "a text"], "text_not_judged", "input[1]", "input[1]"),
             ([at("https://example.com/a.png")], "malformed_body", "input[0].image_url.url", "fetched"),
             ([image(ALLOWED), at("data:image/png;base64,?")], "malformed_body", "input[1].image_url.url", "base64"),
-            ([{"type": "image_url"}], "invalid_field", "input[0].image_url.url", "data:image/png"),
-            ([{"type": "image_url", "image_url": {"url": 1}}], "invalid_field", "input[0].image_url.url", "data:"),
+            ([{"type": "image_url"}], "invalid_field", "input[0].image_url", "data:image/png"),
+            (
+                [{"type": "image_url", "image_url": "data:,"}],
+                "invalid_field",
+                "input[0].image_url",
+                "an object with url",
+            ),
+            ([at(1)], "invalid_field", "input[0].image_url.url", "a number"),
             ([{"type": "video"}], "invalid_field", "input[0]", "input[0]"),
             ([], "invalid_field", "input", "empty"),
             (7, "invalid_field", "input", "a number"),

@@ -110,8 +110,14 @@ def _picture(item: Any, name: str) -> Picture:
             raise TextNotJudged(f"{name} is a text. {_TEXT}", field=name)
         case {"type": "image_url", "image_url": {"url": str(url)}}:
             return decode_picture(url, f"{name}.image_url.url")
+        case {"type": "image_url", "image_url": {"url": url}}:
+            raise InvalidField(
+                f"{name}.image_url.url is {kind_of(url)}: send {_PICTURE}.", field=f"{name}.image_url.url"
+            )
         case {"type": "image_url"}:
-            raise InvalidField(f"{name} has no address: send {_PICTURE}.", field=f"{name}.image_url.url")
+            raise InvalidField(
+                f"{name}.image_url must be an object with url: send {_PICTURE}.", field=f"{name}.image_url"
+            )
         case _:
             raise InvalidField(f"{name} is not a picture: send {_PICTURE}.", field=name)
 

@@ -78,9 +78,9 @@ def check_query(request: Request, parameters: Sequence[Parameter]) -> None:
     names = [parameter.name for parameter in parameters]
     unknown = next((name for name in request.query if name not in (*names, "token")), None)
     if unknown is not None:
-        known = f"the names are {', '.join(names)}" if names else "it takes none"
+        known = ", ".join(names) or "none"
         raise InvalidField(
-            f"{readable(unknown)} in the query is not a field of this request: {known}.", field=_plain(unknown)
+            f"{readable(unknown)} in the query is not a field of this request: it takes {known}.", field=_plain(unknown)
         )
     for name in names:
         values = request.query.get(name)

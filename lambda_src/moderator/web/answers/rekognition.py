@@ -55,6 +55,10 @@ _EXCEPTIONS: tuple[tuple[type[RequestError], str], ...] = (
 def read(request: Request, known: Known) -> Asked:
     """Read a request of either operation; the end of ProjectVersion may name a policy (`…policy/NAME`)."""
     operation = request.headers.get(TARGET, "").removeprefix(_SERVICE)
+    if operation not in ("DetectModerationLabels", "DetectLabels"):
+        raise UnknownOperation(
+            f"{readable(operation)} is not an operation here: send DetectModerationLabels or DetectLabels."
+        )
     check_query(request, _ROOT.query)
     body = read_object(request, known.limits)
     for name in ("HumanLoopConfig", "Settings"):
@@ -71,10 +75,6 @@ def read(request: Request, known: Known) -> Asked:
             raise InvalidField("MaxLabels must be a whole number from 0 on.")
         least = _LEAST_OF_LABELS if least is None else least
         return Asked(pictures=pictures, by=known.label_set(), details=details | {"least": least, "most": most})
-    if operation != "DetectModerationLabels":
-        raise UnknownOperation(
-            f"{readable(operation)} is not an operation here: send DetectModerationLabels or DetectLabels."
-        )
     version = body.get("ProjectVersion")
     if not isinstance(version, str | None):
         raise InvalidField(f"ProjectVersion is {kind_of(version)}: it must be a string that ends with policy/NAME.")
