@@ -30,12 +30,12 @@ def data_url(data: bytes, kind: str = "image/jpeg") -> str:
     return f"data:{kind};base64,{as_base64(data)}"
 
 
-def post(service: Service, path: str, body: bytes, key: str = "a-key") -> Reply:
-    """Send a request byte for byte as Go's net/http writes that of PerformApiRequest."""
+def post(service: Service, path: str, body: bytes, key: str = "a-key", kind: str = "application/json") -> Reply:
+    """Send a request byte for byte as Go's net/http writes that of PerformApiRequest: recorded from such a program."""
     head = (
         f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{{port}}\r\nUser-Agent: Go-http-client/1.1\r\n"
         f"Content-Length: {len(body)}\r\nAuthorization: Bearer {key}\r\n"
-        "Content-Type: application/json; charset=utf-8\r\nAccept-Encoding: gzip\r\n\r\n"
+        f"Content-Type: {kind}\r\nAccept-Encoding: gzip\r\n\r\n"
     )
     return exchange(service, [head.encode(), body])
 
@@ -133,6 +133,11 @@ class TestNsfw:
             assert one["status"] == status
             assert (one["score"] >= one["threshold"]) == (status == "unsafe")
         assert answer["result"]["nsfw"][1]["reasons"][0]["category"] == "red circles"
+
+    def test_a_content_type_with_its_charset_is_read_too(self, demo: Service) -> None:
+        kind = "application/json; charset=utf-8"
+        reply = post(demo, "/api/v1/vision/nsfw", body_of([data_url(BLOCKED)]), kind=kind)
+        assert [one.status for one in read(reply, 1)] == ["unsafe"]
 
     def test_review_is_unsafe_where_the_setting_says_so_and_a_policy_may_be_named(
         self, start_service: StartService
