@@ -12,7 +12,7 @@ URL = os.environ.get("MODERATOR_URL", "http://127.0.0.1:8080")
 POLICY = os.environ.get("MODERATOR_POLICY", "moderation")
 TOKEN = os.environ.get("MODERATOR_TOKEN")  # none on your own machine
 
-pictures = sys.argv[1:]
+pictures = sys.argv[1:] or sys.exit(__doc__)
 not_judged = 0
 try:
     with Client(URL, auth=Token(TOKEN) if TOKEN else None) as client:

@@ -79,6 +79,14 @@ def test_what_is_wrong_with_the_whole_of_it_is_one_sentence(
     assert "Traceback" not in done.stderr
 
 
+def test_without_pictures_it_says_how_it_is_called() -> None:
+    command = [sys.executable, str(EXAMPLES / "moderate.py")]
+    client = {"PYTHONPATH": str(EXAMPLES.parents[1] / "clients/python")}
+    done = subprocess.run(command, env=os.environ | client, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "python moderate.py picture.png" in done.stderr
+
+
 def test_javascript(service: Service) -> None:
     node = shutil.which("node")
     if node is None:
