@@ -35,14 +35,19 @@ class WarmUpError(Exception):
 
 
 class RequestError(Exception):
-    """The caller's mistake; `detail` says what was wrong and what would be right."""
+    """The caller's mistake; `detail` says what was wrong and what would be right.
+
+    `field` is the name of what was wrong, as the caller wrote it (`images[1]`), where whoever found it knew it. Some
+    clients read it.
+    """
 
     status: ClassVar[HTTPStatus] = HTTPStatus.BAD_REQUEST
     title: ClassVar[str] = "Bad request"
 
-    def __init__(self, detail: str) -> None:
+    def __init__(self, detail: str, *, field: str | None = None) -> None:
         super().__init__(detail)
         self.detail = detail
+        self.field = field
 
     def problem(self) -> dict[str, str | int]:
         """Return the problem document of RFC 9457; its type is a name, not an address: there is nothing to fetch."""

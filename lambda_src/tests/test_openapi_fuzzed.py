@@ -30,7 +30,8 @@ EXAMPLES = tuple(
     dict.fromkeys(
         route.key
         for route in TABLE
-        if route.method == "POST" and not route.header and route.takes == "application/json"  # a page chooses files
+        if route.method == "POST" and not route.header
+        if route.place is None or route.place.takes == "application/json"  # a page chooses files
     )
 )
 

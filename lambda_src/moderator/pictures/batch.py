@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+from moderator.errors import RequestError
 from moderator.pictures.decode import Decoded, read_picture, read_unless_large
 from moderator.pictures.frames import FrameSampling
 from moderator.pictures.preprocessing import Preprocessing
@@ -47,14 +49,16 @@ def read_batch(
     """
 
     def read(picture: Picture) -> Decoded:
-        return read_picture(
-            picture.data, preprocessing, view=view, frames=frames, max_pixels=max_pixels, name=picture.name
-        )
+        with _named(picture):
+            return read_picture(
+                picture.data, preprocessing, view=view, frames=frames, max_pixels=max_pixels, name=picture.name
+            )
 
     def read_small(picture: Picture) -> Decoded | None:
-        return read_unless_large(
-            picture.data, preprocessing, view=view, frames=frames, max_pixels=max_pixels, name=picture.name
-        )
+        with _named(picture):
+            return read_unless_large(
+                picture.data, preprocessing, view=view, frames=frames, max_pixels=max_pixels, name=picture.name
+            )
 
     with warnings.catch_warnings():
         # Pillow warns of large pictures and of odd metadata: sizes are checked, oddities do not matter.
@@ -72,3 +76,13 @@ def read_batch(
             return [
                 read(picture) if decoded is None else decoded for picture, decoded in zip(pictures, small, strict=True)
             ]
+
+
+@contextmanager
+def _named(picture: Picture) -> Iterator[None]:
+    """Write into an error which picture it is about: only its sentence would say so."""
+    try:
+        yield
+    except RequestError as error:
+        error.field = picture.name
+        raise

@@ -170,11 +170,13 @@ def find(request: Request) -> Route:
         RouteNotFound: there is no such path.
         MethodNotAllowed: there is, but not with this method.
     """
-    # The first route of a method and path answers: those that need a header stand before those that do not.
+    # A route that needs a header goes before one that does not.
     methods: dict[str, Route] = {}
     for route in ROUTES:
-        if route.path == request.path and (not route.header or route.header in request.headers):
-            methods.setdefault(route.method, route)
+        if route.path == request.path and (
+            route.header in request.headers if route.header else route.method not in methods
+        ):
+            methods[route.method] = route
     if request.method in methods:
         return methods[request.method]
     if methods:

@@ -121,7 +121,7 @@ class Gateway:
             problem = json.loads(response.body)
             return replace(response, reason=self._reason(problem["detail"], problem["title"]))
         if response.status >= HTTPStatus.BAD_REQUEST:  # in the form of another service
-            return replace(response, reason=self._reason(response.body.decode(errors="replace"), ""))
+            return replace(response, reason=self._reason(response.body.decode(errors="replace").rstrip(), ""))
         return response
 
     def _reason(self, detail: str, title: str) -> str:

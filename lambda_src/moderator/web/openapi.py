@@ -127,8 +127,8 @@ def _add_limits(schemas: dict[str, Any], limits: Limits) -> None:
 
 
 def _operation(route: Route, limits: Limits) -> dict[str, Any]:
-    if route.adapter is not None:
-        return operation_of(route)
+    if route.place is not None:
+        return operation_of(route, route.place)
     if route.method == "POST":
         return _question(route, limits)
     if route.answer in _PAGES:

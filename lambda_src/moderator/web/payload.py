@@ -113,9 +113,12 @@ def decode_picture(text: str, name: str) -> Picture:
     except ValueError as error:
         if _ADDRESS.match(text[:300]):
             raise MalformedBody(
-                f"{name} is an address or a path: nothing is fetched here. Send the picture's bytes encoded in base64."
+                f"{name} is an address or a path: nothing is fetched here. Send the picture's bytes encoded in base64.",
+                field=name,
             ) from error
-        raise MalformedBody(f"{name} is not base64 ({error}): send the picture's bytes encoded in base64.") from error
+        raise MalformedBody(
+            f"{name} is not base64 ({error}): send the picture's bytes encoded in base64.", field=name
+        ) from error
 
 
 def _data_prefix(text: str) -> int:

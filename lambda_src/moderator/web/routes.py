@@ -1,14 +1,18 @@
 """The one table of routes: the app answers them, the description lists them, and API Gateway lets no others through.
 
-`infra/api.py` and `docs/api.md` are held to this table by tests.
+The routes of other services' clients come from the adapters in `answers/`: a file with an `ADAPTER` is all they need
+here. `infra/api.py` and `docs/api.md` are held to this table by tests.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
+from pkgutil import iter_modules
 
-from moderator.web.answers import misskey, openai, photoprism, pict_rs, rekognition
-from moderator.web.answers.adapter import Adapter
+from moderator.web import answers
+from moderator.web.answers.adapter import Adapter, Place
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,11 +21,10 @@ class Route:
 
     method: str
     path: str
-    answer: str
+    answer: str  # the name of the method, or of the adapter's file
     summary: str
     adapter: Adapter | None = None
-    header: str = ""  # only of requests that have this one; in lower case
-    takes: str = "application/json"  # the media type of an adapter's requests
+    place: Place | None = None  # the adapter's
 
     @property
     def key(self) -> str:
@@ -34,20 +37,32 @@ class Route:
         last = self.path.rpartition("/")[2]
         return f"{self.answer}_{last or 'at_root'}" if self.adapter or not last else self.answer
 
+    @property
+    def header(self) -> str:
+        """The header, in lower case, without which a request is not for this route; empty where there is none."""
+        return self.place.header if self.place else ""
+
+
+def _of_adapters() -> Iterator[Route]:
+    """Yield the places of every file in `answers/` that has an adapter."""
+    for module in iter_modules(answers.__path__):
+        adapter = getattr(import_module(f"{answers.__name__}.{module.name}"), "ADAPTER", None)
+        if adapter is not None:
+            for place in adapter.places:
+                yield Route(
+                    method="POST",
+                    path=place.path,
+                    answer=module.name,
+                    summary=place.summary,
+                    adapter=adapter,
+                    place=place,
+                )
+
 
 ROUTES = (
     Route(method="POST", path="/classify", answer="classify", summary="Say how probable each label is"),
     Route(
         method="POST", path="/moderate", answer="moderate", summary="Say what a policy does with the picture, and why"
-    ),
-    Route(
-        method="POST",
-        path="/",
-        answer="rekognition",
-        adapter=rekognition.ADAPTER,
-        header=rekognition.TARGET,
-        takes="application/x-amz-json-1.1",
-        summary="Amazon Rekognition's DetectModerationLabels and DetectLabels",
     ),
     Route(method="POST", path="/", answer="classify", summary="The same as /classify, for clients of the predecessor"),
     Route(method="GET", path="/", answer="page", summary="The page: pictures, verdicts, and policies to tune"),
@@ -57,41 +72,5 @@ ROUTES = (
     Route(method="GET", path="/policies", answer="policies", summary="The configured policies"),
     Route(method="GET", path="/openapi.json", answer="openapi", summary="The description of all routes"),
     Route(method="GET", path="/docs", answer="docs", summary="The description as a page"),
-    Route(
-        method="POST",
-        path="/v1/moderations",
-        answer="openai",
-        adapter=openai.ADAPTER,
-        summary="OpenAI's moderations, for its SDKs",
-    ),
-    Route(
-        method="POST",
-        path="/v1/detect-images",
-        answer="misskey",
-        adapter=misskey.ADAPTER,
-        takes="multipart/form-data",
-        summary="Misskey's detection of sensitive media",
-    ),
-    Route(
-        method="POST",
-        path="/hooks/pict-rs",
-        answer="pict_rs",
-        adapter=pict_rs.ADAPTER,
-        takes="image/*",
-        summary="The external validation of pict-rs, Lemmy's picture store",
-    ),
-    Route(
-        method="POST",
-        path="/api/v1/vision/nsfw",
-        answer="photoprism",
-        adapter=photoprism.ADAPTER,
-        summary="PhotoPrism's vision service: is it safe for work",
-    ),
-    Route(
-        method="POST",
-        path="/api/v1/vision/labels",
-        answer="photoprism",
-        adapter=photoprism.ADAPTER,
-        summary="PhotoPrism's vision service: labels",
-    ),
+    *_of_adapters(),
 )

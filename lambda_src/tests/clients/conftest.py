@@ -10,6 +10,7 @@ from moderator.handler import build_handler
 from moderator.settings import Settings
 from support import towers
 from support.harness import Service, serving
+from support.token_gateway import guarded
 
 DEMO = Settings(default_policy="demo", default_label_set="demo")
 
@@ -18,6 +19,13 @@ DEMO = Settings(default_policy="demo", default_label_set="demo")
 def demo() -> Iterator[Service]:
     """The demo model, judging by its own policy: red circles are blocked, blue squares go to review."""
     with serving(build_handler(DEMO)) as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
+def gated() -> Iterator[Service]:
+    """The same, behind a gateway that wants a token."""
+    with serving(guarded(build_handler(DEMO))) as running:
         yield running
 
 

@@ -17,7 +17,11 @@ MODEL = "omni-moderation-latest"
 
 
 def image(data: bytes) -> Any:
-    return {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{as_base64(data)}"}}
+    return at(f"data:image/png;base64,{as_base64(data)}")
+
+
+def at(url: object) -> Any:
+    return {"type": "image_url", "image_url": {"url": url}}
 
 
 def client_of(service: Service, **options: Any) -> openai.OpenAI:
@@ -52,8 +56,9 @@ class TestAnswers:
         async def ask() -> list[bool]:
             async with openai.AsyncOpenAI(base_url=f"http://127.0.0.1:{demo.port}/v1", api_key="a token") as client:
                 answer = await client.moderations.create(input=[image(BLOCKED), image(ALLOWED)])
-                with pytest.raises(openai.BadRequestError):
-                    await client.moderations.create(input="a text")
+                with pytest.raises(openai.BadRequestError) as caught:
+                    await client.moderations.create(input=[image(ALLOWED), image(BROKEN)])
+                assert (caught.value.code, caught.value.param) == ("broken_picture", "input[1].image_url.url")
                 return [result.flagged for result in answer.results]
 
         assert asyncio.run(ask()) == [True, False]
@@ -113,30 +118,79 @@ class TestAnswers:
 
 class TestMistakes:
     @pytest.mark.parametrize(
-        ("given", "code", "words"),
+        ("given", "code", "param", "words"),
         [
-            ("a text", "text_not_judged", "only pictures"),
-            (["a text", "another"], "text_not_judged", "input[0]"),
-            ([{"type": "text", "text": "a text"}], "text_not_judged", "input[0]"),
-            ([{"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}], "malformed_body", "fetched"),
-            ([{"type": "image_url", "image_url": {"url": "data:image/png;base64,?"}}], "malformed_body", "base64"),
-            ([{"type": "video"}], "invalid_field", "input[0]"),
-            ([], "invalid_field", "empty"),
-            ([image(BLOCKED), image(NO_PICTURE)], "unknown_picture", "input[1]"),
-            ([image(NOTHING)], "unknown_picture", "input[0]"),
-            ([image(BROKEN)], "broken_picture", "input[0]"),
+            ("a text", "text_not_judged", "input", "only pictures"),
+            (["a text", "another"], "text_not_judged", "input[0]", "input[0]"),
+            ([{"type": "text", "text": "a text"}], "text_not_judged", "input[0]", "input[0]"),
+            ([image(ALLOWED), "a text"], "text_not_judged", "input[1]", "input[1]"),
+            ([at("https://example.com/a.png")], "malformed_body", "input[0].image_url.url", "fetched"),
+            ([image(ALLOWED), at("data:image/png;base64,?")], "malformed_body", "input[1].image_url.url", "base64"),
+            ([{"type": "image_url"}], "invalid_field", "input[0].image_url", "data:image/png"),
+            (
+                [{"type": "image_url", "image_url": "data:,"}],
+                "invalid_field",
+                "input[0].image_url",
+                "an object with url",
+            ),
+            ([at(1)], "invalid_field", "input[0].image_url.url", "a number"),
+            ([{"type": "video"}], "invalid_field", "input[0]", "input[0]"),
+            ([], "invalid_field", "input", "empty"),
+            (7, "invalid_field", "input", "a number"),
+            (None, "invalid_field", "input", "missing"),
+            ([image(BLOCKED), image(NO_PICTURE)], "unknown_picture", "input[1].image_url.url", "input[1]"),
+            ([image(NOTHING)], "unknown_picture", "input[0].image_url.url", "input[0]"),
+            ([image(ALLOWED)] * 3 + [image(BROKEN)], "broken_picture", "input[3].image_url.url", "input[3]"),
         ],
     )
-    def test_a_mistake_is_a_bad_request_in_openais_form(
-        self, client: openai.OpenAI, given: Any, code: str, words: str
+    def test_a_mistake_is_a_bad_request_that_names_the_field_in_openais_form(
+        self, client: openai.OpenAI, given: Any, code: str, param: str, words: str
     ) -> None:
         with pytest.raises(openai.BadRequestError) as caught:
             client.moderations.create(input=given)
         error = caught.value
         assert isinstance(error.body, dict)
         assert set(error.body) == {"message", "type", "param", "code"}
-        assert (error.type, error.code, error.param) == ("invalid_request_error", code, "input")
+        assert (error.type, error.code, error.param) == ("invalid_request_error", code, param)
         assert words in error.body["message"]
+
+    @pytest.mark.parametrize("model", ["policy/", 7, "x" * 3000, ["policy/demo"]])
+    def test_a_model_that_is_none_is_the_field_that_was_wrong(self, client: openai.OpenAI, model: Any) -> None:
+        with pytest.raises(openai.BadRequestError, match="model") as caught:
+            client.moderations.create(model=model, input=[image(ALLOWED)])
+        assert (caught.value.type, caught.value.code, caught.value.param) == (
+            "invalid_request_error",
+            "invalid_field",
+            "model",
+        )
+
+    @pytest.mark.parametrize("query", [{"flag": "everything"}, {"flag": ""}])
+    def test_a_wrong_flag_is_named_and_not_read_as_block(self, demo: Service, query: dict[str, str]) -> None:
+        with client_of(demo, default_query=query) as client, pytest.raises(openai.BadRequestError) as caught:
+            client.moderations.create(input=[image(REVIEWED)])
+        assert caught.value.param == "flag"
+
+    def test_a_query_that_means_nothing_is_named(self, demo: Service) -> None:
+        query = {"flagg": "review"}
+        with client_of(demo, default_query=query) as client, pytest.raises(openai.BadRequestError) as caught:
+            client.moderations.create(input=[image(REVIEWED)])
+        assert caught.value.param == "flagg"
+
+    @pytest.mark.parametrize(
+        ("body", "code", "param"),
+        [
+            (b"", "malformed_body", None),
+            (b"{", "malformed_body", None),
+            (b"[]", "invalid_field", None),
+            (b'{"input": [], "input": []}', "invalid_field", "input"),
+        ],
+    )
+    def test_a_body_that_is_wrong_as_a_whole_names_no_field(
+        self, demo: Service, body: bytes, code: str, param: str | None
+    ) -> None:
+        reply = demo.request("POST", "/v1/moderations", body, {"Content-Type": "application/json"})
+        error = reply.json["error"]
+        assert (reply.status, error["code"], error["param"]) == (400, code, param)
 
     def test_a_policy_that_is_not_there_is_a_model_that_is_not_found(self, client: openai.OpenAI) -> None:
         with pytest.raises(openai.NotFoundError) as caught:
@@ -144,26 +198,23 @@ class TestMistakes:
         assert (caught.value.code, caught.value.param) == ("model_not_found", "model")
         assert "demo" in str(caught.value)
 
-    @pytest.mark.parametrize("pictures", [[BLOCKED] * 17, [TOO_LARGE]], ids=["too many", "too large"])
-    def test_too_much_is_413(self, client: openai.OpenAI, pictures: list[bytes]) -> None:
+    @pytest.mark.parametrize(
+        ("pictures", "param"),
+        [([BLOCKED] * 17, "input"), ([ALLOWED, TOO_LARGE], "input[1].image_url.url")],
+        ids=["too many", "too large"],
+    )
+    def test_too_much_is_413(self, client: openai.OpenAI, pictures: list[bytes], param: str) -> None:
         with pytest.raises(openai.APIStatusError) as caught:
             client.moderations.create(input=[image(one) for one in pictures])
         assert caught.value.status_code == 413
-        assert caught.value.code == "too_much"
-
-    def test_a_wrong_flag_is_not_read_as_block(self, demo: Service) -> None:
-        with (
-            client_of(demo, default_query={"flag": "everything"}) as client,
-            pytest.raises(openai.BadRequestError, match="review or block"),
-        ):
-            client.moderations.create(input=[image(REVIEWED)])
+        assert (caught.value.code, caught.value.param) == ("too_much", param)
 
     def test_a_bug_is_an_internal_server_error_that_shows_nothing(
         self, failing: Service, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
     ) -> None:
         with client_of(failing) as client, pytest.raises(openai.InternalServerError) as caught:
             client.moderations.create(input=[image(ALLOWED)])
-        assert caught.value.type == "server_error"
+        assert (caught.value.type, caught.value.code, caught.value.param) == ("server_error", None, None)
         assert "machine" not in str(caught.value.body)
         # Counted and logged, though Lambda does not see it.
         assert '"Failed":[1.0]' in capsys.readouterr().out

@@ -14,6 +14,7 @@ import pytest
 from support.client_pictures import ALLOWED, BLOCKED, REVIEWED, UNREADABLE
 from support.harness import Reply, Service, StartService
 from support.pictures import as_base64, drawn, encoded
+from support.wire import exchange
 
 ID = "5f0e1b0c-7a3c-4f3c-9d7d-3f6f0f1f2a3b"
 UPLOAD_THRESHOLD = 0.75  # DefaultNSFWThreshold, of a remote detector
@@ -29,18 +30,18 @@ def data_url(data: bytes, kind: str = "image/jpeg") -> str:
     return f"data:{kind};base64,{as_base64(data)}"
 
 
-def post(service: Service, path: str, body: bytes) -> Reply:
-    headers = {
-        "User-Agent": "Go-http-client/1.1",
-        "Authorization": "Bearer a-key",
-        "Content-Type": "application/json; charset=utf-8",
-        "Accept-Encoding": "gzip",
-    }
-    return service.request("POST", path, body, headers)
+def post(service: Service, path: str, body: bytes, key: str = "a-key", kind: str = "application/json") -> Reply:
+    """Send a request byte for byte as Go's net/http writes that of PerformApiRequest: recorded from such a program."""
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{{port}}\r\nUser-Agent: Go-http-client/1.1\r\n"
+        f"Content-Length: {len(body)}\r\nAuthorization: Bearer {key}\r\n"
+        f"Content-Type: {kind}\r\nAccept-Encoding: gzip\r\n\r\n"
+    )
+    return exchange(service, [head.encode(), body])
 
 
-def ask(service: Service, *pictures: bytes, query: str = "") -> Reply:
-    return post(service, f"/api/v1/vision/nsfw{query}", body_of([data_url(one) for one in pictures]))
+def ask(service: Service, *pictures: bytes, query: str = "", key: str = "a-key") -> Reply:
+    return post(service, f"/api/v1/vision/nsfw{query}", body_of([data_url(one) for one in pictures]), key)
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,25 @@ def result_of(fields: dict[str, Any]) -> Result:
     )
 
 
+def error_of(reply: Reply) -> str:
+    """PerformApiRequest of 2026 and Err of 2025: a status from 300 on, or a code from 400 on, is an error."""
+    body = json.loads(reply.body)
+    if reply.status >= 300:
+        return str(body.get("error") or f"status {reply.status}")
+    return str(body.get("error") or "") if body.get("code", 0) >= 400 else ""
+
+
+def assert_unavailable(reply: Reply, status: int, name: str, pictures: int) -> None:
+    """An error to PhotoPrism; and to a version that reads the rows all the same, pictures that were not judged."""
+    assert reply.headers["content-type"] == "application/json"
+    body = reply.json
+    assert (reply.status, body["code"], body["id"]) == (status, status, name)
+    assert error_of(reply) == body["error"] != ""
+    assert body["result"] == {"nsfw": [{"status": "unavailable", "reason": body["error"]}] * pictures}
+    for threshold in (0.0001, UPLOAD_THRESHOLD, 1):
+        assert {one.decide(threshold) for one in read(reply, pictures)} == {"unavailable"}
+
+
 class TestNsfw:
     @pytest.mark.parametrize("threshold", [0.01, 0.5, UPLOAD_THRESHOLD, 0.98, 1.0])
     def test_the_policys_decision_holds_whatever_photoprisms_threshold(self, demo: Service, threshold: float) -> None:
@@ -113,6 +133,11 @@ class TestNsfw:
             assert one["status"] == status
             assert (one["score"] >= one["threshold"]) == (status == "unsafe")
         assert answer["result"]["nsfw"][1]["reasons"][0]["category"] == "red circles"
+
+    def test_a_content_type_with_its_charset_is_read_too(self, demo: Service) -> None:
+        kind = "application/json; charset=utf-8"
+        reply = post(demo, "/api/v1/vision/nsfw", body_of([data_url(BLOCKED)]), kind=kind)
+        assert [one.status for one in read(reply, 1)] == ["unsafe"]
 
     def test_review_is_unsafe_where_the_setting_says_so_and_a_policy_may_be_named(
         self, start_service: StartService
@@ -145,36 +170,43 @@ class TestWhatCannotBeJudged:
         assert "nothing is fetched" in reply.json["result"]["nsfw"][0]["reason"]
 
     @pytest.mark.parametrize(
-        ("body", "status"),
+        ("body", "status", "name", "pictures"),
         [
-            (b"", 400),
-            (b"{", 400),
-            (b"[]", 422),
-            (body_of([]), 422),
-            (b'{"id":"1","url":"https://photos.example.com/a.jpg","images":[]}', 422),
-            (b'{"images":[1]}', 422),
-            (body_of([data_url(ALLOWED)] * 17), 413),
+            (b"", 400, "", 1),
+            (b"{", 400, "", 1),
+            (b"[]", 422, "", 1),
+            (body_of([]), 422, ID, 1),
+            (b'{"id":"1","url":"https://photos.example.com/a.jpg","images":[]}', 422, "1", 1),
+            (b'{"images":[1,2]}', 422, "", 2),
+            (b'{"id":7,"images":["",""]}', 422, "", 2),
+            (body_of([data_url(ALLOWED)] * 17), 413, ID, 17),
+            (body_of([""] * 1000), 413, ID, 100),
         ],
-        ids=["empty", "no JSON", "a list", "no picture", "an address", "a number", "17 pictures"],
+        ids=["empty", "no JSON", "a list", "no picture", "an address", "numbers", "no id", "17 pictures", "a thousand"],
     )
-    @pytest.mark.parametrize("route", ["nsfw", "labels"])
-    def test_a_mistake_has_its_code_and_no_result(self, demo: Service, body: bytes, status: int, route: str) -> None:
-        reply = post(demo, f"/api/v1/vision/{route}", body)
-        assert (reply.status, reply.json["code"]) == (status, status)
-        assert reply.json["error"]
-        (result,) = read(reply, 1)
-        assert result.decide(UPLOAD_THRESHOLD) == "unavailable"
+    def test_a_mistake_of_the_request_makes_every_picture_unavailable(
+        self, demo: Service, body: bytes, status: int, name: str, pictures: int
+    ) -> None:
+        """As far as the number is known; PhotoPrism takes those without a row for unavailable by itself."""
+        reply = post(demo, "/api/v1/vision/nsfw", body)
+        assert_unavailable(reply, status, name, pictures)
 
-    @pytest.mark.parametrize("query", ["?policy=nothing", "?flag=everything"])
+    @pytest.mark.parametrize(
+        ("body", "status"), [(b"", 400), (body_of([]), 422), (body_of([data_url(ALLOWED)] * 17), 413)]
+    )
+    def test_a_mistake_of_the_request_has_no_labels(self, demo: Service, body: bytes, status: int) -> None:
+        reply = post(demo, "/api/v1/vision/labels", body)
+        assert (reply.status, reply.json["code"], reply.json["result"]) == (status, status, {})
+        assert error_of(reply) == reply.json["error"] != ""
+
+    @pytest.mark.parametrize("query", ["?policy=nothing", "?flag=everything", "?policy=", "?label_set=demo"])
     def test_a_mistake_in_the_uri_is_unavailable_not_safe(self, demo: Service, query: str) -> None:
-        reply = ask(demo, BLOCKED, query=query)
-        assert reply.status == 422
-        assert read(reply, 1)[0].decide(UPLOAD_THRESHOLD) == "unavailable"
+        assert_unavailable(ask(demo, BLOCKED, ALLOWED, query=query), 422, ID, 2)
 
-    def test_a_bug_is_unavailable_and_shows_nothing(self, failing: Service) -> None:
-        reply = ask(failing, ALLOWED)
-        assert (reply.status, reply.json["code"]) == (500, 500)
-        assert read(reply, 1)[0].decide(UPLOAD_THRESHOLD) == "unavailable"
+    @pytest.mark.parametrize("pictures", [1, 3])
+    def test_a_bug_is_unavailable_and_shows_nothing(self, failing: Service, pictures: int) -> None:
+        reply = ask(failing, *[ALLOWED] * pictures)
+        assert_unavailable(reply, 500, ID, pictures)
         assert b"machine" not in reply.body
 
 

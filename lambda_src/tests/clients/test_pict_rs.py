@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from support.client_pictures import ALLOWED, BLOCKED, REVIEWED, UNREADABLE
 from support.harness import Service, StartService
 from support.pictures import drawn, encoded
+from support.wire import exchange
 
 
 def upload(
@@ -22,27 +22,17 @@ def upload(
         f"POST {target} HTTP/1.1\r\ncontent-type: {kind}\r\naccept: */*\r\nuser-agent: pict-rs v0.5.0-main\r\n"
         f"host: 127.0.0.1:{service.port}\r\ntransfer-encoding: chunked\r\n\r\n"
     )
-    with socket.create_connection(("127.0.0.1", service.port), timeout=60) as connection:
-        connection.sendall(head.encode())
-        place, turn = 0, 0
-        while place < len(data):
-            piece = data[place : place + sizes[turn % len(sizes)]]
-            connection.sendall(f"{len(piece):X}\r\n".encode() + piece + b"\r\n")
-            place, turn = place + len(piece), turn + 1
-        connection.sendall(b"0\r\n\r\n")
-        answer = b""
-        while b"\r\n\r\n" not in answer or len(answer.partition(b"\r\n\r\n")[2]) < length_of(answer):
-            received = connection.recv(65_536)
-            assert received, answer
-            answer += received
-    head_, _, body = answer.partition(b"\r\n\r\n")
-    assert b"content-type: text/plain" in head_.lower()
-    return int(head_.split()[1]), body.decode()
+    reply = exchange(service, (head.encode(), *chunks(data, sizes), b"0\r\n\r\n"))
+    assert reply.headers["content-type"].startswith("text/plain")
+    return reply.status, reply.body.decode()
 
 
-def length_of(answer: bytes) -> int:
-    lines = answer.partition(b"\r\n\r\n")[0].lower().split(b"\r\n")
-    return next(int(line.split(b":")[1]) for line in lines if line.startswith(b"content-length:"))
+def chunks(data: bytes, sizes: Sequence[int]) -> Iterator[bytes]:
+    place, turn = 0, 0
+    while place < len(data):
+        piece = data[place : place + sizes[turn % len(sizes)]]
+        yield f"{len(piece):X}\r\n".encode() + piece + b"\r\n"
+        place, turn = place + len(piece), turn + 1
 
 
 def accepts(status: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -266,7 +267,7 @@ class TestSigningIn:
         assert event["headers"]["x-amz-security-token"] == "a-session"
 
 
-def test_pip_installs_it_from_its_folder(tmp_path: Path) -> None:
+def test_pip_installs_it_from_its_folder_and_the_docs_example_runs_with_it(tmp_path: Path, demo: Service) -> None:
     # A copy, because a build leaves files; with the setuptools that is here, so that no network is needed.
     folder = shutil.copytree(FOLDER, tmp_path / "python")
     done = subprocess.run(
@@ -282,3 +283,15 @@ def test_pip_installs_it_from_its_folder(tmp_path: Path) -> None:
     assert (tmp_path / "here/clip_moderator_client.py").read_text() == Path(ours.__file__).read_text()
     (metadata,) = (tmp_path / "here").glob("*.dist-info/METADATA")
     assert "Requires-Dist: httpx2" in metadata.read_text()
+    picture = tmp_path / "picture.png"
+    picture.write_bytes(BLOCKED)
+    url, example = f"http://127.0.0.1:{demo.port}", LAMBDA_SRC.parent / "docs/examples/moderate.py"
+    done = subprocess.run(
+        [sys.executable, str(example), str(picture)],
+        env=os.environ | {"PYTHONPATH": str(tmp_path / "here"), "MODERATOR_URL": url, "MODERATOR_POLICY": "demo"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{picture}: block because of red circles")

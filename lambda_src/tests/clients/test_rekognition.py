@@ -233,6 +233,29 @@ class TestMistakes:
         assert set(reply.json) == {"__type", "Message"}
         assert reply.json["__type"] in ("InvalidParameterException", "InvalidImageFormatException")
 
+    @pytest.mark.parametrize(
+        ("image", "words"),
+        [
+            ('"abc"', "Image is a string"),
+            ("null", "Image is missing"),
+            ('{"Bytes": 7}', "Image.Bytes is a number"),
+            ("{}", "Image.Bytes is missing"),
+        ],
+    )
+    def test_an_image_that_is_none_is_named(self, demo: Service, image: str, words: str) -> None:
+        headers = {
+            "Content-Type": "application/x-amz-json-1.1",
+            "X-Amz-Target": "RekognitionService.DetectModerationLabels",
+        }
+        reply = demo.request("POST", "/", f'{{"Image": {image}}}', headers)
+        assert (reply.status, reply.json["__type"]) == (400, "InvalidParameterException")
+        assert words in reply.json["Message"]
+
+    def test_an_operation_is_unknown_before_its_body_is_looked_at(self, demo: Service) -> None:
+        headers = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": "RekognitionService.ListFaces"}
+        reply = demo.request("POST", "/", "{}", headers)
+        assert (reply.status, reply.json["__type"]) == (400, "UnknownOperationException")
+
     def test_a_bug_is_an_internal_server_error_after_the_sdk_has_asked_again(self, failing: Service) -> None:
         client = client_of(failing, attempts=2)
         with pytest.raises(client.exceptions.InternalServerError) as caught:

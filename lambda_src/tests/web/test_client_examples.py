@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,14 @@ EXAMPLES = LAMBDA_SRC.parent / "docs" / "examples"
 PICTURE = LAMBDA_SRC / "demo_model" / "example.png"
 
 
-def run(service: Service, *command: str, picture: Path = PICTURE) -> subprocess.CompletedProcess[str]:
+def run(
+    service: Service, *command: str, picture: Path = PICTURE, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    url = f"http://127.0.0.1:{service.port}"
+    client = str(EXAMPLES.parents[1] / "clients/python")
     return subprocess.run(
         [*command, str(picture)],
-        env=os.environ | {"MODERATOR_URL": f"http://127.0.0.1:{service.port}"},
+        env=os.environ | {"MODERATOR_URL": url, "PYTHONPATH": client} | dict(environment or {}),
         capture_output=True,
         text=True,
         check=False,
@@ -44,6 +49,44 @@ def test_python(service: Service) -> None:
     assert "'round': " in categories
 
 
+def test_python_with_our_own_client(service: Service, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"not a picture")
+    command = (sys.executable, str(EXAMPLES / "moderate.py"), str(PICTURE), str(broken))
+    done = run(service, *command, environment={"MODERATOR_POLICY": "demo", "MODERATOR_TOKEN": "a token"})
+    first, second, third = done.stdout.splitlines()
+    assert re.fullmatch(rf"{re.escape(str(PICTURE))}: block because of red circles \(.*circle.*\)", first)
+    assert second.startswith(f"{broken}: not judged. images[0] is ")
+    assert third == first
+    assert done.returncode == 1, "one was not judged"
+    sound = run(service, *command[:2], environment={"MODERATOR_POLICY": "demo"})
+    assert (sound.returncode, sound.stdout) == (0, f"{first}\n")
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"MODERATOR_POLICY": "nothing"}, "'nothing' is not configured"),
+        ({"MODERATOR_URL": "127.0.0.1"}, "it must begin with https://"),
+    ],
+)
+def test_what_is_wrong_with_the_whole_of_it_is_one_sentence(
+    service: Service, environment: dict[str, str], said: str
+) -> None:
+    done = run(service, sys.executable, str(EXAMPLES / "moderate.py"), environment=environment)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_pictures_it_says_how_it_is_called() -> None:
+    command = [sys.executable, str(EXAMPLES / "moderate.py")]
+    client = {"PYTHONPATH": str(EXAMPLES.parents[1] / "clients/python")}
+    done = subprocess.run(command, env=os.environ | client, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "python moderate.py picture.png" in done.stderr
+
+
 def test_javascript(service: Service) -> None:
     node = shutil.which("node")
     if node is None:
@@ -53,7 +96,7 @@ def test_javascript(service: Service) -> None:
     assert re.fullmatch(r"a red circle: [01]\.\d{4}\n", done.stdout)
 
 
-@pytest.mark.parametrize("example", ["classify.sh", "classify.py", "classify.mjs"])
+@pytest.mark.parametrize("example", ["classify.sh", "classify.py", "classify.mjs", "moderate.py"])
 def test_each_shows_the_sentence_of_a_refusal(example: str, service: Service, tmp_path: Path) -> None:
     program = {"sh": "sh", "py": sys.executable, "mjs": shutil.which("node")}[example.partition(".")[2]]
     if program is None:

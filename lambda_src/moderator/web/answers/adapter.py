@@ -1,35 +1,35 @@
 """What an adapter is made of: it lets another service's clients ask here, in that service's own form.
 
-A module of this folder reads a request as a question about pictures, and writes what was found as its client expects
-it. Errors too, so that none reads as "safe". It does not judge: `web/clients.py` asks those who do.
+A module of this folder that has an `ADAPTER` reads a request as a question about pictures, and writes what was found
+as its client expects it. Errors too, so that none reads as "safe". It does not judge: `web/clients.py` asks those who
+do. The table of routes (`web/routes.py`) finds such modules by itself.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from moderator import strict_json
 from moderator.classifier import Answer
 from moderator.clip.model import Model
-from moderator.errors import InvalidField, MalformedBody, RequestError, TooMuch
-from moderator.label_text import fault_of
+from moderator.errors import InvalidField, RequestError
 from moderator.labels.label_sets import LabelSet
 from moderator.pictures.batch import Picture
-from moderator.policy.policy import ACTIONS, Action, Policy
+from moderator.policy.policy import Action, Policy
 from moderator.policy.verdict import Verdict
 from moderator.question import Limits
 from moderator.web.buckets import Buckets
 from moderator.web.http_event import Request, Response
-from moderator.web.payload import kind_of, readable
+from moderator.web.payload import readable
 
 # Of one picture: what a policy says of it, how probable a label set's labels are, or why neither is known.
 Outcome = Verdict | Answer | RequestError
 
 Named = TypeVar("Named", Policy, LabelSet)
-Text = TypeVar("Text", bound=str)
+
+# The actions that may be the mildest that counts as a yes.
+LEAST_FLAGGED: tuple[Action, ...] = ("review", "block")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,131 +82,40 @@ class Asked:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Parameter:
+    """What may stand in the query of the address that a client is configured with."""
+
+    name: str
+    description: str
+    choices: tuple[str, ...] = ()  # none: any text
+
+
+FLAG = Parameter(name="flag", description="The mildest action that counts as a yes.", choices=LEAST_FLAGGED)
+POLICY = Parameter(name="policy", description="The name of a policy.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where clients ask: a path, what they send there, and how the OpenAPI document describes it."""
+
+    path: str
+    summary: str
+    takes: str = "application/json"  # the media type of the requests
+    header: str = ""  # only of requests that have this one; in lower case
+    query: tuple[Parameter, ...] = ()
+    example: Mapping[str, Any] | None = None  # of a request in JSON
+
+
+@dataclass(frozen=True, kw_only=True)
 class Adapter:
     """Another service's form."""
 
+    places: tuple[Place, ...]
     read: Callable[[Request, Known], Asked]  # raises RequestError
     write: Callable[[Asked, Sequence[Outcome], Model], Response]  # raises RequestError
     refuse: Callable[[Request, RequestError | None], Response]  # None: a bug of ours
     # Whether the others are answered when one picture cannot be read; otherwise the whole request is an error.
     picture_by_picture: bool
-
-
-def verdict_of(outcome: Outcome) -> Verdict:
-    """Return what a policy says of a picture.
-
-    Raises:
-        RequestError: the picture could not be judged.
-    """
-    if isinstance(outcome, RequestError):
-        raise outcome
-    if not isinstance(outcome, Verdict):
-        raise TypeError("A label set was asked for.")
-    return outcome
-
-
-def repeated(value: object, field: str, *, missing: str) -> str:
-    """Return a client's own word, which the answer repeats; `missing` where it gives none.
-
-    Raises:
-        InvalidField: it is not a text, or not one that an answer can carry.
-    """
-    if value is None or value == "":
-        return missing
-    if not isinstance(value, str):
-        raise InvalidField(f"{field} is {kind_of(value)}: it must be a string.")
-    if fault := fault_of(value):
-        raise InvalidField(f"{field} {fault}.")
-    return value
-
-
-def read_object(request: Request, limits: Limits) -> dict[str, Any]:
-    """Read a body that is a JSON object.
-
-    Raises:
-        MalformedBody: it is not JSON.
-        InvalidField: it is not an object, or names a field twice.
-        TooMuch: it has more bytes or values than allowed.
-    """
-    try:
-        content = strict_json.loads(read_body(request, limits))
-    except strict_json.RepeatedKeyError as error:
-        raise InvalidField(f"{readable(error.key)} is given twice: give each field once.") from error
-    except strict_json.TooManyValuesError as error:
-        raise TooMuch(f"The body has {error}: no request needs that many.") from error
-    except ValueError as error:
-        raise MalformedBody(f"The body is not JSON ({error}).") from error
-    if not isinstance(content, dict):
-        raise InvalidField(f"The body is {kind_of(content)}: it must be an object.")
-    return content
-
-
-def read_body(request: Request, limits: Limits) -> bytes:
-    """Read a request's bytes.
-
-    Raises:
-        TooMuch: there are more than allowed.
-    """
-    body = request.body()
-    if len(body) > limits.body_bytes:
-        raise TooMuch(f"The body has {len(body):,} bytes: at most {limits.body_bytes:,} are allowed.")
-    return body
-
-
-def check_query(request: Request, *names: str) -> None:
-    """Refuse a name in the query that means nothing or is given twice; a gateway's token may stand there.
-
-    Raises:
-        InvalidField: there is one, or one has no value.
-    """
-    unknown = next((name for name in request.query if name not in (*names, "token")), None)
-    if unknown is not None:
-        known = f"the names are {', '.join(names)}" if names else "it takes none"
-        raise InvalidField(f"{readable(unknown)} in the query is not a field of this request: {known}.")
-    for name in names:
-        values = request.query.get(name)
-        if values is not None and (len(values) != 1 or not values[0]):
-            raise InvalidField(
-                f"{name} in the query is {'empty' if values == [''] else 'given twice'}: give one value."
-            )
-
-
-def choice(request: Request, name: str, choices: Sequence[Text], default: Text) -> Text:
-    """Return what a field of the query chooses.
-
-    Raises:
-        InvalidField: it is none of the choices, or is given twice.
-    """
-    values = request.query.get(name, ())
-    if not values:
-        return default
-    chosen = next((one for one in choices if [one] == list(values)), None)
-    if chosen is None:
-        shown = ", ".join(readable(value) for value in values)
-        raise InvalidField(f"{name} in the query is {shown}: it must be {' or '.join(choices)}, given once.")
-    return chosen
-
-
-# The actions that may be the mildest that counts as a yes.
-LEAST_FLAGGED: tuple[Action, ...] = ("review", "block")
-
-
-def is_flagged(verdict: Verdict, least: Action) -> bool:
-    """Return whether a verdict is a yes where there is only yes and no.
-
-    A picture that only the sample sends to review is not: nothing was found in it.
-    """
-    return any(
-        ACTIONS.index(reason.action) >= ACTIONS.index(least)
-        for reason in verdict.reasons
-        if reason.category != "sample"
-    )
-
-
-def as_json(content: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Write a JSON answer."""
-    body = json.dumps(content, ensure_ascii=False, allow_nan=False)
-    return Response(status=status, body=body, content_type="application/json", headers=headers or {})
 
 
 def _find(configured: Mapping[str, Named], name: str, kind: str, kinds: str) -> Named:

@@ -1,8 +1,8 @@
 """Misskey's form: `POST /v1/detect-images`, as its sensitive-detector has it.
 
 Five classes whose probabilities sum to 1, from the label set `nsfw-five`. Misskey takes every error, of a part or of
-the request, for "not sensitive" and logs it: no answer can stop a picture that was not judged. Even so, an error is
-answered as an error, and never as a class.
+the request, a 5xx included, for "not sensitive", logs it and does not ask again: no answer can stop a picture that was
+not judged. Even so, an error is answered as an error, and never as a class.
 """
 
 from __future__ import annotations
@@ -23,10 +23,15 @@ from moderator.errors import (
 )
 from moderator.pictures.batch import Picture
 from moderator.web.answers import native
-from moderator.web.answers.adapter import Adapter, Asked, Known, NotConfigured, Outcome, as_json, check_query, read_body
+from moderator.web.answers.adapter import Adapter, Asked, Known, NotConfigured, Outcome, Place
+from moderator.web.answers.reading import check_query, read_body
+from moderator.web.answers.writing import as_json
 from moderator.web.form_parts import Part, read_parts
 from moderator.web.http_event import Request, Response
 
+_DETECT_IMAGES = Place(
+    path="/v1/detect-images", summary="Misskey's detection of sensitive media", takes="multipart/form-data"
+)
 LABEL_SET = "nsfw-five"
 CLASSES = frozenset({"Drawing", "Hentai", "Neutral", "Porn", "Sexy"})
 MOST_PARTS = 10  # its own default, maxParts
@@ -57,7 +62,7 @@ _CODES: tuple[tuple[type[RequestError], str, HTTPStatus], ...] = (
 
 def read(request: Request, known: Known) -> Asked:
     """Read a form of pictures; what their parts are called does not matter, their order does."""
-    check_query(request)
+    check_query(request, _DETECT_IMAGES.query)
     body = read_body(request, known.limits)
     if request.content_type != "multipart/form-data":
         raise UnsupportedBody("The Content-Type must be multipart/form-data.")
@@ -81,7 +86,7 @@ def refuse(_: Request, error: RequestError | None) -> Response:
     return as_json(_failure(error), status=_code(error)[1])
 
 
-ADAPTER = Adapter(read=read, write=write, refuse=refuse, picture_by_picture=True)
+ADAPTER = Adapter(places=(_DETECT_IMAGES,), read=read, write=write, refuse=refuse, picture_by_picture=True)
 
 
 def _picture(part: Part, name: str) -> Picture | RequestError:

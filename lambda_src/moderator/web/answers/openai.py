@@ -18,26 +18,25 @@ from moderator.pictures.batch import Picture
 from moderator.policy.policy import ACTIONS, Action, Policy
 from moderator.policy.verdict import Verdict
 from moderator.web.answers import native
-from moderator.web.answers.adapter import (
-    LEAST_FLAGGED,
-    Adapter,
-    Asked,
-    Known,
-    NotConfigured,
-    Outcome,
-    as_json,
-    check_query,
-    choice,
-    is_flagged,
-    read_object,
-    repeated,
-    verdict_of,
-)
+from moderator.web.answers.adapter import FLAG, LEAST_FLAGGED, Adapter, Asked, Known, NotConfigured, Outcome, Place
+from moderator.web.answers.reading import check_query, choice, read_object, repeated
+from moderator.web.answers.writing import as_json, is_flagged, verdict_of
 from moderator.web.http_event import Request, Response
 from moderator.web.payload import decode_picture, kind_of
+from moderator.web.request_models import EXAMPLE_PICTURE
 
+_MODERATIONS = Place(
+    path="/v1/moderations",
+    summary="OpenAI's moderations, for its SDKs",
+    query=(FLAG,),
+    example={
+        "model": "omni-moderation-latest",
+        "input": [{"type": "image_url", "image_url": {"url": f"data:image/png;base64,{EXAMPLE_PICTURE}"}}],
+    },
+)
 _POLICY_PREFIX = "policy/"
-_TEXT = "Text is not judged here, only pictures: send {'type': 'image_url', 'image_url': {'url': 'data:image/…'}}."
+_PICTURE = "{'type': 'image_url', 'image_url': {'url': 'data:image/png;base64,…'}}"
+_TEXT = f"Text is not judged here, only pictures: send {_PICTURE}."
 
 
 class TextNotJudged(InvalidField):
@@ -46,12 +45,12 @@ class TextNotJudged(InvalidField):
 
 def read(request: Request, known: Known) -> Asked:
     """Read a request for moderations; its model may name a policy (`policy/NAME`); any other is only repeated."""
-    check_query(request, "flag")
+    check_query(request, _MODERATIONS.query)
     body = read_object(request, known.limits)
     model = repeated(body.get("model"), "model", missing="")
     name = model.removeprefix(_POLICY_PREFIX) if model.startswith(_POLICY_PREFIX) else None
     if name == "":
-        raise InvalidField("model names no policy after policy/: give its name, or another model.")
+        raise InvalidField("model names no policy after policy/: give its name, or another model.", field="model")
     policy = known.policy(name)
     return Asked(
         pictures=_pictures(body.get("input"), known.limits.pictures),
@@ -79,7 +78,7 @@ def write(asked: Asked, outcomes: Sequence[Outcome], model: Model) -> Response:
 
 
 def refuse(_: Request, error: RequestError | None) -> Response:
-    """Write an error as OpenAI writes its own."""
+    """Write an error as OpenAI writes its own; `param` is the field that was wrong, or null for the whole request."""
     if error is None:
         return _error(500, "The service failed; its log says why.", "server_error", None, None)
     code = error.problem()["type"].rpartition(":")[2].replace("-", "_")  # type: ignore[union-attr]  # the type is a text
@@ -88,32 +87,39 @@ def refuse(_: Request, error: RequestError | None) -> Response:
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return _error(error.status, error.detail, "server_error", None, code)
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE if isinstance(error, TooMuch) else HTTPStatus.BAD_REQUEST
-    return _error(status, error.detail, "invalid_request_error", "input", code)
+    return _error(status, error.detail, "invalid_request_error", error.field, code)
 
 
-ADAPTER = Adapter(read=read, write=write, refuse=refuse, picture_by_picture=False)
+ADAPTER = Adapter(places=(_MODERATIONS,), read=read, write=write, refuse=refuse, picture_by_picture=False)
 
 
 def _pictures(value: Any, most: int) -> tuple[Picture, ...]:
     if isinstance(value, str):
-        raise TextNotJudged(f"input is a text. {_TEXT}")
+        raise TextNotJudged(f"input is a text. {_TEXT}", field="input")
     if not isinstance(value, list) or not value:
-        raise InvalidField(
-            "input is empty." if value == [] else f"input is {kind_of(value)}: it must be a list of pictures."
-        )
+        found = "empty" if value == [] else "missing" if value is None else kind_of(value)
+        raise InvalidField(f"input is {found}: it must be a list of pictures.", field="input")
     if len(value) > most:
-        raise TooMuch(f"input holds {len(value):,} pictures: at most {most} are allowed in one call.")
+        raise TooMuch(f"input holds {len(value):,} pictures: at most {most} are allowed in one call.", field="input")
     return tuple(_picture(item, f"input[{place}]") for place, item in enumerate(value))
 
 
 def _picture(item: Any, name: str) -> Picture:
     match item:
         case str() | {"type": "text"}:
-            raise TextNotJudged(f"{name} is a text. {_TEXT}")
+            raise TextNotJudged(f"{name} is a text. {_TEXT}", field=name)
         case {"type": "image_url", "image_url": {"url": str(url)}}:
             return decode_picture(url, f"{name}.image_url.url")
+        case {"type": "image_url", "image_url": {"url": url}}:
+            raise InvalidField(
+                f"{name}.image_url.url is {kind_of(url)}: send {_PICTURE}.", field=f"{name}.image_url.url"
+            )
+        case {"type": "image_url"}:
+            raise InvalidField(
+                f"{name}.image_url must be an object with url: send {_PICTURE}.", field=f"{name}.image_url"
+            )
         case _:
-            raise InvalidField(f"{name} is not a picture: send {{'type': 'image_url', 'image_url': {{'url': …}}}}.")
+            raise InvalidField(f"{name} is not a picture: send {_PICTURE}.", field=name)
 
 
 def _result(verdict: Verdict, policy: Policy, least: Action) -> dict[str, Any]:

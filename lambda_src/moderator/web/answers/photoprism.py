@@ -3,7 +3,9 @@
 PhotoPrism compares `score` with a threshold of its own (75 % unless its owner changes it), whatever `status` says, and
 versions before 2026 read nothing but the five classes. The policy has thresholds already, so the numbers are
 the decision itself: 1 for unsafe and 0 for safe. What cannot be judged has `status: unavailable` and no number at all.
-PhotoPrism takes every error for that: it admits the upload, and neither marks nor unmarks a photo.
+A 5xx, as every status from 300 on, is an error to PhotoPrism: it asks again on 429 only, takes the pictures for
+unavailable, admits the upload, and neither marks nor unmarks a photo. For versions that read the rows of an error all
+the same, each picture has one in it: unavailable.
 """
 
 from __future__ import annotations
@@ -14,60 +16,50 @@ from typing import Any
 
 from moderator.classifier import Answer
 from moderator.clip.model import Model
-from moderator.errors import InvalidField, RequestError, TooMuch
+from moderator.errors import InvalidField, RequestError
 from moderator.labels.label_sets import LabelSet
-from moderator.pictures.batch import Picture
-from moderator.policy.policy import Policy
 from moderator.web.answers import native
-from moderator.web.answers.adapter import (
-    LEAST_FLAGGED,
-    Adapter,
-    Asked,
-    Known,
-    Outcome,
-    as_json,
-    check_query,
-    choice,
-    is_flagged,
-    read_object,
-    repeated,
-    verdict_of,
-)
+from moderator.web.answers.adapter import FLAG, LEAST_FLAGGED, POLICY, Adapter, Asked, Known, Outcome, Parameter, Place
+from moderator.web.answers.photoprism_images import id_and_number, pictures_of
+from moderator.web.answers.reading import check_query, choice, read_object, repeated
+from moderator.web.answers.writing import as_json, is_flagged, verdict_of
 from moderator.web.http_event import Request, Response
-from moderator.web.payload import decode_picture, kind_of
+from moderator.web.request_models import EXAMPLE_PICTURE
+
+_EXAMPLE = {"id": "1", "images": [f"data:image/png;base64,{EXAMPLE_PICTURE}"]}
+_NSFW = Place(
+    path="/api/v1/vision/nsfw",
+    summary="PhotoPrism's vision service: is it safe for work",
+    query=(POLICY, FLAG),
+    example=_EXAMPLE,
+)
+_LABELS = Place(
+    path="/api/v1/vision/labels",
+    summary="PhotoPrism's vision service: labels",
+    query=(Parameter(name="label_set", description="The name of a label set."),),
+    example=_EXAMPLE,
+)
 
 _CLASSES = ("Drawing", "Hentai", "Neutral", "Porn", "Sexy")
 _THRESHOLD = 0.5  # between 0 and 1, which are the only scores
+_MOST_ROWS = 100  # of an error; PhotoPrism takes pictures without a row for unavailable
 _LEAST_PROBABLE = 0.1  # PhotoPrism's own: 10 % (DefaultThresholds.Confidence)
 
 
 def read(request: Request, known: Known) -> Asked:
     """Read a request; `?policy=` and `?flag=` in the service's Uri choose what a photo is judged by."""
-    check_query(request, *(("label_set",) if request.path.endswith("/labels") else ("policy", "flag")))
+    place = _LABELS if request.path == _LABELS.path else _NSFW
+    check_query(request, place.query)
     body = read_object(request, known.limits)
-    images = body.get("images")
-    if body.get("url") is not None:
-        raise InvalidField("url is an address: nothing is fetched here. Set FileScheme: data.")
-    if images == []:
-        raise InvalidField("images is empty: it must be a list of data URLs with at least one.")
-    if not isinstance(images, list) or not all(isinstance(image, str) for image in images):
-        raise InvalidField(f"images is {kind_of(images)}: it must be a list of at least one data URL.")
-    if len(images) > known.limits.pictures:
-        raise TooMuch(
-            f"images holds {len(images):,} pictures: at most {known.limits.pictures} are allowed in one call."
-        )
     details: dict[str, Any] = {"id": repeated(body.get("id"), "id", missing="")}
-    by: Policy | LabelSet
-    if request.path.endswith("/labels"):
-        by = known.label_set((request.query.get("label_set") or [None])[0])  # type: ignore[list-item]  # or no name
-    else:
-        by = known.policy((request.query.get("policy") or [None])[0])  # type: ignore[list-item]  # likewise
-        details["least"] = choice(request, "flag", LEAST_FLAGGED, known.flag_from)
-    return Asked(
-        pictures=tuple(_picture(image, f"images[{place}]") for place, image in enumerate(images)),
-        by=by,
-        details=details,
-    )
+    if body.get("url") is not None:
+        raise InvalidField("url is an address: nothing is fetched here. Set FileScheme: data.", field="url")
+    pictures = pictures_of(body.get("images"), known.limits.pictures)
+    (name,) = request.query.get("label_set" if place is _LABELS else "policy") or (None,)
+    if place is _LABELS:
+        return Asked(pictures=pictures, by=known.label_set(name), details=details)
+    details["least"] = choice(request, "flag", LEAST_FLAGGED, known.flag_from)
+    return Asked(pictures=pictures, by=known.policy(name), details=details)
 
 
 def write(asked: Asked, outcomes: Sequence[Outcome], model: Model) -> Response:
@@ -82,21 +74,17 @@ def write(asked: Asked, outcomes: Sequence[Outcome], model: Model) -> Response:
     return as_json({"id": asked.details["id"], "code": 200, "model": named, "result": result})
 
 
-def refuse(_: Request, error: RequestError | None) -> Response:
-    """Write an error without a result, which PhotoPrism takes for unavailable."""
+def refuse(request: Request, error: RequestError | None) -> Response:
+    """Write an error, in which every picture is unavailable; labels there are none."""
     status = HTTPStatus.INTERNAL_SERVER_ERROR if error is None else error.status
     why = "The service failed; its log says why." if error is None else error.detail
-    return as_json({"code": int(status), "error": why, "result": {}}, status=status)
+    name, pictures = id_and_number(request)
+    rows = [{"status": "unavailable", "reason": why}] * min(pictures, _MOST_ROWS)
+    result = {} if request.path == _LABELS.path else {"nsfw": rows}
+    return as_json({"id": name, "code": int(status), "error": why, "result": result}, status=status)
 
 
-ADAPTER = Adapter(read=read, write=write, refuse=refuse, picture_by_picture=True)
-
-
-def _picture(image: str, name: str) -> Picture | RequestError:
-    try:
-        return decode_picture(image, name)
-    except RequestError as error:
-        return error
+ADAPTER = Adapter(places=(_NSFW, _LABELS), read=read, write=write, refuse=refuse, picture_by_picture=True)
 
 
 def _status(outcome: Outcome, asked: Asked) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """pict-rs' form (the picture store of Lemmy): `POST /hooks/pict-rs`, the upload itself as the body.
 
-pict-rs accepts an upload on any 2xx and refuses it on anything else, 30 s without an answer included; it does not read
-the answer's body. So an upload that cannot be judged is refused, unless the owner writes `on_error=allow` into the
-URL: then it is accepted, with 202 instead of 200. Even so, a mistake in the URL refuses every upload: otherwise nobody
-would notice it.
+pict-rs accepts an upload on any 2xx and refuses it on anything else, a 5xx and 30 s without an answer included; it does
+not read the answer's body. So an upload that cannot be judged is refused, unless the owner writes `on_error=allow` into
+the URL: then it is accepted, with 202 instead of 200. Even so, a mistake in the URL refuses every upload: otherwise
+nobody would notice it.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from moderator.clip.model import Model
 from moderator.errors import InvalidField, RequestError
 from moderator.pictures.batch import Picture
 from moderator.policy.policy import Action, Policy
-from moderator.web.answers.adapter import (
-    LEAST_FLAGGED,
-    Adapter,
-    Asked,
-    Known,
-    Outcome,
-    choice,
-    is_flagged,
-    read_body,
-    verdict_of,
-)
+from moderator.web.answers.adapter import LEAST_FLAGGED, POLICY, Adapter, Asked, Known, Outcome, Parameter, Place
+from moderator.web.answers.reading import check_query, choice, read_body
+from moderator.web.answers.writing import is_flagged, verdict_of
 from moderator.web.http_event import Request, Response
-from moderator.web.payload import readable
 
-_FIELDS = ("policy", "refuse", "on_error", "token")
 _ON_ERROR = ("allow", "refuse")
+_HOOK = Place(
+    path="/hooks/pict-rs",
+    summary="The external validation of pict-rs, Lemmy's picture store",
+    takes="image/*",
+    query=(
+        POLICY,
+        Parameter(name="refuse", description="The mildest action that refuses an upload.", choices=LEAST_FLAGGED),
+        Parameter(name="on_error", description="What to do with an upload that cannot be judged.", choices=_ON_ERROR),
+    ),
+)
 
 
 class WrongAddress(InvalidField):
@@ -70,18 +70,14 @@ def refuse(request: Request, error: RequestError | None) -> Response:
     return _sentence(status, f"Not judged, and refused: {why}")
 
 
-ADAPTER = Adapter(read=read, write=write, refuse=refuse, picture_by_picture=False)
+ADAPTER = Adapter(places=(_HOOK,), read=read, write=write, refuse=refuse, picture_by_picture=False)
 
 
 def _address(request: Request, known: Known) -> tuple[Policy, Action]:
-    unknown = next((name for name in request.query if name not in _FIELDS), None)
-    if unknown is not None:
-        raise InvalidField(f"{readable(unknown)} in the query is not a field: the fields are {', '.join(_FIELDS)}.")
-    names = request.query.get("policy", ())
-    if len(names) > 1:
-        raise InvalidField("policy is given twice in the query: give one name.")
+    check_query(request, _HOOK.query)
     choice(request, "on_error", _ON_ERROR, "refuse")
-    return known.policy(names[0] if names else None), choice(request, "refuse", LEAST_FLAGGED, known.flag_from)
+    (name,) = request.query.get("policy") or (None,)
+    return known.policy(name), choice(request, "refuse", LEAST_FLAGGED, known.flag_from)
 
 
 def _sentence(status: HTTPStatus, text: str) -> Response:

@@ -2,8 +2,8 @@
 
 The policy decides what DetectModerationLabels answers: the categories that it does not allow, each with the label that
 fired most beneath it; MinConfidence leaves out more. DetectLabels answers with a label set. What cannot be judged is
-one of Rekognition's errors, which the SDKs raise; on 500 and on ThrottlingException they ask again first. An empty list
-of labels always means that the picture was judged.
+one of Rekognition's errors, which the SDKs raise; on a 5xx and on ThrottlingException they ask again first. An empty
+list of labels always means that the picture was judged.
 """
 
 from __future__ import annotations
@@ -16,24 +16,22 @@ from moderator.classifier import Answer
 from moderator.clip.model import Model
 from moderator.errors import BrokenPicture, InvalidField, RequestError, TooMuch, UnknownPicture
 from moderator.labels.label_sets import LabelSet
-from moderator.web.answers.adapter import (
-    Adapter,
-    Asked,
-    Known,
-    NotConfigured,
-    Outcome,
-    as_json,
-    check_query,
-    read_object,
-    verdict_of,
-)
+from moderator.web.answers.adapter import Adapter, Asked, Known, NotConfigured, Outcome, Place
+from moderator.web.answers.reading import check_query, read_object
 from moderator.web.answers.rekognition_image import picture_of
 from moderator.web.answers.rekognition_labels import labels_of, moderation_labels
+from moderator.web.answers.writing import as_json, verdict_of
 from moderator.web.buckets import UnreadableObject
 from moderator.web.http_event import Request, Response
 from moderator.web.payload import kind_of, readable
 
 TARGET = "x-amz-target"
+_ROOT = Place(
+    path="/",
+    summary="Amazon Rekognition's DetectModerationLabels and DetectLabels",
+    takes="application/x-amz-json-1.1",
+    header=TARGET,
+)
 _SERVICE = "RekognitionService."
 _POLICY_PREFIX = "policy/"  # the end of a ProjectVersion that names a policy
 _LEAST_OF_LABELS = 55.0  # percent; DetectLabels' own default
@@ -57,7 +55,11 @@ _EXCEPTIONS: tuple[tuple[type[RequestError], str], ...] = (
 def read(request: Request, known: Known) -> Asked:
     """Read a request of either operation; the end of ProjectVersion may name a policy (`…policy/NAME`)."""
     operation = request.headers.get(TARGET, "").removeprefix(_SERVICE)
-    check_query(request)
+    if operation not in ("DetectModerationLabels", "DetectLabels"):
+        raise UnknownOperation(
+            f"{readable(operation)} is not an operation here: send DetectModerationLabels or DetectLabels."
+        )
+    check_query(request, _ROOT.query)
     body = read_object(request, known.limits)
     for name in ("HumanLoopConfig", "Settings"):
         if body.get(name) is not None:
@@ -73,10 +75,6 @@ def read(request: Request, known: Known) -> Asked:
             raise InvalidField("MaxLabels must be a whole number from 0 on.")
         least = _LEAST_OF_LABELS if least is None else least
         return Asked(pictures=pictures, by=known.label_set(), details=details | {"least": least, "most": most})
-    if operation != "DetectModerationLabels":
-        raise UnknownOperation(
-            f"{readable(operation)} is not an operation here: send DetectModerationLabels or DetectLabels."
-        )
     version = body.get("ProjectVersion")
     if not isinstance(version, str | None):
         raise InvalidField(f"ProjectVersion is {kind_of(version)}: it must be a string that ends with policy/NAME.")
@@ -112,7 +110,7 @@ def refuse(request: Request, error: RequestError | None) -> Response:
     return _json({"__type": name, "Message": error.detail}, status=HTTPStatus.BAD_REQUEST, headers=headers)
 
 
-ADAPTER = Adapter(read=read, write=write, refuse=refuse, picture_by_picture=False)
+ADAPTER = Adapter(places=(_ROOT,), read=read, write=write, refuse=refuse, picture_by_picture=False)
 
 
 def _confidence(body: dict[str, Any]) -> float | None:

@@ -29,5 +29,10 @@ def picture_of(image: Any, buckets: Buckets) -> Picture:
             raise InvalidField("Image.S3Object must have a Bucket and a Name.")
         case {"Bytes": str(text)}:
             return decode_picture(text, "Image.Bytes")
-        case _:
+        case {"Bytes": other}:
+            raise InvalidField(f"Image.Bytes is {kind_of(other)}: it must be a string, the picture's bytes in base64.")
+        case dict():
             raise InvalidField("Image.Bytes is missing: send the picture's bytes.")
+        case _:
+            found = "missing" if image is None else kind_of(image)
+            raise InvalidField(f"Image is {found}: it must be an object with Bytes, the picture's bytes in base64.")
