@@ -73,9 +73,13 @@ class Finished:
         return {path.name: path.read_bytes() for path in paths}
 
 
-def calibrate(folder: Path, **settings: object) -> subprocess.CompletedProcess[str]:
+def calibrate(folder: Path, *options: str, **settings: object) -> subprocess.CompletedProcess[str]:
     return command(
-        "tools.calibration", "learn", "--policy", "shapes", cwd=folder, policies_dir=folder / "policies", **settings
+        "tools.calibration",
+        *("learn", "--policy", "shapes", *options),
+        cwd=folder,
+        policies_dir=folder / "policies",
+        **settings,
     )
 
 
@@ -85,7 +89,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     draw_half(folder / "learn", seed=1)
     draw_half(folder / "held out", seed=2)
     policies(folder / "policies", shapes=POLICY, **{"shapes-next": POLICY | {"candidate": "shapes"}})
-    told = calibrate(folder, source_date_epoch=1_790_000_000)
+    told = calibrate(folder, "--replace", source_date_epoch=1_790_000_000)
     assert told.returncode == 0, told.stderr
     return Finished(folder=folder, told=told)
 
