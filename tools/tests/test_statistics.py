@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pytest
 from scipy.special import expit, logit
 from scipy.stats import beta, binom, norm
+from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from tools.calibration.calibrate import fit_and_choose
 from tools.calibration.fit import Method, Truth, fit, folds, out_of_fold
@@ -17,11 +18,13 @@ from tools.calibration.interval import (
     Share,
     at_least,
     mistakes_allowed,
+    mistakes_with_confidence,
     needed_on_average,
     needed_with_confidence,
     share,
 )
-from tools.calibration.metrics import bins, expected_calibration_error
+from tools.calibration.lookalikes import first_of_each, weights
+from tools.calibration.metrics import bins, expected_calibration_error, measure
 from tools.calibration.thresholds import NEVER, Targets, Threshold, at, choose
 
 pytestmark = pytest.mark.slow
@@ -253,6 +256,72 @@ def test_higher_targets_move_both_thresholds_apart() -> None:
     assert strict.review.value < mild.review.value < mild.block.value < strict.block.value
 
 
+def test_near_duplicates_weigh_as_much_as_one_picture() -> None:
+    """Whether a picture is there once or seven times, curve, figures and thresholds are the same."""
+    rng = np.random.default_rng(16)
+    evidence, truth = evidence_and_truth(rng, 400)
+    times = np.where(rng.random(400) < 0.2, 7, 1)
+    many, of_many, groups = (np.repeat(values, times) for values in (evidence, truth, np.arange(400)))
+    weighed = weights(groups, of_many)
+    assert weighed.sum() == pytest.approx(400)
+    for method in ("platt", "isotonic"):
+        once, often = fit(evidence, truth, alone(truth), method), fit(many, of_many, weighed, method)
+        assert once is not None
+        assert often is not None
+        assert (often.scale, often.offset) == pytest.approx((once.scale, once.offset), rel=1e-4)
+        unweighed = fit(many, of_many, alone(of_many), method)
+        assert unweighed is not None
+        assert (unweighed.scale, unweighed.offset) != pytest.approx((once.scale, once.offset), rel=1e-2)
+    scores, of_all = expit(evidence), measure(expit(many), of_many, weighed)
+    assert of_all.auroc == pytest.approx(roc_auc_score(truth, scores))
+    assert of_all.average_precision == pytest.approx(average_precision_score(truth, scores))
+    assert of_all.brier == pytest.approx(brier_score_loss(truth, scores))
+    assert of_all.calibration_error == pytest.approx(measure(scores, truth, alone(truth)).calibration_error, abs=0.01)
+    assert sum(one.weight for one in of_all.bins) == pytest.approx(400)
+    assert [one.weight for one in of_all.bins] == pytest.approx([40] * 10, abs=1)
+    fitted, of_each = (
+        fit_and_choose(values, shows, numbers, Targets(), "platt")
+        for values, shows, numbers in ((many, of_many, groups), (evidence, truth, np.arange(400)))
+    )
+    assert fitted is not None
+    assert of_each is not None
+    assert fitted.thresholds.review.recall == of_each.thresholds.review.recall
+    assert fitted.thresholds.block.precision == of_each.thresholds.block.precision
+
+
+def test_a_group_of_both_kinds_counts_once_for_each() -> None:
+    groups, truth = np.array([5, 5, 5, 9, 5]), np.array([True, False, True, True, True])
+    assert first_of_each(groups, truth).tolist() == [0, 1, 3]
+    assert weights(groups, truth).tolist() == pytest.approx([1 / 3, 1, 1 / 3, 1, 1 / 3])
+
+
+def test_chosen_thresholds_meet_the_criteria_that_they_were_chosen_by() -> None:
+    """Whatever the scores are, and also where any between two limits would do: none that meets only one of them."""
+    rng = np.random.default_rng(17)
+    between = 0
+    for _ in range(3000):
+        pictures = int(rng.integers(12, 300))
+        truth = rng.random(pictures) < rng.uniform(0.2, 0.9)
+        if truth.sum() < 5 or truth.all():
+            continue
+        scores = np.round(expit(rng.normal(np.where(truth, rng.uniform(0, 6), 0.0), 1.0)), 3)
+        targets = Targets(precision=float(rng.uniform(0.3, 0.99)), recall=float(rng.uniform(0.3, 0.99)))
+        chosen = choose(scores, truth, targets)
+        missed = int(truth.sum()) - chosen.review.recall.hits
+        assert missed <= max(0, mistakes_allowed(int(truth.sum()), targets.recall))
+        assert chosen.review.value <= chosen.block.value
+        if chosen.block.value < NEVER:
+            hits, of = chosen.block.precision.hits, chosen.block.precision.of
+            likely = of - hits <= mistakes_allowed(of, targets.precision)
+            if chosen.block.promised:
+                assert at_least(hits, of) >= targets.precision - 1e-12
+            else:
+                assert likely or (hits == of >= 5)
+            # Of both thresholds the first is in the gap below the second.
+            between += not ((scores >= chosen.review.value) & (scores < chosen.block.value)).any()
+    assert between > 300
+
+
 def test_a_promise_needs_pictures() -> None:
     """The numbers of the conformal bound, and of Clopper and Pearson's."""
     assert [needed_on_average(target) for target in (0.9, 0.95, 0.99)] == [9, 19, 99]
@@ -260,6 +329,18 @@ def test_a_promise_needs_pictures() -> None:
     assert [mistakes_allowed(pictures, 0.95) for pictures in (18, 19, 38, 39, 99)] == [-1, 0, 0, 1, 4]
     # One side of the exact interval at 59 of 59 just holds 0.95; at 58 it does not.
     assert 0.05 ** (1 / 59) >= 0.95 > 0.05 ** (1 / 58)
+    assert 0.05 ** (1 / 299) >= 0.99 > 0.05 ** (1 / 298)
+    # On average, 1 in n + 1 is missed: at 19 just 5 %, at 99 just 1 %.
+    assert pytest.approx((0.05, 0.01)) == (1 / 20, 1 / 100)
+
+
+def test_a_precision_is_shown_by_as_many_as_the_exact_interval_says() -> None:
+    """With one mistake, 93 pictures show it: the smallest sample sizes of acceptance tests at 95 % are the same."""
+    smallest = [int(np.argmax(mistakes_with_confidence(np.arange(400), 0.95) >= mistakes)) for mistakes in range(5)]
+    assert smallest == [59, 93, 124, 153, 181]
+    for pictures, mistakes in enumerate(mistakes_with_confidence(np.arange(1, 400), 0.95).tolist(), start=1):
+        assert at_least(pictures - mistakes - 1, pictures) < 0.95
+        assert mistakes == -1 or at_least(pictures - mistakes, pictures) >= 0.95
 
 
 def test_too_few_pictures_are_said_to_be_too_few() -> None:
