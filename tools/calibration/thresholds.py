@@ -198,7 +198,7 @@ def _precision_sentence(block: float, scores: Probabilities, truth: Truth, targe
         why = f" with {_pictures(positives)}: it takes at least {needed}, with higher scores than all others"
     else:
         others = int((~truth[np.argsort(-scores, kind="stable")[:needed]]).sum())
-        why = f": of the {needed} highest scores, {others} belong to other pictures"
+        why = f": of the {needed} highest scores, {others} {'is' if others == 1 else 'are'} wrong"
     return (
         f"A precision of {_percent(target)} cannot be promised{why}. Of the {_pictures(flagged)} here that would be "
         f"blocked, {right} {'is' if right == 1 else 'are'} right."

@@ -261,10 +261,11 @@ def test_near_duplicates_weigh_as_much_as_one_picture() -> None:
     rng = np.random.default_rng(16)
     evidence, truth = evidence_and_truth(rng, 400)
     times = np.where(rng.random(400) < 0.2, 7, 1)
-    many, of_many, groups = (np.repeat(values, times) for values in (evidence, truth, np.arange(400)))
+    many, of_many, groups = np.repeat(evidence, times), np.repeat(truth, times), np.repeat(np.arange(400), times)
     weighed = weights(groups, of_many)
     assert weighed.sum() == pytest.approx(400)
-    for method in ("platt", "isotonic"):
+    methods: tuple[Method, ...] = ("platt", "isotonic")
+    for method in methods:
         once, often = fit(evidence, truth, alone(truth), method), fit(many, of_many, weighed, method)
         assert once is not None
         assert often is not None
@@ -279,10 +280,8 @@ def test_near_duplicates_weigh_as_much_as_one_picture() -> None:
     assert of_all.calibration_error == pytest.approx(measure(scores, truth, alone(truth)).calibration_error, abs=0.01)
     assert sum(one.weight for one in of_all.bins) == pytest.approx(400)
     assert [one.weight for one in of_all.bins] == pytest.approx([40] * 10, abs=1)
-    fitted, of_each = (
-        fit_and_choose(values, shows, numbers, Targets(), "platt")
-        for values, shows, numbers in ((many, of_many, groups), (evidence, truth, np.arange(400)))
-    )
+    fitted = fit_and_choose(many, of_many, groups, Targets(), "platt")
+    of_each = fit_and_choose(evidence, truth, np.arange(400), Targets(), "platt")
     assert fitted is not None
     assert of_each is not None
     assert fitted.thresholds.review.recall == of_each.thresholds.review.recall
