@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +12,17 @@ import pytest
 from scipy.special import expit
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
+from moderator.clip.model import read_model
 from moderator.errors import ConfigurationError
+from moderator.labels.precomputed import write_precomputed
 from moderator.policy.file import check_calibration, read_policies
 from moderator.policy.score import scores
-from support.lit_embeddings import LOGIT_SCALE, photographs, texts
+from moderator.settings import Settings
+from support.lit_embeddings import DIM, LOGIT_SCALE, photographs, texts
+from tools.calibration.embed import EMBEDDINGS
 from tools.calibration.run import Done
-from tools.tests.desk import policies
+from tools.calibration.store import EmbeddingStore, Stored
+from tools.tests.desk import command, policies
 from tools.tests.photographs import POLICY, SHOWN, calibrate
 
 pytestmark = pytest.mark.slow
@@ -113,3 +120,49 @@ def test_the_same_again_is_bit_for_bit_the_same(done: tuple[Done, Path]) -> None
     calibrate(done[1] / "policies", "photographs", "photographs-next", date="2026-02-02")
     assert [path.read_bytes() for path in paths] == first
     assert json.loads(first[0])["calibration"]["date"] == "2026-01-01"
+
+
+def test_the_command_itself_runs_on_real_numbers(done: tuple[Done, Path], tmp_path: Path) -> None:
+    """From a table of pictures to the policy, with a model folder and a store of embeddings that hold the real ones.
+
+    Nothing is embedded, because nobody here has the photographs or that model's towers: the store has all the pictures,
+    and the precomputed tier all the labels.
+    """
+    model_dir = tmp_path / "lit"
+    shutil.copytree(Settings().model_dir, model_dir)
+    manifest = json.loads((model_dir / "manifest.json").read_text())
+    manifest |= {"name": "lit", "pretrained": "tiny", "fingerprint": "00000000feedbeef", "embedding_size": DIM}
+    (model_dir / "manifest.json").write_text(json.dumps(manifest | {"logit_scale": LOGIT_SCALE}))
+    words, seen = texts(), photographs()
+    write_precomputed(read_model(model_dir), list(words), np.stack(list(words.values())))
+
+    policy = POLICY | {"view": "center"}
+    store = EmbeddingStore(tmp_path / EMBEDDINGS, made_by="00000000feedbeef:center:8:0.0", embedding_size=DIM)
+    rng = np.random.default_rng(0)
+    rows = ["path,categories"]
+    for number in sorted(seen):
+        (tmp_path / f"{number}.jpg").write_text(number)
+        content = hashlib.sha256(number.encode()).hexdigest()
+        store.add({content: Stored(frames=(seen[number][np.newaxis],), hash=rng.bytes(16))})
+        rows.append(f"{number}.jpg,{';'.join(name for name in SHOWN if number in SHOWN[name])}")
+    store.close()
+    (tmp_path / "data.csv").write_text("\n".join(rows))
+    told = command(
+        *("tools.calibration", "data.csv", "--policy", "photographs"),
+        cwd=tmp_path,
+        policies_dir=policies(tmp_path / "policies", photographs=policy),
+        model_dir=model_dir,
+    )
+    assert told.returncode == 0, told.stderr
+    said = json.loads((tmp_path / "build/calibration/photographs-next/report.json").read_text())
+    for name, one in done[0].figures["categories"].items():
+        # All but what depends on how pictures are dealt into folds, which is by what they look like.
+        for figure in ("scale", "offset", "pictures", "others", "review", "block", "review_before", "block_before"):
+            assert said["categories"][name][figure] == one[figure], figure
+        assert said["categories"][name]["metrics"]["before"]["brier"] == pytest.approx(
+            one["metrics"]["before"]["brier"]
+        )
+        auroc = said["categories"][name]["metrics"]["after"]["auroc"]
+        assert f"{name}: {one['pictures']} pictures, AUROC {auroc:.3f}" in told.stdout
+        assert auroc == pytest.approx(one["metrics"]["after"]["auroc"], abs=0.1)
+    assert said["refused"].keys() == {"motorbikes"}
