@@ -33,7 +33,8 @@ def table() -> str:
 def _cell(pictures: int, auroc: float, wrong: float) -> str:
     apart = _apart(auroc)
     rng = np.random.default_rng(0)
-    promised, unpromised = [], []
+    promised: list[float] = []
+    unpromised: list[float] = []
     for _ in range(_DRAWS):
         truth = np.arange(round(pictures / _SHARE)) < pictures
         evidence = rng.normal(np.where(truth, apart, 0.0), 1.0)
