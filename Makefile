@@ -31,6 +31,7 @@ DATA       ?=
 POLICY     ?= moderation
 FAIL_ON    ?=
 AS         ?=
+REPLACE    ?=
 PRECISION_TARGET ?=
 RECALL_TARGET ?=
 METHOD     ?=
@@ -86,10 +87,10 @@ moderate: $(VENV)/.tools ## Judge a folder of pictures and videos (DIR=, POLICY=
 	  --policy $(call quoted,$(POLICY)) $(if $(OUT),--out $(call quoted,$(OUT))) \
 	  $(if $(FAIL_ON),--fail-on $(call quoted,$(FAIL_ON)))
 
-calibrate: $(VENV)/.tools ## Thresholds from labelled pictures (DATA=, POLICY=, AS=, MODEL_DIR=, OUT=, PRECISION_TARGET=, RECALL_TARGET=, METHOD=platt|isotonic)
+calibrate: $(VENV)/.tools ## Thresholds from labelled pictures, as a new policy POLICY-next (DATA=, POLICY=, AS=another name, REPLACE=1 to write over a policy of your own, MODEL_DIR=, OUT=, PRECISION_TARGET=, RECALL_TARGET=, METHOD=platt|isotonic)
 	$(call needed,DATA,a folder with a folder a category or a CSV file)
 	$(if $(MODEL_DIR),MODEL_DIR=$(call quoted,$(MODEL_DIR))) $(BIN)/python -m tools.calibration $(call quoted,$(DATA)) \
-	  --policy $(call quoted,$(POLICY)) $(if $(AS),--name $(call quoted,$(AS))) \
+	  --policy $(call quoted,$(POLICY)) $(if $(AS),--name $(call quoted,$(AS))) $(if $(filter 1 true yes,$(REPLACE)),--replace) \
 	  $(if $(OUT),--out $(call quoted,$(OUT))) $(if $(METHOD),--method $(call quoted,$(METHOD))) \
 	  $(if $(PRECISION_TARGET),--precision $(call quoted,$(PRECISION_TARGET))) \
 	  $(if $(RECALL_TARGET),--recall $(call quoted,$(RECALL_TARGET)))

@@ -17,6 +17,7 @@ from moderator.settings import read_settings
 from tools.calibration.data import DataError, read_data
 from tools.calibration.embed import EMBEDDINGS
 from tools.calibration.run import Done, Request, policy_before, run
+from tools.calibration.target import check_free, policy_path
 from tools.calibration.thresholds import Targets
 from tools.core import build_core
 
@@ -27,8 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Calibrate; return the exit status."""
     asked = _arguments(arguments)
     name = asked.name or f"{asked.policy}-next"
+    report = asked.out or Path("build/calibration") / name
     try:
-        core = build_core(read_settings(os.environ))
+        settings = read_settings(os.environ)
+        check_free(policy_path(settings.policies_dir, name), replace=asked.replace)
+        core = build_core(settings)
         _, before = policy_before(core, asked.policy)
         labelled = read_data(asked.data, [category.name for category in before.categories])
         bar = Progress(
@@ -47,17 +51,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     method=asked.method,
                     date=today(os.environ),
                     policies_dir=core.settings.policies_dir,
-                    report=asked.out or Path("build/calibration") / name,
+                    report=report,
+                    replace=asked.replace,
                 ),
                 lambda: bar.advance(task),
             )
     except (ConfigurationError, InvalidField, DataError) as error:
         print(error, file=sys.stderr)
         return _UNUSABLE
+    except OSError as error:
+        print(f"{error.filename} cannot be read or written: {error.strerror}.", file=sys.stderr)
+        return _UNUSABLE
     except KeyboardInterrupt:
         print(f"Stopped. What was embedded is kept in {EMBEDDINGS}.", file=sys.stderr)
         return _STOPPED
-    print(summary(done, asked.out or Path("build/calibration") / name))
+    print(summary(done, report))
     return 0
 
 
@@ -70,20 +78,26 @@ def summary(done: Done, report: Path) -> str:
         lines += [f"  {threshold} {chosen['value']}: {chosen['sentence']}" for threshold, chosen in used]
         lines += [f"  better without {text!r}" for text in one["advice"]["hurts"]]
     lines += [f"all categories: better without {text!r} in neutral" for text in done.figures["neutral_that_hurts"]]
-    lines += [f"{name}: not calibrated. {why}" for name, why in done.figures["refused"].items()]
+    lines += [f"{name}: not calibrated with these pictures. {why}" for name, why in done.figures["refused"].items()]
     lines += [f"Unreadable: {one['path']}: {one['why']}" for one in done.figures["unreadable"]]
     return "\n".join([*lines, f"Written: {done.policy_file}, {report}/report.html, {report}/report.json"])
 
 
 def today(environment: Mapping[str, str]) -> str:
-    """Return today's date, or that of SOURCE_DATE_EPOCH: https://reproducible-builds.org/specs/source-date-epoch/."""
+    """Return today's date, or that of SOURCE_DATE_EPOCH: https://reproducible-builds.org/specs/source-date-epoch/.
+
+    Raises:
+        ConfigurationError: that is no number of seconds.
+    """
     epoch = environment.get("SOURCE_DATE_EPOCH")
-    now = (
-        datetime.datetime.now(datetime.UTC)
-        if epoch is None
-        else datetime.datetime.fromtimestamp(int(epoch), datetime.UTC)
-    )
-    return now.date().isoformat()
+    if epoch is None:
+        return datetime.datetime.now(datetime.UTC).date().isoformat()
+    try:
+        return datetime.datetime.fromtimestamp(int(epoch), datetime.UTC).date().isoformat()
+    except (ValueError, OverflowError, OSError) as error:
+        raise ConfigurationError(
+            f"SOURCE_DATE_EPOCH is {epoch!r}: it must be a whole number of seconds since 1970, such as 1790000000."
+        ) from error
 
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -93,6 +107,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--policy", required=True, help="the name of a policy in lambda_src/policies")
     parser.add_argument("--name", help="of the policy that is written; default POLICY-next")
+    parser.add_argument("--replace", action="store_true", help="write over a policy that no calibration wrote")
     parser.add_argument("--out", type=Path, help="the report's folder; default build/calibration/NAME")
     parser.add_argument("--method", choices=("platt", "isotonic"), default="platt")
     parser.add_argument(
@@ -105,7 +120,10 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _share(text: str) -> float:
-    share = float(text)
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
     if not 0 < share < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a share: give a number between 0 and 1, such as 0.95")
     return share

@@ -26,8 +26,10 @@ from moderator.settings import Settings, read_settings
 from tools.calibration.data import DataError, Labelled, read_data
 from tools.calibration.embed import EMBEDDINGS, Embedder, Pictures
 from tools.calibration.evidence import Similarities
+from tools.calibration.lookalikes import weights
 from tools.calibration.run import policy_before
 from tools.calibration.thresholds import LEAST_PICTURES
+from tools.calibration.whole_file import write_whole
 from tools.core import build_core
 
 _TOGETHER, _RUNS = 16, 9
@@ -98,17 +100,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--out", type=Path, default=Path("build/compare"))
     asked = parser.parse_args(arguments)
-    settings = read_settings(os.environ)
     try:
+        settings = read_settings(os.environ)
         _, policy = policy_before(build_core(replace(settings, model_dir=asked.models[0])), asked.policy)
         labelled = read_data(asked.data, [category.name for category in policy.categories])
         compared = compare(settings, labelled, asked.policy, asked.models, EMBEDDINGS)
+        asked.out.mkdir(parents=True, exist_ok=True)
+        write_whole(asked.out / "compare.md", table(compared) + "\n")
+        write_whole(asked.out / "compare.json", json.dumps([asdict(one) for one in compared], indent=1) + "\n")
     except (ConfigurationError, InvalidField, DataError) as error:
         print(error, file=sys.stderr)
         return _UNUSABLE
-    asked.out.mkdir(parents=True, exist_ok=True)
-    (asked.out / "compare.md").write_text(table(compared) + "\n", encoding="utf-8")
-    (asked.out / "compare.json").write_text(json.dumps([asdict(one) for one in compared], indent=1) + "\n")
+    except OSError as error:
+        print(f"{error.filename} cannot be read or written: {error.strerror}.", file=sys.stderr)
+        return _UNUSABLE
     print(table(compared))
     print(f"Written: {asked.out / 'compare.md'}, {asked.out / 'compare.json'}")
     return 0
@@ -119,8 +124,11 @@ def _aurocs(policy: Policy, pictures: Pictures, logit_scale: float) -> dict[str,
     aurocs = {}
     for category in policy.categories:
         truth = np.array([category.name in names for names in pictures.categories], np.bool_)
-        if min(truth.sum(), (~truth).sum()) >= LEAST_PICTURES:
-            aurocs[category.name] = float(roc_auc_score(truth, similarities.evidence(category)))
+        weighed = weights(pictures.groups, truth)
+        # Rounded, because a group of three near-duplicates weighs three thirds.
+        if round(min(weighed[truth].sum(), weighed[~truth].sum()), 6) >= LEAST_PICTURES:
+            evidence = similarities.evidence(category)
+            aurocs[category.name] = float(roc_auc_score(truth, evidence, sample_weight=weighed))
     return aurocs
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from moderator.policy.policy import ACTIONS, Policy
-from tools.calibration.calibrate import Calibrated, Calibration, Names, reports_only
+from tools.calibration.calibrate import Calibrated, Calibration, Names
 from tools.calibration.embed import Pictures
 from tools.calibration.interval import Share
 from tools.calibration.metrics import Metrics
@@ -37,7 +37,7 @@ def figures(
         "unreadable": [{"path": printable(path), "why": why} for path, why in pictures.unreadable],
         "copies": pictures.copies,
         "categories": {one.category.name: _category(one) for one in calibration.done},
-        "refused": {one.category.name: one.why for one in calibration.refused},
+        "refused": {one.category.name: _refused(one.category.name, made) for one in calibration.refused},
         "neutral_that_hurts": harmful_neutral([one.prompts for one in calibration.done]),
         "verdicts": {
             "before": confusion(before, outcomes[0], names),
@@ -66,15 +66,21 @@ def _category(one: Calibrated) -> dict[str, Any]:
         "others": one.others,
         "scale": one.curve.scale,
         "offset": one.curve.offset,
-        "reports_only": reports_only(one.category),
-        "review": _threshold(one.thresholds.review) if _acts(one.category.review) else None,
-        "block": _threshold(one.thresholds.block) if _acts(one.category.block) else None,
+        "reports_only": not one.used,
+        "review": _threshold(one.thresholds.review) if "review" in one.used else None,
+        "block": _threshold(one.thresholds.block) if "block" in one.used else None,
         "review_before": _threshold(one.review_before) if _acts(one.category.review) else None,
         "block_before": _threshold(one.block_before) if _acts(one.category.block) else None,
         "metrics": {"before": _metrics(one.before), "after": _metrics(one.after)},
         "prompts": [asdict(prompt) for prompt in one.prompts],
         "advice": _advice(one.prompts),
     }
+
+
+def _refused(name: str, made: dict[str, Any]) -> str:
+    """Return why a category was not calibrated, and what becomes of it."""
+    kept: dict[str, Any] = made.get("kept", {})
+    return str(kept[name]["why"] if name in kept else made["uncalibrated"][name])
 
 
 def _acts(threshold: float | None) -> bool:

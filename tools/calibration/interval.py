@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from scipy.stats import beta
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import beta, binom
 
 _CONFIDENCE = 0.95
 
@@ -33,6 +35,11 @@ def share(hits: int, of: int) -> Share:
     return Share(hits=hits, of=of, low=low, high=high)
 
 
+def at_least(hits: int, of: int) -> float:
+    """Return what the share is at least, with 95 % confidence: one side of Clopper and Pearson's interval."""
+    return float(beta.ppf(1 - _CONFIDENCE, hits, of - hits + 1)) if hits else 0.0
+
+
 def needed_on_average(target: float) -> int:
     """Return how many pictures it takes to promise a share of `target`, for the next picture on average.
 
@@ -45,6 +52,17 @@ def needed_on_average(target: float) -> int:
 def needed_with_confidence(target: float) -> int:
     """Return how many pictures without a mistake show, with 95 % confidence, a share of at least `target`."""
     return math.ceil(round(math.log(1 - _CONFIDENCE) / math.log(target), 6))
+
+
+def mistakes_with_confidence(pictures: npt.NDArray[np.int64], target: float) -> npt.NDArray[np.int64]:
+    """Return how many mistakes each number of pictures may have to show a share of `target` with 95 % confidence.
+
+    That is Clopper and Pearson's test of one side. -1 means that not even none would show it.
+    """
+    chance = 1 - _CONFIDENCE
+    mistakes = binom.ppf(chance, pictures, 1 - target).astype(np.int64)  # the fewest with at least this chance
+    allowed: npt.NDArray[np.int64] = mistakes - (binom.cdf(mistakes, pictures, 1 - target) > chance)
+    return allowed
 
 
 def mistakes_allowed(pictures: int, target: float) -> int:

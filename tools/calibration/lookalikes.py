@@ -12,6 +12,7 @@ from moderator.pictures.batch import Picture, read_batch
 from moderator.pictures.preprocessing import Preprocessing
 
 Groups = npt.NDArray[np.int64]  # (pictures,), the same number for near-duplicates
+Weights = npt.NDArray[np.float64]  # (pictures,)
 
 _SIDE = 9
 # Of 255. Less is noise: a flat ground would otherwise have another hash whenever it is saved.
@@ -55,3 +56,23 @@ def groups(hashes: Sequence[bytes]) -> Groups:
             if len(joined) > 1:
                 numbers[np.isin(numbers, joined)] = joined[0]
     return numbers[places.reshape(-1)].astype(np.int64)
+
+
+def first_of_each(groups: Groups, truth: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
+    """Return the places of the pictures that count: the first of each group.
+
+    Where a group has both kinds, the first of each kind counts. Which one that is does not depend on what it scores.
+    """
+    _, first = np.unique(_kinds(groups, truth), axis=1, return_index=True)
+    return np.sort(first)
+
+
+def weights(groups: Groups, truth: npt.NDArray[np.bool_]) -> Weights:
+    """Weigh the pictures so that each group weighs as much as one picture; where it has both kinds, each kind does."""
+    _, places, counts = np.unique(_kinds(groups, truth), axis=1, return_inverse=True, return_counts=True)
+    weighed: Weights = 1.0 / counts[places.reshape(-1)]
+    return weighed
+
+
+def _kinds(groups: Groups, truth: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    return np.stack([groups, truth.astype(np.int64)])

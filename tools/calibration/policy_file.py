@@ -1,4 +1,4 @@
-"""The calibrated policy's file: the same prompts, new thresholds, and how they were found."""
+"""The calibrated policy's content: the same prompts, new thresholds, and how they were found."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import copy
 import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from moderator.clip.model import Model
-from tools.calibration.calibrate import Calibrated, Calibration, reports_only
+from tools.calibration.calibrate import Calibrated, Calibration, Refused
+from tools.calibration.earlier import LIMITS, Limit, as_written, model_name, note, still_holds
 from tools.calibration.embed import Pictures
 from tools.calibration.fit import Method
 from tools.calibration.thresholds import Targets
@@ -34,21 +34,51 @@ def calibrated_content(
 ) -> dict[str, Any]:
     """Return the policy's JSON with the calibration in it.
 
-    A category that could not be calibrated keeps its thresholds, and its scale and offset from an earlier calibration
-    for the same model.
+    A category that could not be calibrated keeps an earlier calibration of the same model and prompts, if it has one;
+    otherwise it has none, and the thresholds that its author wrote. Either is noted, for the rest of the notes are not
+    about it.
+
+    Args:
+        content: the policy's JSON as it is in its file.
+        name: of the policy that is written.
+        calibration: what was found out.
+        model: the one that runs.
+        pictures: that it was found out on.
+        targets: of the thresholds.
+        method: of the fit.
+        date: of the calibration.
     """
     new = copy.deepcopy(dict(content))
     if new.get("candidate") == name:
         del new["candidate"]  # nobody is their own candidate
-    known = {"name": model.name, "pretrained": model.pretrained}
     earlier = new.pop("calibration", None) or {}
-    curves = dict(earlier.get("categories", {})) if earlier.get("model") == known else {}
-    for done in calibration.done:
-        curves[done.category.name] = {"scale": done.curve.scale, "offset": done.curve.offset}
-        _set_thresholds(new["categories"][done.category.name], done)
+    curves: dict[str, Any] = {}
+    thresholds: dict[str, Any] = {}
+    kept: dict[str, Any] = {}
+    uncalibrated: dict[str, str] = {}
+    for one in calibration.categories:
+        of_it, category = one.category.name, new["categories"][one.category.name]
+        if isinstance(one, Calibrated):
+            curves[of_it] = {"scale": one.curve.scale, "offset": one.curve.offset}
+            chosen = _chosen(one)
+            thresholds[of_it] = note(content, of_it, chosen)
+            category |= chosen
+        elif still_holds(content, of_it, model):
+            curves[of_it] = earlier["categories"][of_it]
+            thresholds |= {of_it: noted} if (noted := earlier.get("thresholds", {}).get(of_it)) else {}
+            kept[of_it] = _kept(one, earlier)
+        else:
+            category |= as_written(content, of_it)
+            uncalibrated[of_it] = (
+                f"{one.why} It is not calibrated: its thresholds are {_listed(category)}, and its scores are no "
+                "probabilities."
+            )
     new["calibration"] = {
-        "model": known,
+        "model": model_name(model),
         "categories": dict(sorted(curves.items())),
+        "thresholds": dict(sorted(thresholds.items())),
+        **({"kept": kept} if kept else {}),
+        **({"uncalibrated": uncalibrated} if uncalibrated else {}),
         "data": {
             "sha256": _hash(pictures),
             "pictures": len(pictures.paths),
@@ -59,18 +89,15 @@ def calibrated_content(
         "method": _METHODS[method],
         "date": date,
     }
+    new["calibration"]["sha256"] = content_hash(new)
     return new
 
 
-def earlier_date(path: Path, content: Mapping[str, Any]) -> str | None:
-    """Return the date in the file at `path` if nothing else in it changes: it was calibrated then, not now."""
-    try:
-        there = json.loads(path.read_text(encoding="utf-8"))
-        date = str(there["calibration"].pop("date"))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    calibration = {key: value for key, value in content["calibration"].items() if key != "date"}
-    return date if there == dict(content) | {"calibration": calibration} else None
+def content_hash(content: Mapping[str, Any]) -> str:
+    """Hash a calibrated policy's content, besides the date and this hash itself: what is changed by hand shows."""
+    calibration = {key: value for key, value in content["calibration"].items() if key not in ("date", "sha256")}
+    whole = json.dumps(dict(content) | {"calibration": calibration}, sort_keys=True)
+    return hashlib.sha256(whole.encode()).hexdigest()
 
 
 def written(content: Mapping[str, Any]) -> str:
@@ -78,13 +105,24 @@ def written(content: Mapping[str, Any]) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
-def _set_thresholds(category: dict[str, Any], done: Calibrated) -> None:
-    if reports_only(done.category):
-        return
-    if "review" in category:
-        category["review"] = done.thresholds.review.value
-    if "block" in category:
-        category["block"] = done.thresholds.block.value
+def _chosen(done: Calibrated) -> dict[Limit, float]:
+    values: dict[Limit, float] = {"review": done.thresholds.review.value, "block": done.thresholds.block.value}
+    return {limit: values[limit] for limit in LIMITS if limit in done.used}
+
+
+def _kept(refused: Refused, earlier: Mapping[str, Any]) -> dict[str, str]:
+    """Note where a calibration that is kept comes from; one that was kept before comes from where it came from then."""
+    before = earlier.get("kept", {}).get(refused.category.name)
+    date, data = (
+        (before["date"], before["data"])
+        if before
+        else (str(earlier.get("date", "an earlier day")), str(earlier.get("data", {}).get("sha256", "")))
+    )
+    return {"date": date, "data": data, "why": f"{refused.why} It keeps its calibration of {date}."}
+
+
+def _listed(category: Mapping[str, Any]) -> str:
+    return " and ".join(f"{limit} {category[limit]:g}" for limit in LIMITS if category.get(limit) is not None)
 
 
 def _hash(pictures: Pictures) -> str:

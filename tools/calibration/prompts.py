@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 from moderator.policy.policy import Category, Policy
 from tools.calibration.evidence import Evidence, Similarities
 from tools.calibration.fit import Truth, fit
-from tools.calibration.lookalikes import Groups
+from tools.calibration.lookalikes import Groups, Weights, weights
 
 Side = Literal["labels", "against", "neutral"]
 Effect = Literal["helps", "hurts", "unclear"]
@@ -45,7 +45,8 @@ def contributions(
 
     A side's last prompt cannot be left out.
     """
-    everything = _losses(similarities.evidence(category), truth)
+    weighed = weights(groups, truth)
+    everything = _losses(similarities.evidence(category), truth, weighed)
     neutral = _of_several(policy)
     wanted = [(place, _side(place, category, neutral)) for place in (*category.labels, *category.against)]
     chance = _CHANCE / len(wanted)
@@ -54,14 +55,14 @@ def contributions(
         if len(category.labels if side == "labels" else category.against) == 1:
             continue
         evidence = similarities.evidence(category, without=place)
-        difference, margin = _mean_and_margin(_losses(evidence, truth) - everything, groups, chance)
+        difference, margin = _mean_and_margin(_losses(evidence, truth, weighed) - everything, groups, weighed, chance)
         prompts.append(
             Prompt(
                 text=policy.labels[place],
                 side=side,
                 contribution=difference,
                 margin=margin,
-                auroc=float(roc_auc_score(truth, evidence)),
+                auroc=float(roc_auc_score(truth, evidence, sample_weight=weighed)),
                 effect=_effect(difference, margin),
             )
         )
@@ -96,22 +97,25 @@ def _of_several(policy: Policy) -> frozenset[int]:
     return frozenset.intersection(*(frozenset(category.against) for category in policy.categories))
 
 
-def _losses(evidence: Evidence, truth: Truth) -> npt.NDArray[np.float64]:
+def _losses(evidence: Evidence, truth: Truth, weighed: Weights) -> npt.NDArray[np.float64]:
     """Return each picture's surprise, in nats, at the best curve for this evidence."""
-    curve = fit(evidence, truth)
-    probabilities = curve(evidence) if curve else np.full(len(truth), truth.mean())
+    curve = fit(evidence, truth, weighed)
+    probabilities = curve(evidence) if curve else np.full(len(truth), np.average(truth, weights=weighed))
     kept = np.clip(probabilities, 1e-15, 1 - 1e-15)
     losses: npt.NDArray[np.float64] = -np.log(np.where(truth, kept, 1 - kept))
     return losses
 
 
-def _mean_and_margin(differences: npt.NDArray[np.float64], groups: Groups, chance: float) -> tuple[float, float]:
-    # Near-duplicates tell the same twice: their group counts once, by its sum.
+def _mean_and_margin(
+    differences: npt.NDArray[np.float64], groups: Groups, weighed: Weights, chance: float
+) -> tuple[float, float]:
+    # Near-duplicates tell the same twice: their group counts once.
     _, places = np.unique(groups, return_inverse=True)
-    sums = np.bincount(places, differences)
+    sums = np.bincount(places.reshape(-1), weighed * differences)
     spread = float(np.sqrt(((sums - sums.mean()) ** 2).sum() * len(sums) / max(1, len(sums) - 1)))
     width = float(students_t.ppf(1 - chance / 2, max(1, len(sums) - 1)))
-    return float(differences.mean()), width * spread / len(differences)
+    total = float(weighed.sum())
+    return float((weighed * differences).sum()) / total, width * spread / total
 
 
 def _effect(difference: float, margin: float) -> Effect:

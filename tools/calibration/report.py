@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from tools.calibration.curves import Line, Mark, chart
 from tools.calibration.embed import Pictures
+from tools.calibration.whole_file import write_whole
 from tools.pages.page import write_page
 
 Thumbnails = Callable[[Iterable[str]], Mapping[str, str]]
@@ -19,7 +20,7 @@ Thumbnails = Callable[[Iterable[str]], Mapping[str, str]]
 def write_report(folder: Path, figures: dict[str, Any], pictures: Pictures, thumbnails: Thumbnails) -> None:
     """Write `report.json` and `report.html` into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "report.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    write_whole(folder / "report.json", json.dumps(figures, indent=1) + "\n")
     shown = [
         pictures.paths[picture["place"]]
         for section in ("mistakes", "changes")

@@ -13,14 +13,17 @@ from moderator.policy.file import read_inline
 from moderator.policy.policy import Policy
 from tools.calibration.calibrate import Calibration, calibrate
 from tools.calibration.data import DataError, Labelled
+from tools.calibration.earlier import for_model, used
 from tools.calibration.embed import Embedder, Pictures
 from tools.calibration.evidence import Similarities
 from tools.calibration.figures import figures
 from tools.calibration.fit import Method
 from tools.calibration.outcome import outcome
-from tools.calibration.policy_file import calibrated_content, earlier_date, written
+from tools.calibration.policy_file import calibrated_content, written
 from tools.calibration.report import write_report
+from tools.calibration.target import check_free, earlier_date, policy_path
 from tools.calibration.thresholds import Targets
+from tools.calibration.whole_file import write_whole
 from tools.core import Core
 from tools.pages.thumbnails import thumbnails
 
@@ -36,6 +39,12 @@ class Request:
     date: str
     policies_dir: Path  # where it is written
     report: Path  # the folder of the report
+    replace: bool = False  # write over a policy that no calibration wrote
+
+    @property
+    def path(self) -> Path:
+        """The file that is written."""
+        return policy_path(self.policies_dir, self.name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +60,7 @@ def policy_before(core: Core, name: str) -> tuple[dict[str, Any], Policy]:
     """Return a policy's JSON, and the policy as it would run with this model: without another model's calibration."""
     core.policy(name)
     content: dict[str, Any] = read_json(core.settings.policies_dir / f"{name}.json")
-    mine = {"name": core.model.name, "pretrained": core.model.pretrained}
-    if content.get("calibration", {}).get("model", mine) != mine:
-        content = {key: value for key, value in content.items() if key != "calibration"}
-    return content, read(core, content, name)
+    return content, read(core, for_model(content, core.model), name)
 
 
 def read(core: Core, content: Mapping[str, Any], name: str) -> Policy:
@@ -67,9 +73,10 @@ def run(core: Core, labelled: Labelled, store: Path, request: Request, advance: 
     """Embed, calibrate, and write.
 
     Raises:
-        DataError: no picture can be read, or no category can be calibrated.
+        DataError: the policy's file may not be written, no picture can be read, or no category can be calibrated.
         InvalidField: a label is longer than the model's context.
     """
+    check_free(request.path, replace=request.replace)
     content, before = policy_before(core, request.policy)
     pictures = Embedder(core, before, store).embed(labelled, advance)
 
@@ -90,15 +97,18 @@ def calibrate_and_write(
     """Calibrate on pictures that are already embedded, and write the policy and the report.
 
     Raises:
-        DataError: no category can be calibrated.
+        DataError: the policy's file may not be written, or no category can be calibrated.
     """
+    check_free(request.path, replace=request.replace)
     similarities = Similarities.of(before, pictures.rows, pictures.frames, core.model.logit_scale)
-    calibration = calibrate(before, similarities, pictures.categories, pictures.groups, request.targets, request.method)
+    wanted = {category.name: used(content, category.name) for category in before.categories}
+    calibration = calibrate(
+        before, wanted, similarities, pictures.categories, pictures.groups, request.targets, request.method
+    )
     if not calibration.done:
         raise DataError(
             "Nothing can be calibrated.\n" + "\n".join(f"{one.category.name}: {one.why}" for one in calibration.refused)
         )
-    path = request.policies_dir / f"{request.name}.json"
 
     def dated(date: str) -> dict[str, Any]:
         return calibrated_content(
@@ -106,9 +116,8 @@ def calibrate_and_write(
         )
 
     new = dated(request.date)
-    new = dated(earlier_date(path, new) or request.date)
+    new = dated(earlier_date(request.path, new) or request.date)
     after = read(core, new, request.name)
-    path.write_text(written(new), encoding="utf-8")
     shown = figures(
         before=before,
         after=after,
@@ -117,5 +126,7 @@ def calibrate_and_write(
         pictures=pictures,
         made=new["calibration"],
     )
+    # The policy last: where there is one, there is its report.
     write_report(request.report, json.loads(json.dumps(shown)), pictures, small)
-    return Done(policy_file=path, calibration=calibration, figures=shown)
+    write_whole(request.path, written(new))
+    return Done(policy_file=request.path, calibration=calibration, figures=shown)

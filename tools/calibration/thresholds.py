@@ -5,9 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from tools.calibration.fit import Probabilities, Truth
-from tools.calibration.interval import Share, mistakes_allowed, needed_on_average, needed_with_confidence, share
+from tools.calibration.interval import (
+    Share,
+    at_least,
+    mistakes_allowed,
+    mistakes_with_confidence,
+    needed_on_average,
+    needed_with_confidence,
+    share,
+)
 
 # Thresholds are written with as few digits as tell the pictures on either side apart; but not with fewer than these.
 _LEAST_DIGITS = 2
@@ -49,31 +58,33 @@ class Thresholds:
 def choose(scores: Probabilities, truth: Truth, targets: Targets) -> Thresholds:
     """Choose thresholds; the caller must have counted near-duplicates once.
 
-    The two limits are the highest threshold that keeps the recall and the lowest that keeps the precision. Where the
-    kinds are so far apart that the second is below the first, any threshold between them meets both targets. Then the
-    one with the fewest mistakes is taken, with the gap between scores around it: `review` begins just above the gap's
-    lower end and `block` at its upper end, so that scores that nobody has seen yet are reviewed.
+    `review` is the highest threshold that keeps the recall on average. How many of the category's scores lie below it
+    is settled by how many there are, so looking at them does not make the promise worth less. `block` is the lowest
+    threshold that is precise enough (`_precise`). Where that is below `review`, each precise one up to `review` meets
+    both targets. Then the one with the fewest mistakes is taken, with the gap between scores around it: `review` begins
+    just above the gap's lower end and `block` at its upper end, so that scores that nobody has seen yet are reviewed.
     """
     positives = int(truth.sum())
     review = _for_recall(scores, truth, targets.recall)
-    lowest = _for_precision(scores, truth, targets.precision)
-    block = NEVER if lowest is None else lowest
-    if block <= review:
-        review, block = _gap(scores, truth, block, review)
+    precise, promised = _precise(scores, truth, targets.precision)
+    if len(both := precise[precise <= review]):
+        review, block = _gap(scores, truth, both)
     else:
-        review, block = _just_below(review, scores), _just_below(block, scores)
-    recall_promised = mistakes_allowed(positives, targets.recall) >= 0
-    flagged_right = int((truth & (scores >= block)).sum())
-    flagged_wrong = int((~truth & (scores >= block)).sum())
-    precision_promised = flagged_wrong <= mistakes_allowed(flagged_right + flagged_wrong, targets.precision)
+        review, block = _just_below(review, scores), _just_below(float(precise.min(initial=NEVER)), scores)
     return Thresholds(
-        review=_threshold(review, scores, truth, recall_promised, _recall_sentence(positives, targets.recall)),
+        review=_threshold(
+            review,
+            scores,
+            truth,
+            promised=mistakes_allowed(positives, targets.recall) >= 0,
+            sentence=_recall_sentence(positives, targets.recall),
+        ),
         block=_threshold(
             block,
             scores,
             truth,
-            precision_promised and block < NEVER,
-            _precision_sentence(block, flagged_right, flagged_wrong, targets.precision),
+            promised=promised,
+            sentence=_precision_sentence(block, scores, truth, targets.precision, promised=promised),
         ),
     )
 
@@ -89,26 +100,38 @@ def _for_recall(scores: Probabilities, truth: Truth, target: float) -> float:
     return float(ascending[missed])
 
 
-def _for_precision(scores: Probabilities, truth: Truth, target: float) -> float | None:
+def _precise(scores: Probabilities, truth: Truth, target: float) -> tuple[npt.NDArray[np.float64], bool]:
+    """Return the thresholds that are precise enough, and whether that is shown with 95 % confidence, for all of them.
+
+    Fixed-sequence testing (Learn then Test, arXiv 2110.01052): which thresholds are tried, and in which order, is
+    settled before any label is looked at. The first is the score above which there are just enough pictures to show the
+    precision if none of them is wrong; each lower one follows. Each is tested by itself (Clopper and Pearson, one side)
+    until the first one fails. So the chance that any before it is not precise enough is 5 % in all, however many they
+    are, and which of them is taken may then depend on the labels.
+
+    Where the first one fails, nothing is shown. Then thresholds are returned that are as precise on these pictures,
+    with one more mistake counted; and where there are too few pictures for that, those without a mistake.
+    """
     values, places = np.unique(-scores, return_inverse=True)  # from the highest score down
-    right = np.cumsum(np.bincount(places, truth, len(values)))
-    wrong = np.cumsum(np.bincount(places, ~truth, len(values)))
-    promised = [
-        wrong[place] <= mistakes_allowed(int(right[place] + wrong[place]), target) for place in range(len(values))
-    ]
-    # With too few pictures nothing can be promised; then the threshold is the lowest one without a mistake.
+    right = np.cumsum(np.bincount(places, truth, len(values))).astype(np.int64)
+    wrong = np.cumsum(np.bincount(places, ~truth, len(values))).astype(np.int64)
+    tried = np.flatnonzero(right + wrong >= needed_with_confidence(target))
+    failed = wrong[tried] > mistakes_with_confidence((right + wrong)[tried], target)
+    shown = tried[: int(np.argmax(failed))] if failed.any() else tried
+    if len(shown):
+        return -values[shown], True
+    likely = wrong + 1 <= np.round((1 - target) * (right + wrong + 1), 9)
     unmistaken = (wrong == 0) & (right >= LEAST_PICTURES)
-    met = np.flatnonzero(promised) if any(promised) else np.flatnonzero(unmistaken)
-    return float(-values[met[-1]]) if len(met) else None
+    return -values[likely if likely.any() else unmistaken], False
 
 
-def _gap(scores: Probabilities, truth: Truth, low: float, high: float) -> tuple[float, float]:
-    values = np.unique(scores)
-    cuts = values[(low <= values) & (values <= high)]
+def _gap(scores: Probabilities, truth: Truth, cuts: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Return the thresholds around the one of `cuts` with the fewest mistakes; of several, the lowest."""
+    cuts = np.sort(cuts)
     missed = np.searchsorted(np.sort(scores[truth]), cuts)
     flagged = int((~truth).sum()) - np.searchsorted(np.sort(scores[~truth]), cuts)
     cut = float(cuts[np.argmin(missed + flagged)])
-    return _just_above(float(values[values < cut].max(initial=0.0)), scores), _just_below(cut, scores)
+    return _just_above(float(scores[scores < cut].max(initial=0.0)), scores), _just_below(cut, scores)
 
 
 def _just_above(score: float, scores: Probabilities) -> float:
@@ -147,25 +170,43 @@ def _threshold(value: float, scores: Probabilities, truth: Truth, promised: bool
 
 
 def _recall_sentence(positives: int, target: float) -> str:
-    if mistakes_allowed(positives, target) >= 0:
-        return f"Of new pictures like these, at least {_percent(target)} are found on average."
+    if (missed := mistakes_allowed(positives, target)) >= 0:
+        # Not of the pictures that are found here: between well separated kinds, more are, by luck or not.
+        surely = at_least(positives - missed, positives)
+        return (
+            f"Of new pictures like these, at least {_percent(target)} are found on average, and with 95 % confidence "
+            f"at least {_percent(surely)}."
+        )
     return (
-        f"A recall of {_percent(target)} cannot be promised with {positives} pictures: {needed_on_average(target)} "
-        f"are needed for it on average, and {needed_with_confidence(target)} without a miss for 95 % confidence. "
-        f"With {positives} the best is {_percent(1 - 1 / (positives + 1))}."
+        f"A recall of {_percent(target)} cannot be promised with {_pictures(positives)}: it takes "
+        f"{needed_on_average(target)} to promise it on average. With {positives} the best is "
+        f"{_percent(1 - 1 / (positives + 1))}."
     )
 
 
-def _precision_sentence(block: float, right: int, wrong: int, target: float) -> str:
+def _precision_sentence(block: float, scores: Probabilities, truth: Truth, target: float, *, promised: bool) -> str:
     if block >= NEVER:
         return f"No threshold reaches a precision of {_percent(target)}, so nothing is blocked."
-    if wrong <= mistakes_allowed(right + wrong, target):
-        return f"Of new pictures mixed like these, at least {_percent(target)} of what is blocked is right on average."
+    if promised:
+        return (
+            f"Of new pictures mixed like these, at least {_percent(target)} of what is blocked is right, with 95 % "
+            "confidence."
+        )
+    positives, needed = int(truth.sum()), needed_with_confidence(target)
+    right, flagged = int((truth & (scores >= block)).sum()), int((scores >= block).sum())
+    if positives < needed:
+        why = f" with {_pictures(positives)}: it takes at least {needed}, with higher scores than all others"
+    else:
+        others = int((~truth[np.argsort(-scores, kind="stable")[:needed]]).sum())
+        why = f": of the {needed} highest scores, {others} {'is' if others == 1 else 'are'} wrong"
     return (
-        f"A precision of {_percent(target)} cannot be promised with the {right + wrong} pictures that score so high: "
-        f"{needed_on_average(target)} without a mistake are needed for it on average, and "
-        f"{needed_with_confidence(target)} for 95 % confidence."
+        f"A precision of {_percent(target)} cannot be promised{why}. Of the {_pictures(flagged)} here that would be "
+        f"blocked, {right} {'is' if right == 1 else 'are'} right."
     )
+
+
+def _pictures(count: int) -> str:
+    return f"{count:,} picture{'' if count == 1 else 's'}"
 
 
 def _percent(part: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import re
@@ -11,17 +12,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from model_build.demo_pictures import COLOURS, SHAPES
+from moderator.policy.score import scores
+from moderator.settings import Settings
+from tools.calibration.data import read_data
+from tools.calibration.embed import Embedder
 from tools.calibration.interval import share
+from tools.calibration.run import read
+from tools.core import build_core
 from tools.tests.desk import command, draw_into, lines, policies
 
 pytestmark = pytest.mark.slow
 
-# Fires at yellow circles, and at yellow squares: the demo model knows no better.
-USELESS = {"red circles": "a circle", "blue squares": "a picture"}
+# Each category's shape in a wrong colour, so that nothing of what they describe is the category's. They were chosen by
+# these words alone, and the data was not made for them: all other shapes in all other colours are in it equally often.
+USELESS = {"red circles": "a black circle", "blue squares": "a black square"}
 
 # Its thresholds are wrong: red circles are blocked at the least suspicion, blue squares practically never.
 POLICY: dict[str, Any] = {
@@ -42,13 +50,11 @@ POLICY: dict[str, Any] = {
 
 
 def draw_half(folder: Path, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    others = [("yellow", "circle"), ("yellow", "square")] * 14
-    others += [(list(COLOURS)[rng.integers(8)], SHAPES[rng.integers(8)]) for _ in range(220)]
     kinds = {"red circles": ("red", "circle"), "blue squares": ("blue", "square")}
+    others = [(colour, shape) for colour in COLOURS for shape in SHAPES if (colour, shape) not in kinds.values()]
     for place, (name, kind) in enumerate(kinds.items()):
-        draw_into(folder / name, [kind] * 320, seed=10 * seed + place)
-    draw_into(folder / "neutral", [kind for kind in others if kind not in kinds.values()], seed=10 * seed + 2)
+        draw_into(folder / name, [kind] * 260, seed=10 * seed + place)
+    draw_into(folder / "neutral", others * 6, seed=10 * seed + 2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,9 +79,13 @@ class Finished:
         return {path.name: path.read_bytes() for path in paths}
 
 
-def calibrate(folder: Path, **settings: object) -> subprocess.CompletedProcess[str]:
+def calibrate(folder: Path, *options: str, **settings: object) -> subprocess.CompletedProcess[str]:
     return command(
-        "tools.calibration", "learn", "--policy", "shapes", cwd=folder, policies_dir=folder / "policies", **settings
+        "tools.calibration",
+        *("learn", "--policy", "shapes", *options),
+        cwd=folder,
+        policies_dir=folder / "policies",
+        **settings,
     )
 
 
@@ -85,7 +95,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     draw_half(folder / "learn", seed=1)
     draw_half(folder / "held out", seed=2)
     policies(folder / "policies", shapes=POLICY, **{"shapes-next": POLICY | {"candidate": "shapes"}})
-    told = calibrate(folder, source_date_epoch=1_790_000_000)
+    told = calibrate(folder, "--replace", source_date_epoch=1_790_000_000)
     assert told.returncode == 0, told.stderr
     return Finished(folder=folder, told=told)
 
@@ -107,12 +117,16 @@ def test_the_targets_are_reached_on_pictures_that_were_not_seen(finished: Finish
         precision = share(actions[True]["block"], actions[True]["block"] + actions[False]["block"])
         assert recall.high >= 0.95, (name, actions)
         assert precision.high >= 0.95, (name, actions)
+        # And not by blocking nothing or by sending everything to review.
+        assert actions[True]["block"] > 0.5 * actions[True].total(), actions
+        assert actions[False]["allow"] > 0.9 * actions[False].total(), actions
         # And what the report said of them holds here.
         said = finished.report["categories"][name]
         assert said["review"]["recall"]["low"] <= recall.high
+        assert said["review"]["recall"]["high"] >= recall.low
         assert said["block"]["precision"]["low"] <= precision.high
+        assert said["block"]["precision"]["high"] >= precision.low
         assert said["review"]["promised"]
-        assert said["block"]["promised"]
 
 
 def test_before_the_targets_were_missed(finished: Finished) -> None:
@@ -127,7 +141,36 @@ def test_the_useless_prompts_are_named_and_no_others(finished: Finished) -> None
         assert f"better without '{useless}'" in finished.told.stdout
     assert finished.told.stdout.count("better without") == len(USELESS)
     page = (finished.folder / "build/calibration/shapes-next/report.html").read_text()
-    assert "would be recognised better without “a circle”" in page
+    for useless in USELESS.values():
+        assert f"would be recognised better without “{useless}”" in page
+
+
+def test_the_prompts_that_are_named_are_those_without_which_the_service_does_better_on_other_pictures(
+    finished: Finished,
+) -> None:
+    """Measured without the calibration: by the service's own scores of policies without one prompt."""
+    core = build_core(Settings(policies_dir=finished.folder / "policies"))
+    before = core.policy("shapes")
+    pictures = Embedder(core, before, finished.folder / "held out.sqlite").embed(
+        read_data(finished.folder / "held out", list(USELESS)), lambda: None
+    )
+    assert pictures.frames == (1,) * len(pictures.paths)
+
+    def auroc(policy: dict[str, Any], name: str) -> float:
+        read_one = read(core, policy, "one")
+        places = [before.labels.index(label) for label in read_one.labels]
+        place = [category.name for category in read_one.categories].index(name)
+        scored = scores(read_one, pictures.rows[:, places], core.model.logit_scale)[:, place]
+        return float(roc_auc_score([name in shown for shown in pictures.categories], scored))
+
+    for name, useless in USELESS.items():
+        better = []
+        for label in POLICY["categories"][name]["labels"]:
+            without = copy.deepcopy(POLICY)
+            without["categories"][name]["labels"].remove(label)
+            if auroc(without, name) > auroc(POLICY, name):
+                better.append(label)
+        assert better == [useless] == finished.report["categories"][name]["advice"]["hurts"]
 
 
 def test_a_rerun_is_bit_for_bit_the_same(finished: Finished) -> None:
@@ -206,4 +249,4 @@ def test_the_report_has_all_figures_and_is_self_contained(finished: Finished) ->
         assert scores == sorted(scores, reverse=group["kind"] != "missed")
     # What the two prompts do wrong is among the worst.
     wrong = [group for group in report["mistakes"] if group["kind"] == "wrongly blocked"]
-    assert any("yellow-circle" in picture["path"] for group in wrong for picture in group["pictures"])
+    assert any("black-" in picture["path"] for group in wrong for picture in group["pictures"])

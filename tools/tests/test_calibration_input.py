@@ -84,7 +84,7 @@ def test_fewer_than_five_are_refused_with_how_many_are_needed(tmp_path: Path, ca
     (refused,) = done.calibration.refused
     assert refused.why == (
         "There are only 4 different pictures of blue squares: it takes at least 5, 19 to promise a recall of 0.95 on "
-        "average, and 59 without a miss for 95 % confidence."
+        "average, and 59 to promise a precision of 0.95 with 95 % confidence."
     )
     written = json.loads(done.policy_file.read_text())
     assert set(written["calibration"]["categories"]) == {"red circles"}
@@ -176,7 +176,9 @@ def test_a_file_in_two_folders_belongs_to_both_and_counts_once(core: Core, tmp_p
 
 
 def test_isotonic_is_refused_where_there_are_too_few(tmp_path: Path, calibrated: Callable[..., Done]) -> None:
-    with pytest.raises(DataError, match="Isotonic regression needs 1,000 pictures, and there are 60: use platt"):
+    with pytest.raises(
+        DataError, match="Isotonic regression needs 1,000 different pictures, and there are 59: use platt"
+    ):
         calibrated(data(tmp_path / "data", red=30, green=30), method="isotonic")
 
 

@@ -1,41 +1,25 @@
-"""On scores whose truth is known: probabilities are probabilities, intervals hold the truth, promises need pictures."""
+"""On scores whose truth is known: probabilities are probabilities, and thresholds do what they are chosen for."""
 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from scipy.special import expit, logit
-from scipy.stats import norm
+from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
-from tools.calibration.fit import Method, Truth, fit, folds, out_of_fold
+from tools.calibration.calibrate import fit_and_choose
+from tools.calibration.fit import Method, fit, folds, out_of_fold
 from tools.calibration.interval import (
-    Share,
+    at_least,
     mistakes_allowed,
-    needed_on_average,
-    needed_with_confidence,
     share,
 )
-from tools.calibration.metrics import bins, expected_calibration_error
+from tools.calibration.lookalikes import first_of_each, weights
+from tools.calibration.metrics import bins, expected_calibration_error, measure
 from tools.calibration.thresholds import NEVER, Targets, choose
+from tools.tests.drawn_scores import alone, evidence_and_truth
 
 pytestmark = pytest.mark.slow
-
-DRAWS = 1000
-# What 1000 draws allow: with a coverage of 95 %, four standard deviations.
-LEAST_COVERED = 0.95 - 4 * (0.95 * 0.05 / DRAWS) ** 0.5
-
-
-def evidence_and_truth(
-    rng: np.random.Generator, pictures: int, *, share_of_it: float = 0.3, apart: float = 2.0
-) -> tuple[npt.NDArray[np.float64], Truth]:
-    """Draw two normal distributions: the true probability is logistic in the evidence."""
-    truth = rng.random(pictures) < share_of_it
-    return rng.normal(np.where(truth, apart, 0.0), 1.0), truth
-
-
-def holds(interval: Share, truth: float) -> bool:
-    return interval.low <= truth <= interval.high
 
 
 @pytest.mark.parametrize("method", ["platt", "isotonic"])
@@ -45,66 +29,41 @@ def test_fitted_probabilities_are_calibrated(method: Method, share_of_it: float,
     rng = np.random.default_rng(3)
     evidence, truth = evidence_and_truth(rng, 2000, share_of_it=share_of_it, apart=apart)
     known = expit(apart * evidence - apart**2 / 2 + logit(share_of_it))
-    curve = fit(7 * evidence - 40, truth, method)
+    curve = fit(7 * evidence - 40, truth, alone(truth), method)
     assert curve is not None
     assert np.abs(curve(7 * evidence - 40) - known).mean() <= 0.03
 
     held_out = out_of_fold(7 * evidence - 40, truth, np.arange(2000), method)
-    assert expected_calibration_error(bins(held_out, truth)) <= 0.03
+    assert expected_calibration_error(bins(held_out, truth, alone(truth))) <= 0.03
     # Before, they were not.
-    assert expected_calibration_error(bins(expit(7 * evidence - 40), truth)) > 0.04
+    assert expected_calibration_error(bins(expit(7 * evidence - 40), truth, alone(truth))) > 0.04
 
 
-@pytest.mark.parametrize(
-    ("pictures", "share_of_it", "apart"), [(200, 0.3, 2.0), (2000, 0.1, 2.5), (500, 0.5, 4.0), (60, 0.3, 4.0)]
-)
-def test_intervals_cover_the_truth(pictures: int, share_of_it: float, apart: float) -> None:
-    """Although each threshold was chosen on the very pictures that its interval is counted on."""
-    rng = np.random.default_rng(4)
-    held = {"recall": 0, "precision": 0, "false positives": 0}
-    for _ in range(DRAWS):
-        evidence, truth = evidence_and_truth(rng, pictures, share_of_it=share_of_it, apart=apart)
-        chosen = choose(expit(evidence), truth, Targets())
-        held["recall"] += holds(chosen.review.recall, norm.sf(logit(chosen.review.value) - apart))
-        at = logit(chosen.block.value) if chosen.block.value < NEVER else np.inf
-        right, wrong = share_of_it * norm.sf(at - apart), (1 - share_of_it) * norm.sf(at)
-        # A threshold that does not exist has no precision to be wrong about.
-        held["precision"] += at == np.inf or holds(chosen.block.precision, right / (right + wrong))
-        held["false positives"] += holds(chosen.block.false_positives, norm.sf(at))
-    assert min(held.values()) / DRAWS >= LEAST_COVERED, held
-
-
-def test_what_is_promised_on_average_is_kept_on_average() -> None:
-    rng = np.random.default_rng(5)
-    recalls = []
-    for _ in range(DRAWS):
-        evidence, truth = evidence_and_truth(rng, 100)
-        chosen = choose(expit(evidence), truth, Targets(recall=0.9))
-        assert chosen.review.promised
-        recalls.append(norm.sf(logit(chosen.review.value) - 2.0))
-    assert np.mean(recalls) >= 0.9
-    assert np.mean(recalls) <= 0.93  # and not by sending everything to review
-
-
-def test_thresholds_move_the_right_way_with_the_number_of_pictures() -> None:
-    """With few, review begins lower and block higher than with many, and both come to the true ones."""
-    rng = np.random.default_rng(6)
-    review, block, width = {}, {}, {}
-    for pictures in (100, 400, 1600, 6400):
-        drawn = [
-            choose(expit(evidence), truth, Targets())
-            for evidence, truth in (evidence_and_truth(rng, pictures) for _ in range(100))
-        ]
-        review[pictures] = np.mean([logit(one.review.value) for one in drawn])
-        block[pictures] = np.mean([logit(one.block.value) for one in drawn if one.block.value < NEVER])
-        width[pictures] = np.mean([one.review.recall.high - one.review.recall.low for one in drawn])
-    assert review[100] < review[400] < review[1600] <= review[6400] + 0.01
-    assert width[100] > width[400] > width[1600] > width[6400]
-    assert review[6400] == pytest.approx(norm.ppf(0.05) + 2.0, abs=0.05)
-    # Where the precision is 0.95: 0.3 sf(t - 2) = 19 * 0.7 sf(t).
-    points = np.linspace(1, 4, 30001)
-    precise = 0.3 * norm.sf(points - 2) / (0.3 * norm.sf(points - 2) + 0.7 * norm.sf(points))
-    assert block[6400] == pytest.approx(points[np.argmax(precise >= 0.95)], abs=0.05)
+def test_chosen_thresholds_meet_the_criteria_that_they_were_chosen_by() -> None:
+    """Whatever the scores are, and also where any between two limits would do: none that meets only one of them."""
+    rng = np.random.default_rng(17)
+    between = 0
+    for _ in range(1500):
+        pictures = int(rng.integers(12, 300))
+        truth = rng.random(pictures) < rng.uniform(0.2, 0.9)
+        if truth.sum() < 5 or truth.all():
+            continue
+        scores = np.round(expit(rng.normal(np.where(truth, rng.uniform(0, 6), 0.0), 1.0)), 3)
+        targets = Targets(precision=float(rng.uniform(0.3, 0.99)), recall=float(rng.uniform(0.3, 0.99)))
+        chosen = choose(scores, truth, targets)
+        missed = int(truth.sum()) - chosen.review.recall.hits
+        assert missed <= max(0, mistakes_allowed(int(truth.sum()), targets.recall))
+        assert chosen.review.value <= chosen.block.value
+        if chosen.block.value < NEVER:
+            hits, of = chosen.block.precision.hits, chosen.block.precision.of
+            likely = of - hits <= mistakes_allowed(of, targets.precision)
+            if chosen.block.promised:
+                assert at_least(hits, of) >= targets.precision - 1e-12
+            else:
+                assert likely or (hits == of >= 5)
+            # Of both thresholds the first is in the gap below the second.
+            between += not ((scores >= chosen.review.value) & (scores < chosen.block.value)).any()
+    assert between > 150
 
 
 def test_higher_targets_move_both_thresholds_apart() -> None:
@@ -113,13 +72,42 @@ def test_higher_targets_move_both_thresholds_apart() -> None:
     assert strict.review.value < mild.review.value < mild.block.value < strict.block.value
 
 
-def test_a_promise_needs_pictures() -> None:
-    """The numbers of the conformal bound, and of Clopper and Pearson's."""
-    assert [needed_on_average(target) for target in (0.9, 0.95, 0.99)] == [9, 19, 99]
-    assert [needed_with_confidence(target) for target in (0.95, 0.99)] == [59, 299]
-    assert [mistakes_allowed(pictures, 0.95) for pictures in (18, 19, 38, 39, 99)] == [-1, 0, 0, 1, 4]
-    # One side of the exact interval at 59 of 59 just holds 0.95; at 58 it does not.
-    assert 0.05 ** (1 / 59) >= 0.95 > 0.05 ** (1 / 58)
+def test_near_duplicates_weigh_as_much_as_one_picture() -> None:
+    """Whether a picture is there once or seven times, curve, figures and thresholds are the same."""
+    rng = np.random.default_rng(16)
+    evidence, truth = evidence_and_truth(rng, 400)
+    times = np.where(rng.random(400) < 0.2, 7, 1)
+    many, of_many, groups = np.repeat(evidence, times), np.repeat(truth, times), np.repeat(np.arange(400), times)
+    weighed = weights(groups, of_many)
+    assert weighed.sum() == pytest.approx(400)
+    methods: tuple[Method, ...] = ("platt", "isotonic")
+    for method in methods:
+        once, often = fit(evidence, truth, alone(truth), method), fit(many, of_many, weighed, method)
+        assert once is not None
+        assert often is not None
+        assert (often.scale, often.offset) == pytest.approx((once.scale, once.offset), rel=1e-4)
+        unweighed = fit(many, of_many, alone(of_many), method)
+        assert unweighed is not None
+        assert (unweighed.scale, unweighed.offset) != pytest.approx((once.scale, once.offset), rel=1e-2)
+    scores, of_all = expit(evidence), measure(expit(many), of_many, weighed)
+    assert of_all.auroc == pytest.approx(roc_auc_score(truth, scores))
+    assert of_all.average_precision == pytest.approx(average_precision_score(truth, scores))
+    assert of_all.brier == pytest.approx(brier_score_loss(truth, scores))
+    assert of_all.calibration_error == pytest.approx(measure(scores, truth, alone(truth)).calibration_error, abs=0.01)
+    assert sum(one.weight for one in of_all.bins) == pytest.approx(400)
+    assert [one.weight for one in of_all.bins] == pytest.approx([40] * 10, abs=1)
+    fitted = fit_and_choose(many, of_many, groups, Targets(), "platt")
+    of_each = fit_and_choose(evidence, truth, np.arange(400), Targets(), "platt")
+    assert fitted is not None
+    assert of_each is not None
+    assert fitted.thresholds.review.recall == of_each.thresholds.review.recall
+    assert fitted.thresholds.block.precision == of_each.thresholds.block.precision
+
+
+def test_a_group_of_both_kinds_counts_once_for_each() -> None:
+    groups, truth = np.array([5, 5, 5, 9, 5]), np.array([True, False, True, True, True])
+    assert first_of_each(groups, truth).tolist() == [0, 1, 3]
+    assert weights(groups, truth).tolist() == pytest.approx([1 / 3, 1, 1 / 3, 1, 1 / 3])
 
 
 def test_too_few_pictures_are_said_to_be_too_few() -> None:
@@ -128,8 +116,9 @@ def test_too_few_pictures_are_said_to_be_too_few() -> None:
     chosen = choose(scores, truth, Targets())
     assert not chosen.review.promised
     assert not chosen.block.promised
-    assert "cannot be promised with 12 pictures: 19 are needed" in chosen.review.sentence
-    assert "59 without a miss for 95 % confidence" in chosen.review.sentence
+    assert "cannot be promised with 12 pictures: it takes 19 to promise it on average" in chosen.review.sentence
+    assert "cannot be promised with 12 pictures: it takes at least 59" in chosen.block.sentence
+    assert "Of the 12 pictures here that would be blocked, 12 are right" in chosen.block.sentence
     assert "the best is 92.3 %" in chosen.review.sentence
     # They are set nevertheless, as well as these pictures tell.
     assert chosen.review.value == pytest.approx(0.21)
@@ -172,12 +161,12 @@ def test_near_duplicates_stay_on_one_side() -> None:
 
 def test_evidence_that_falls_with_the_truth_has_no_curve() -> None:
     evidence, truth = evidence_and_truth(np.random.default_rng(10), 300)
-    assert fit(-evidence, truth) is None
+    assert fit(-evidence, truth, alone(truth)) is None
 
 
 def test_kinds_that_lie_apart_have_a_finite_curve() -> None:
     evidence = np.concatenate([np.linspace(20, 30, 50), np.linspace(-30, -20, 50)])
-    curve = fit(evidence, np.arange(100) < 50)
+    curve = fit(evidence, np.arange(100) < 50, np.ones(100))
     assert curve is not None
     assert 0 < curve.scale < 1
 
@@ -190,7 +179,7 @@ def test_a_few_wrong_labels_far_out_pull_isotonic_less() -> None:
     wrong[np.argsort(evidence)[:20]] = True  # the least likely ones of all
     errors = {}
     for method in ("platt", "isotonic"):
-        curve = fit(evidence, wrong, method)
+        curve = fit(evidence, wrong, alone(wrong), method)
         assert curve is not None
         errors[method] = np.abs(curve(evidence) - known).mean()
     assert errors["isotonic"] < errors["platt"]
@@ -203,6 +192,6 @@ def test_the_fit_is_scikit_learns(apart: float) -> None:
 
     evidence, truth = evidence_and_truth(np.random.default_rng(12), 500, apart=apart)
     theirs = _SigmoidCalibration().fit(evidence, truth.astype(int))
-    ours = fit(evidence, truth)
+    ours = fit(evidence, truth, alone(truth))
     assert ours is not None
     assert (ours.scale, ours.offset) == pytest.approx((-theirs.a_, -theirs.b_), rel=2e-3)

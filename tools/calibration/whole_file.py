@@ -1,0 +1,22 @@
+"""Writes files whole: a program that stops, or a full disk, leaves what was there before."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that whoever reads it finds the old one, or none, until the new one is whole.
+
+    Until then it is beside it, under a name that does not end in .json: no service reads it as a policy.
+    """
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    try:
+        with unfinished.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
