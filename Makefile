@@ -101,7 +101,7 @@ compare: $(VENV)/.tools ## Several exported models on the same labelled pictures
 	$(BIN)/python -m tools.calibration.compare $(call quoted,$(DATA)) --policy $(call quoted,$(POLICY)) \
 	  $(if $(OUT),--out $(call quoted,$(OUT))) --models $(MODELS)
 
-test: $(VENV)/.dev redis chromium ffmpeg ministack ## Run every test
+test: $(VENV)/.dev redis chromium ffmpeg ministack qemu ## Run every test
 	$(BIN)/python -m pytest -q
 
 test-fast: $(VENV)/.dev redis ## Run the tests that take less than a minute together: all but those marked slow
@@ -241,6 +241,15 @@ chromium:
 	  elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq chromium fonts-inter; \
 	  elif command -v apt-get >/dev/null && command -v sudo >/dev/null; then sudo apt-get update -qq && sudo apt-get install -y -qq chromium fonts-inter; \
 	  else echo "Please install chromium: the tests need it."; exit 1; fi; }
+
+# A tower is tried on x86 processors that this machine may not be. Only Linux emulates single programs; elsewhere that is left out.
+.PHONY: qemu
+qemu:
+	@command -v qemu-x86_64 >/dev/null || test "$$(uname -s)" != Linux || { \
+	  echo "Installing qemu-user, in which towers are tried on other processors."; \
+	  if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends qemu-user; \
+	  elif command -v apt-get >/dev/null && command -v sudo >/dev/null; then sudo apt-get update -qq && sudo apt-get install -y -qq --no-install-recommends qemu-user; \
+	  else echo "Please install qemu-user: the tests need it."; exit 1; fi; }
 
 # The tests draw their videos. What the service decodes them with is not this one, but PyAV's own.
 .PHONY: ffmpeg

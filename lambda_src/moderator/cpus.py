@@ -1,10 +1,9 @@
-"""What the CPUs of this process are like: how many it may really have, and how they multiply bytes."""
+"""How many threads the towers should use: what this process may really have, not what the host shows."""
 
 from __future__ import annotations
 
 import math
 import os
-import platform
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,10 +11,6 @@ from pathlib import Path
 _MEGABYTES_PER_VCPU = 1769
 
 _CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
-
-_CPUINFO = Path("/proc/cpuinfo")
-# Instructions that add up products of bytes in 32 bits, as Linux calls them.
-_VNNI = frozenset({"avx512_vnni", "avx_vnni"})
 
 
 def usable_cpus(environment: Mapping[str, str] = os.environ, cgroup: Path = _CGROUP_V2) -> int:
@@ -30,21 +25,6 @@ def usable_cpus(environment: Mapping[str, str] = os.environ, cgroup: Path = _CGR
         limits.append(quota)
     # Rounded up: a thread on part of a CPU still helps, and Lambda shows a second CPU from 1770 MB on.
     return max(1, math.ceil(min(limits)))
-
-
-def adds_bytes_exactly(machine: str = "", cpuinfo: Path = _CPUINFO) -> bool:
-    """Return whether products of bytes are added up without overflowing.
-
-    An x86 without VNNI adds them in pairs of 16 bits, which overflow. One of which nothing is known counts as such.
-    """
-    if (machine or platform.machine()).lower() not in ("x86_64", "amd64"):
-        return True
-    try:
-        lines = cpuinfo.read_text().splitlines()
-    except OSError:
-        return False
-    flags = next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), [])
-    return not _VNNI.isdisjoint(flags)
 
 
 def _cgroup_quota(cgroup: Path) -> float | None:

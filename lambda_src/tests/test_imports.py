@@ -15,7 +15,7 @@ MODERATOR = LAMBDA_SRC / "moderator"
 EVERYBODY = {"errors", "strict_json", "label_text", "json_file", "aws_request"}
 MAY_KNOW: dict[str, set[str]] = {name: set() for name in EVERYBODY} | {
     "pictures": set(),
-    "clip": {"pictures", "cpus"},
+    "clip": {"pictures"},
     "labels": {"clip", "pictures", "settings"},
     "policy": set(),
     "question": {"clip", "pictures", "policy"},
