@@ -35,20 +35,20 @@ PRECISION_TARGET ?=
 RECALL_TARGET ?=
 METHOD     ?=
 MODELS     ?=
-# Jobs on S3: `make job`, `make job-local`, `make redrive`
-BUCKET     ?=
-PREFIX     ?=
-INVENTORY  ?=
-LIST       ?=
-ANY_POLICY ?=
-STATE_MACHINE ?=
-EXECUTION  ?=
-REDRIVE    ?=
-STOP       ?=
-DETACH     ?=
-ENDPOINT   ?=
-QUEUE      ?=
-DRY_RUN    ?=
+# Jobs on S3: `make job`, `make redrive`. Only from the command line: many systems have variables of these names.
+BUCKET     :=
+PREFIX     :=
+INVENTORY  :=
+LIST       :=
+ANY_POLICY :=
+STATE_MACHINE :=
+EXECUTION  :=
+REDRIVE    :=
+STOP       :=
+DETACH     :=
+ENDPOINT   :=
+QUEUE      :=
+DRY_RUN    :=
 # Of `make image-tree` and `make image`
 ARGS       ?=
 DOCKER     ?= docker

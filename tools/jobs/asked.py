@@ -59,6 +59,8 @@ def read_asked(*, policy: str, bucket: str, prefix: str, inventory: str, listed:
             raise Trouble(
                 "PREFIX= is given beside a list: a job judges either what is below a prefix or what is listed."
             )
+        if inventory and bucket:
+            raise Trouble("BUCKET= is given beside INVENTORY=: an inventory names the bucket of each object itself.")
         where, key = _address("INVENTORY" if inventory else "LIST", inventory or listed)
         source = _inventory(key) if inventory else _kind(key)
         return Asked(source=source, policy=policy, bucket=bucket, list_bucket=where, list_key=key)

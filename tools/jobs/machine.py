@@ -1,4 +1,4 @@
-"""The state machine: found by its name or by the stack's output, asked for what it was made with, started and stopped."""
+"""The state machine: found by its name or by the stack's output, asked what it was made with, and started."""
 
 from __future__ import annotations
 

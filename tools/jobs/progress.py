@@ -1,4 +1,4 @@
-"""How far a job is: objects by the map run's own counts, verdicts by the names of the records that its batches write."""
+"""How far a job is: objects by the map run's own counts, verdicts by the names of its batches' records."""
 
 from __future__ import annotations
 

@@ -41,10 +41,7 @@ def _redrive(given: argparse.Namespace) -> None:
                 print(f"  {sentence}")
         if not waiting or given.dry_run:
             continue
-        if url == queues.dead:
-            moved = move_dead(queues, _tell)
-        else:
-            moved = move_undelivered(queues, _tell)
+        moved = move_dead(queues, _tell) if url == queues.dead else move_undelivered(queues, _tell)
         print(f"  put back: {moved:,}")
 
 

@@ -1,0 +1,161 @@
+"""The commands about jobs say in a sentence what is wrong, and what they count is what there is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tools.jobs import costs
+from tools.jobs.__main__ import main
+from tools.jobs.asked import Asked, read_asked
+from tools.jobs.progress import Progress, count_verdicts
+from tools.jobs.redrive import main as redrive
+from tools.jobs.trouble import Trouble
+from tools.jobs.words import duration, progress_line
+
+MACHINE = "arn:aws:states:eu-west-1:111122223333:stateMachine:clip-jobs"
+
+
+@pytest.fixture(autouse=True)
+def _nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A machine on which nobody has signed in, and no Pulumi."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+
+def pulumi(folder: Path, does: str) -> None:
+    """A Pulumi that does no more than this."""
+    program = folder / "pulumi"
+    program.write_text(f"#!/bin/sh\n{does}\n")
+    program.chmod(0o755)
+
+
+def asked(**given: str) -> Asked:
+    return read_asked(**{"policy": "demo", "bucket": "", "prefix": "", "inventory": "", "listed": "", **given})
+
+
+def test_what_is_asked_is_what_the_state_machine_takes() -> None:
+    assert asked(bucket="pictures", prefix="2026/").as_input() == {
+        "source": "prefix",
+        "policy": "demo",
+        "bucket": "pictures",
+        "prefix": "2026/",
+    }
+    assert asked(inventory="s3://lists/a/manifest.json").as_input() == {
+        "source": "inventory",
+        "policy": "demo",
+        "listBucket": "lists",
+        "listKey": "a/manifest.json",
+    }
+    assert asked(listed="s3://lists/a b.CSV", bucket="pictures").as_input() == {
+        "source": "csv",
+        "policy": "demo",
+        "listBucket": "lists",
+        "listKey": "a b.CSV",
+        "bucket": "pictures",
+    }
+    assert asked(listed="s3://lists/a.ndjson").source == "jsonl"
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({}, "BUCKET= is needed"),
+        ({"bucket": "pictures", "policy": ""}, "POLICY= is needed"),
+        ({"bucket": "s3://pictures"}, "give it without s3://"),
+        ({"inventory": "s3://b-b/manifest.json", "listed": "s3://b-b/l.csv"}, "both given"),
+        ({"inventory": "s3://b-b/manifest.json", "bucket": "pictures"}, "an inventory names the bucket"),
+        ({"listed": "s3://b-b/l.csv", "prefix": "x"}, "PREFIX= is given beside a list"),
+        ({"listed": "l.csv"}, "it must look like s3://BUCKET/KEY"),
+        ({"listed": "s3://b-b/l.txt"}, "it must be one of .csv, .jsonl, .ndjson"),
+        ({"inventory": "s3://b-b/l.csv"}, "it must be the manifest.json"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_what_would(given: dict[str, str], sentence: str) -> None:
+    with pytest.raises(Trouble, match=sentence):
+        asked(**given)
+
+
+def test_without_credentials_it_says_so_and_an_arn_is_region_enough(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--bucket", "pictures", "--policy", "demo", "--state-machine", MACHINE]) == 2
+    assert "There are no AWS credentials: sign in" in capsys.readouterr().err
+    assert redrive(["--queue", "https://sqs.eu-west-1.amazonaws.com/111122223333/clip-jobs"]) == 2
+    assert "There are no AWS credentials: sign in" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arn", ["clip-jobs", "arn:aws:sqs:eu-west-1:111122223333:clip-jobs"])
+def test_what_is_no_state_machine_is_refused(arn: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--bucket", "pictures", "--policy", "demo", "--state-machine", arn]) == 2
+    assert "it must look like arn:aws:states:REGION:ACCOUNT:stateMachine:NAME" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("does", "sentence"),
+    [
+        (None, "Pulumi is not installed, so the stack cannot be asked: give STATE_MACHINE="),
+        (
+            "echo 'error: no stack selected' >&2; exit 255",
+            "no stack here (error: no stack selected): give STATE_MACHINE=",
+        ),
+        ("""echo '{"url": "https://..."}'""", "The stack has no output jobsStateMachine: switch jobs on"),
+    ],
+)
+def test_without_a_stack_it_says_what_to_give_instead(
+    does: str | None, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if does:
+        pulumi(tmp_path, does)
+    assert main(["--bucket", "pictures", "--policy", "demo"]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_the_stack_says_which_state_machine_and_which_queue(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """That the credentials are missed next shows that both were found."""
+    found = {"jobsStateMachine": MACHINE, "uploadsQueue": "https://sqs.eu-west-1.amazonaws.com/111122223333/clip-jobs"}
+    pulumi(tmp_path, f"echo '{json.dumps(found)}'")
+    assert main(["--bucket", "pictures", "--policy", "demo"]) == 2
+    assert redrive([]) == 2
+    assert capsys.readouterr().err.count("There are no AWS credentials") == 2
+
+
+def test_progress_says_what_is_done_how_fast_and_what_is_left() -> None:
+    progress = Progress(
+        status="RUNNING", listed=10_000, done=2_500, failed=100, rate=50.0, verdicts={"block": 3, "allow": 2_497}
+    )
+    assert progress_line(progress) == (
+        "2,500 of 10,000 objects · 50 a second · 2 min 28 s left · allow 2,497, block 3 · "
+        "100 without lines: their batches failed"
+    )
+
+
+def test_a_batch_that_came_twice_is_counted_once() -> None:
+    names = ["a.allow_90.review_10.json", "b.none_0.json", "c.allow_1.block_2.json", "a.allow_91.review_9.json"]
+    assert count_verdicts(iter(names)) == {"allow": 92, "review": 9, "block": 2}
+
+
+def test_durations_have_the_unit_that_suits_them() -> None:
+    assert [duration(seconds) for seconds in (0.25, 12, 61, 7_260)] == ["0.2 s", "12 s", "1 min 1 s", "2 h 1 min"]
+
+
+def test_the_page_has_the_costs_that_the_command_writes() -> None:
+    page = (Path(__file__).resolve().parents[2] / costs.PAGE).read_text("utf-8")
+    assert costs.BEGIN + costs.tables() + costs.END in page
+
+
+def test_the_costs_of_a_job_are_those_of_its_summary() -> None:
+    """The example that others have calculated: 100,000 Express children of 3 s each cost about $0.4."""
+    from moderator.jobs.cost import Prices, job_dollars, job_parts
+
+    parts = job_parts(Prices(), objects=10_000_000, batches=100_000, worker_seconds=300_000, memory_mb=3008)
+    assert parts["states"] == pytest.approx(0.41, abs=0.01)
+    assert parts["reading"] == pytest.approx(4.0)
+    whole = job_dollars(Prices(), objects=10_000_000, batches=100_000, worker_seconds=300_000, memory_mb=3008)
+    assert whole == pytest.approx(sum(parts.values()))

@@ -1,0 +1,285 @@
+"""`make job` and `make redrive` on a local AWS that has what the Pulumi program makes, with the real worker."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote_plus
+
+import pytest
+
+from support.emulator import ROOT, Emulator, deploy, recorded, running
+from support.pictures import drawn, encoded
+from tools.jobs.__main__ import main
+from tools.jobs.redrive import main as redrive
+
+pytestmark = pytest.mark.slow
+
+SETTINGS = {
+    "model": "demo",
+    "cache": "none",
+    "defaultPolicy": "demo",
+    "jobs": True,
+    "jobBuckets": ["pictures"],
+    "streamBuckets": ["uploads"],
+    "jobBatch": 10,
+    "jobConcurrency": 2,
+    "streamConcurrency": 2,
+}
+KINDS = [encoded(drawn(*what)) for what in (("red", "circle"), ("blue", "square"), ("green", "star"))]
+PICTURES = {f"in/{number:03} ü+%20.png": KINDS[number % 3] for number in range(120)}
+FEW = {f"few/{number} a+b ü.png": KINDS[number % 3] for number in range(6)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stack:
+    emulator: Emulator
+    names: dict[str, str]
+
+    def job(self, *arguments: str) -> int:
+        return main(["--endpoint", self.emulator.url, "--policy", "demo", "--every", "0.1", *arguments])
+
+    def redrive(self, *arguments: str) -> int:
+        return redrive(["--endpoint", self.emulator.url, "--queue", self.names["queue"].rpartition("/")[2], *arguments])
+
+    def put(self, key: str, data: bytes, bucket: str = "pictures") -> None:
+        self.emulator.client("s3").put_object(Bucket=bucket, Key=key, Body=data)
+
+    def records(self, prefix: str) -> Iterator[tuple[str, bytes]]:
+        s3 = self.emulator.client("s3")
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket="results", Prefix=prefix):
+            for found in page.get("Contents", []):
+                yield found["Key"], s3.get_object(Bucket="results", Key=found["Key"])["Body"].read()
+
+    def judged(self, prefix: str, bucket: str = "pictures") -> Counter[str]:
+        """The keys that begin like this, with their number of lines."""
+        parts = (part for _, part in self.records(f"verdicts/bucket={bucket}/"))
+        keys = (json.loads(line)["source"]["key"] for part in parts for line in part.splitlines())
+        return Counter(key for key in keys if key.startswith(prefix))
+
+    def waiting(self, queue: str) -> int:
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        found = self.emulator.client("sqs").get_queue_attributes(QueueUrl=self.names[queue], AttributeNames=names)
+        return sum(int(found["Attributes"][name]) for name in names)
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with running(tmp_path_factory.mktemp("aws")) as emulator:
+        found = Stack(emulator=emulator, names=deploy(emulator, recorded(SETTINGS)))
+        for key, data in {**PICTURES, **FEW}.items():
+            found.put(key, data)
+        found.put("in/notes.txt", b"no picture")
+        yield found
+
+
+def execution_in(text: str) -> str:
+    """The ARN that a command said."""
+    return next(word for word in text.split() if ":execution:" in word).removeprefix("EXECUTION=")
+
+
+def summary_of(stack: Stack, execution: str) -> dict[str, Any]:
+    ((_, data),) = stack.records(f"jobs/{execution.rpartition(':')[2]}/summary.json")
+    found: dict[str, Any] = json.loads(data)
+    return found
+
+
+def test_a_job_over_a_prefix_shows_its_progress_and_ends_with_the_summary(
+    stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert stack.job("--bucket", "pictures", "--prefix", "in/") == 0
+    said = capsys.readouterr()
+    summary = summary_of(stack, execution_in(said.err))
+    assert stack.judged("in/") == Counter([*PICTURES, "in/notes.txt"])
+    verdicts = ", ".join(f"{name} {summary['verdicts'][name]}" for name in ("allow", "review", "block"))
+    assert sum(summary["verdicts"].values()) == 121
+    assert f"121 of 121 objects · {said.err.splitlines()[-1].split(' · ')[1]} · {verdicts}" in said.err
+    assert "121 objects" in said.out
+    assert "in 13 batches" in said.out
+    assert f"verdicts     {verdicts}\n" in said.out
+    assert "not judged   unknown-picture 1\n" in said.out
+    assert f"cost         ${summary['dollars']:.4f} " in said.out
+    assert f"s3://results/jobs/{execution_in(said.err).rpartition(':')[2]}/summary.json" in said.out
+
+
+def test_a_job_that_is_left_alone_goes_on_and_says_how_to_follow_it(
+    stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C in a real terminal's way: the signal, in the middle."""
+    command = [sys.executable, "-m", "tools.jobs", "--endpoint", stack.emulator.url, "--policy", "demo"]
+    for number in range(200):
+        stack.put(f"left/{number}.png", KINDS[number % 3])
+    with subprocess.Popen(
+        [*command, "--bucket", "pictures", "--prefix", "left/", "--every", "0.05"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": "lambda_src"},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as left:
+        assert left.stderr
+        said = [left.stderr.readline(), left.stderr.readline()]  # it was started, and looked at
+        left.send_signal(signal.SIGINT)
+        said += left.stderr.readlines()
+    assert left.returncode == 130
+    execution = execution_in("".join(said))
+    assert f"make job EXECUTION={execution} ENDPOINT={stack.emulator.url}" in "".join(said)
+    assert stack.job("--execution", execution) == 0
+    assert "200 objects" in capsys.readouterr().out
+    assert stack.judged("left/").total() == 200
+
+
+def test_a_stopped_job_goes_on_where_it_was_redriven(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(100):
+        stack.put(f"stopped/{number}.png", KINDS[number % 3])
+    assert stack.job("--bucket", "pictures", "--prefix", "stopped/", "--detach") == 0
+    execution = execution_in(capsys.readouterr().out)
+    assert stack.job("--stop", execution) == 0
+    assert stack.job("--execution", execution) == 1
+    said = capsys.readouterr().out
+    assert "The job is aborted." in said
+    assert f"make job REDRIVE={execution}" in said
+    assert stack.job("--redrive", execution) == 0
+    assert "100 objects" in capsys.readouterr().out
+    assert stack.judged("stopped/").total() == 100
+
+
+def csv_list() -> bytes:
+    return ("key\n" + "".join(f'"{key}"\n' for key in FEW)).encode()
+
+
+def jsonl_list() -> bytes:
+    return "".join(json.dumps({"bucket": "pictures", "key": key}) + "\n" for key in FEW).encode()
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "more"),
+    [("list.csv", csv_list(), ["--bucket", "pictures"]), ("list.jsonl", jsonl_list(), [])],
+    ids=["csv, and the bucket beside it", "jsonl"],
+)
+def test_a_job_over_a_list_judges_what_it_names(
+    stack: Stack, capsys: pytest.CaptureFixture[str], name: str, data: bytes, more: list[str]
+) -> None:
+    stack.put(f"lists/{name}", data)
+    assert stack.job("--list", f"s3://pictures/lists/{name}", *more) == 0
+    assert "6 objects" in capsys.readouterr().out
+    assert stack.judged("few/") == Counter(FEW.keys())
+
+
+def test_a_job_over_an_inventory_judges_what_it_names(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = "".join(f'"pictures","{quote_plus(key, safe="/")}"\n' for key in FEW)
+    stack.put("inventory/data/1.csv.gz", gzip.compress(rows.encode()))
+    manifest = {
+        "sourceBucket": "pictures",
+        "destinationBucket": "arn:aws:s3:::pictures",
+        "fileFormat": "CSV",
+        "fileSchema": "Bucket, Key",
+        "files": [{"key": "inventory/data/1.csv.gz", "size": 1, "MD5checksum": ""}],
+    }
+    stack.put("inventory/manifest.json", json.dumps(manifest).encode())
+    assert stack.job("--inventory", "s3://pictures/inventory/manifest.json") == 0
+    assert "6 objects" in capsys.readouterr().out
+    assert stack.judged("few/") == Counter(FEW.keys())
+
+
+def test_a_job_whose_batches_fail_says_what_they_said(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--bucket", "pictures", "--prefix", "few/", "--policy", "of another tree"]
+    assert stack.job(*arguments, "--any-policy") == 1
+    said = capsys.readouterr().out
+    assert "The job is failed. States.ExceedToleratedFailureThreshold" in said
+    assert "1 batches: There is no policy 'of another tree': it must be one of demo, " in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--bucket", "nobodys"], "There is no bucket nobodys."),
+        (["--bucket", "pictures", "--prefix", "typo/"], "There is no object below s3://pictures/typo/: check PREFIX=."),
+        (["--bucket", "pictures", "--policy", "dmeo"], "There is no policy 'dmeo': POLICY= must be one of demo, "),
+        (["--list", "s3://pictures/none.csv"], "There is no object none.csv in pictures."),
+        (["--list", "s3://pictures/no-key.csv"], "with `key` among them: there is name, size."),
+        (["--list", "s3://pictures/no-bucket.jsonl"], "give BUCKET=, or add `bucket` to it."),
+        (["--list", "s3://pictures/empty.csv"], "s3://pictures/empty.csv is empty: it lists nothing."),
+        (["--inventory", "s3://pictures/orc/manifest.json"], "jobs read inventories of the format CSV."),
+        (["--execution", "arn:aws:states:eu-central-1:000000000000:execution:other:1"], "There is no state machine"),
+    ],
+)
+def test_what_cannot_work_is_not_started_and_says_why(
+    stack: Stack, capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str
+) -> None:
+    stack.put("no-key.csv", b"name,size\na.png,3\n")
+    stack.put("no-bucket.jsonl", b'{"key": "a.png"}\n')
+    stack.put("empty.csv", b"")
+    stack.put("orc/manifest.json", json.dumps({"fileFormat": "ORC", "fileSchema": "x", "files": [1]}).encode())
+    states = stack.emulator.client("stepfunctions")
+    before = len(states.list_executions(stateMachineArn=stack.names["states"])["executions"])
+    assert stack.job(*arguments) == 2
+    assert sentence in capsys.readouterr().err
+    assert len(states.list_executions(stateMachineArn=stack.names["states"])["executions"]) == before
+
+
+def event(key: str) -> str:
+    detail = {"bucket": {"name": "uploads"}, "object": {"key": key, "size": len(KINDS[0])}}
+    return json.dumps({"source": "aws.s3", "detail-type": "Object Created", "detail": detail})
+
+
+def test_uploads_that_were_given_up_are_listed_with_the_reason_and_put_back(
+    stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sqs, functions = stack.emulator.client("sqs"), stack.emulator.client("lambda")
+    (mapping,) = functions.list_event_source_mappings()["EventSourceMappings"]
+    functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+    s3 = stack.emulator.client("s3")
+    s3.put_bucket_notification_configuration(Bucket="uploads", NotificationConfiguration={})
+    for key in ("given up ü.png", "undelivered +.png"):
+        stack.put(key, KINDS[0], "uploads")
+    # 1. Nobody could judge the first one, as often as the queue lets it be tried; the rule could not deliver the other.
+    sqs.send_message(QueueUrl=stack.names["queue"], MessageBody=event("given up ü.png"))
+    ends = time.monotonic() + 30
+    while not stack.waiting("dead") and time.monotonic() < ends:
+        sqs.receive_message(QueueUrl=stack.names["queue"], VisibilityTimeout=0)
+    reason = {"ERROR_CODE": "NO_PERMISSIONS", "ERROR_MESSAGE": "Not authorized to send"}
+    attributes = {name: {"DataType": "String", "StringValue": text} for name, text in reason.items()}
+    sqs.send_message(
+        QueueUrl=stack.names["undelivered"], MessageBody=event("undelivered +.png"), MessageAttributes=attributes
+    )
+
+    # 2. Looking changes nothing.
+    for _ in range(2):
+        assert stack.redrive("--dry-run") == 0
+        said = capsys.readouterr().out
+        assert "1 given up by the worker\n  s3://uploads/given up ü.png: tried " in said
+        assert "  s3://uploads/undelivered +.png: NO_PERMISSIONS, Not authorized to send\n" in said
+    assert (stack.waiting("dead"), stack.waiting("undelivered")) == (1, 1)
+
+    # 3. Put back, both are judged.
+    functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
+    assert stack.redrive() == 0
+    assert capsys.readouterr().out.count("put back: 1") == 2
+    while stack.judged("", "uploads").total() < 2 and time.monotonic() < ends:
+        time.sleep(0.2)
+    assert stack.judged("", "uploads") == {"given up ü.png": 1, "undelivered +.png": 1}
+    assert (stack.waiting("dead"), stack.waiting("undelivered")) == (0, 0)
+    assert stack.redrive() == 0
+    assert "0 given up by the worker\n0 undelivered by the rule\n" in capsys.readouterr().out
+
+
+def test_the_makefile_hands_on_what_it_is_given(stack: Stack, tmp_path: Path) -> None:
+    """`make job` with a prefix that has a space in it, as the page says it."""
+    stack.put("a b/1.png", KINDS[0])
+    (tmp_path / "touched").touch()
+    given = ["BUCKET=pictures", "PREFIX=a b/", "POLICY=demo", f"ENDPOINT={stack.emulator.url}"]
+    done = subprocess.run(
+        ["make", "-s", "-o", ".venv/.tools", "job", *given], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "1 objects" in done.stdout
