@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from moderator.jobs.cost import Prices, job_dollars, job_parts
 from tools.jobs import costs
 from tools.jobs.__main__ import main
 from tools.jobs.asked import Asked, read_asked
@@ -152,8 +153,6 @@ def test_the_page_has_the_costs_that_the_command_writes() -> None:
 
 def test_the_costs_of_a_job_are_those_of_its_summary() -> None:
     """The example that others have calculated: 100,000 Express children of 3 s each cost about $0.4."""
-    from moderator.jobs.cost import Prices, job_dollars, job_parts
-
     parts = job_parts(Prices(), objects=10_000_000, batches=100_000, worker_seconds=300_000, memory_mb=3008)
     assert parts["states"] == pytest.approx(0.41, abs=0.01)
     assert parts["reading"] == pytest.approx(4.0)
