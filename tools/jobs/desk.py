@@ -31,11 +31,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as temporary, running(Path(temporary)) as emulator:
         print("Making what the Pulumi program asks for on a local AWS", file=sys.stderr)
         deploy(emulator, recorded(settings(given.policy)), before=_model())
-        uploaded = upload(emulator, given.folder)
-        print(f"{uploaded} files are in the bucket {_BUCKET} at {emulator.url}", file=sys.stderr)
-        status = job(["--endpoint", emulator.url, "--bucket", _BUCKET, "--policy", given.policy, "--every", "0.2"])
-        copied = copy_results(emulator, given.out)
-    print(f"copied       {copied} files of the results bucket, to {given.out}")
+        return judge_folder(emulator, given.folder, given.policy, given.out)
+
+
+def judge_folder(emulator: Emulator, folder: Path, policy: str, out: Path) -> int:
+    """Put a folder into the bucket, judge it by a job, and copy the results; return what `make job` does."""
+    prefix = f"{folder.resolve().name}/"
+    uploaded = upload(emulator, folder, prefix)
+    print(f"{uploaded} files are in the bucket {_BUCKET} at {emulator.url}", file=sys.stderr)
+    given = ["--bucket", _BUCKET, "--prefix", prefix, "--policy", policy]
+    status = job(["--endpoint", emulator.url, "--every", "0.2", *given])
+    print(f"copied       {copy_results(emulator, out)} files of the results bucket, to {out}")
     return status
 
 
@@ -52,13 +58,13 @@ def settings(policy: str) -> dict[str, object]:
     }
 
 
-def upload(emulator: Emulator, folder: Path) -> int:
+def upload(emulator: Emulator, folder: Path, prefix: str) -> int:
     """Put a folder's files into the bucket under their paths; return how many."""
     s3 = emulator.client("s3")
     number = 0
     for path in sorted(folder.rglob("*")):
         if path.is_file() and not path.name.startswith("."):
-            s3.upload_file(str(path), _BUCKET, path.relative_to(folder).as_posix())
+            s3.upload_file(str(path), _BUCKET, f"{prefix}{path.relative_to(folder).as_posix()}")
             number += 1
     return number
 

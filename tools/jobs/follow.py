@@ -39,6 +39,9 @@ def follow(machine: Machine, execution: str, s3: Any, *, every: float, out: Text
         summary = json.loads(progress.found["output"])
         for line in summary_lines(summary, progress):
             print(line, file=out)
+        if progress.failed:
+            for line in _why_batches_failed(watch, s3, machine.results_bucket):
+                print(line, file=out)
         print(f"written      s3://{machine.results_bucket}/jobs/{job_of(execution)}/summary.json", file=out)
         return not progress.failed
     for line in _what_went_wrong(progress, watch, s3, machine.results_bucket):
@@ -53,12 +56,16 @@ def _what_went_wrong(progress: Progress, watch: Watch, s3: Any, bucket: str) -> 
     yield f"The job is {progress.status.lower().replace('_', ' ')}. {reason}".rstrip()
     if "ItemReader" in reason or "S3.AccessDenied" in reason:
         yield "The job's role may read the buckets that the setting jobBuckets names, and no other."
+    yield from _why_batches_failed(watch, s3, bucket)
+
+
+def _why_batches_failed(watch: Watch, s3: Any, bucket: str) -> Iterator[str]:
     try:
         causes = _causes(watch.map_run, s3, bucket)
     except ClientError:
         return  # there may be no record, or these credentials may not read it
     for cause, number in causes.most_common(_REASONS):
-        yield f"{number:,} batches: {cause}"
+        yield f"{number:,} of the batches: {cause}"
 
 
 def _causes(map_run: str, s3: Any, bucket: str) -> Counter[str]:

@@ -19,8 +19,10 @@ from urllib.parse import quote_plus
 import pytest
 
 from support.emulator import ROOT, Emulator, deploy, recorded, running
+from support.films import Studio
 from support.pictures import drawn, encoded
 from tools.jobs.__main__ import main
+from tools.jobs.desk import judge_folder
 from tools.jobs.redrive import main as redrive
 
 pytestmark = pytest.mark.slow
@@ -34,6 +36,7 @@ SETTINGS = {
     "streamBuckets": ["uploads"],
     "jobBatch": 10,
     "jobConcurrency": 2,
+    "jobToleratedFailures": 50,
     "streamConcurrency": 2,
 }
 KINDS = [encoded(drawn(*what)) for what in (("red", "circle"), ("blue", "square"), ("green", "star"))]
@@ -61,11 +64,14 @@ class Stack:
             for found in page.get("Contents", []):
                 yield found["Key"], s3.get_object(Bucket="results", Key=found["Key"])["Body"].read()
 
+    def lines(self, prefix: str, bucket: str = "pictures") -> list[dict[str, Any]]:
+        parts = (part for _, part in self.records(f"verdicts/bucket={bucket}/"))
+        lines = (json.loads(line) for part in parts for line in part.splitlines())
+        return [line for line in lines if line["source"]["key"].startswith(prefix)]
+
     def judged(self, prefix: str, bucket: str = "pictures") -> Counter[str]:
         """The keys that begin like this, with their number of lines."""
-        parts = (part for _, part in self.records(f"verdicts/bucket={bucket}/"))
-        keys = (json.loads(line)["source"]["key"] for part in parts for line in part.splitlines())
-        return Counter(key for key in keys if key.startswith(prefix))
+        return Counter(line["source"]["key"] for line in self.lines(prefix, bucket))
 
     def waiting(self, queue: str) -> int:
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
@@ -117,7 +123,7 @@ def test_a_job_that_is_left_alone_goes_on_and_says_how_to_follow_it(
 ) -> None:
     """Ctrl-C in a real terminal's way: the signal, in the middle."""
     command = [sys.executable, "-m", "tools.jobs", "--endpoint", stack.emulator.url, "--policy", "demo"]
-    for number in range(200):
+    for number in range(100):
         stack.put(f"left/{number}.png", KINDS[number % 3])
     with subprocess.Popen(
         [*command, "--bucket", "pictures", "--prefix", "left/", "--every", "0.05"],
@@ -134,12 +140,12 @@ def test_a_job_that_is_left_alone_goes_on_and_says_how_to_follow_it(
     execution = execution_in("".join(said))
     assert f"make job EXECUTION={execution} ENDPOINT={stack.emulator.url}" in "".join(said)
     assert stack.job("--execution", execution) == 0
-    assert "200 objects" in capsys.readouterr().out
-    assert stack.judged("left/").total() == 200
+    assert "100 objects" in capsys.readouterr().out
+    assert stack.judged("left/").total() == 100
 
 
 def test_a_stopped_job_goes_on_where_it_was_redriven(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
-    for number in range(100):
+    for number in range(60):
         stack.put(f"stopped/{number}.png", KINDS[number % 3])
     assert stack.job("--bucket", "pictures", "--prefix", "stopped/", "--detach") == 0
     execution = execution_in(capsys.readouterr().out)
@@ -149,8 +155,8 @@ def test_a_stopped_job_goes_on_where_it_was_redriven(stack: Stack, capsys: pytes
     assert "The job is aborted." in said
     assert f"make job REDRIVE={execution}" in said
     assert stack.job("--redrive", execution) == 0
-    assert "100 objects" in capsys.readouterr().out
-    assert stack.judged("stopped/").total() == 100
+    assert "60 objects" in capsys.readouterr().out
+    assert stack.judged("stopped/").total() == 60
 
 
 def csv_list() -> bytes:
@@ -196,7 +202,64 @@ def test_a_job_whose_batches_fail_says_what_they_said(stack: Stack, capsys: pyte
     assert stack.job(*arguments, "--any-policy") == 1
     said = capsys.readouterr().out
     assert "The job is failed. States.ExceedToleratedFailureThreshold" in said
-    assert "1 batches: There is no policy 'of another tree': it must be one of demo, " in said
+    assert "1 of the batches: There is no policy 'of another tree': it must be one of demo, " in said
+
+
+def test_objects_whose_batch_failed_are_not_passed_over_in_silence(
+    stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Half of the batches may fail here: one of two does, for one of its lines has no key."""
+    keys = [*list(PICTURES)[:19], ""]
+    stack.put("lists/half.csv", ("key\n" + "".join(f'"{key}"\n' for key in keys)).encode())
+    assert stack.job("--list", "s3://pictures/lists/half.csv", "--bucket", "pictures") == 1
+    said = capsys.readouterr().out
+    assert "10 objects (0.0 MB) in 1 batches" in said
+    assert "10 objects have no line, for their batches failed. Run the job again" in said
+    assert "1 of the batches: An item of the list names no object" in said
+
+
+def test_videos_are_judged_by_a_job_and_as_uploads(
+    stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A red circle from second 12 to 15, in two containers, and half a file."""
+    studio = Studio(tmp_path)
+    for name in ("h264.mp4", "vp9.webm"):
+        stack.put(f"films/{name}", studio.film(name).read_bytes())
+    stack.put("films/half.mp4", studio.film("h264.mp4").read_bytes()[:20_000])
+    stack.put("up.mp4", studio.film("h264.mp4").read_bytes(), "uploads")
+    assert stack.job("--bucket", "pictures", "--prefix", "films/") == 0
+    assert "3 objects" in capsys.readouterr().out
+    assert stack.judged("films/") == {"films/h264.mp4": 1, "films/vp9.webm": 1, "films/half.mp4": 1}
+    ends = time.monotonic() + 30
+    while not stack.judged("up.mp4", "uploads") and time.monotonic() < ends:
+        time.sleep(0.2)
+    lines = {line["source"]["key"]: line for line in stack.lines("films/")}
+    (upload,) = stack.lines("up.mp4", "uploads")
+    assert lines["films/half.mp4"]["verdict"] == "review"
+    assert "error" in lines["films/half.mp4"]
+    for line in (upload, lines["films/h264.mp4"], lines["films/vp9.webm"]):
+        assert line["verdict"] == "block"
+        assert all(12 <= second <= 15 for second in line["video"]["fired"]["red circles"])
+    assert upload["video"] == lines["films/h264.mp4"]["video"]
+
+
+def test_a_folder_of_this_desk_is_judged_by_the_same_code(
+    stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What `make job-local` does when the local AWS runs."""
+    folder, out = tmp_path / "my pictures", tmp_path / "out"
+    (folder / "below").mkdir(parents=True)
+    for number, data in enumerate(KINDS):
+        (folder / "below" / f"{number} ü.png").write_bytes(data)
+    assert judge_folder(stack.emulator, folder, "demo", out) == 0
+    said = capsys.readouterr().out
+    assert "3 objects" in said
+    assert "verdicts     allow 1, review 1, block 1\n" in said
+    found = [json.loads(line) for part in out.glob("verdicts/**/*.jsonl") for line in part.read_text().splitlines()]
+    keys = {line["source"]["key"]: line["verdict"] for line in found if "my pictures" in line["source"]["key"]}
+    assert keys == dict(
+        zip((f"my pictures/below/{n} ü.png" for n in range(3)), ("block", "review", "allow"), strict=True)
+    )
 
 
 @pytest.mark.parametrize(
@@ -265,9 +328,9 @@ def test_uploads_that_were_given_up_are_listed_with_the_reason_and_put_back(
     functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
     assert stack.redrive() == 0
     assert capsys.readouterr().out.count("put back: 1") == 2
-    while stack.judged("", "uploads").total() < 2 and time.monotonic() < ends:
+    while stack.judged("", "uploads").total() < 3 and time.monotonic() < ends:
         time.sleep(0.2)
-    assert stack.judged("", "uploads") == {"given up ü.png": 1, "undelivered +.png": 1}
+    assert stack.judged("", "uploads") == {"up.mp4": 1, "given up ü.png": 1, "undelivered +.png": 1}
     assert (stack.waiting("dead"), stack.waiting("undelivered")) == (0, 0)
     assert stack.redrive() == 0
     assert "0 given up by the worker\n0 undelivered by the rule\n" in capsys.readouterr().out
