@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
+from botocore.stub import Stubber
 
 from moderator.jobs.cost import Prices, job_dollars, job_parts
 from tools.jobs import costs
 from tools.jobs.__main__ import main
 from tools.jobs.asked import Asked, read_asked
-from tools.jobs.progress import Progress, count_verdicts
+from tools.jobs.checks import check_objects
+from tools.jobs.dead_letters import Queues, move_dead
+from tools.jobs.progress import Progress, Watch, count_verdicts
 from tools.jobs.redrive import main as redrive
 from tools.jobs.trouble import Trouble
 from tools.jobs.words import duration, progress_line
@@ -125,6 +131,74 @@ def test_the_stack_says_which_state_machine_and_which_queue(tmp_path: Path, caps
     assert main(["--bucket", "pictures", "--policy", "demo"]) == 2
     assert redrive([]) == 2
     assert capsys.readouterr().err.count("There are no AWS credentials") == 2
+
+
+def client(service: str) -> tuple[Any, Stubber]:
+    """A client that answers as it is told to, by AWS' own model of the service."""
+    made = boto3.client(service, "eu-west-1", aws_access_key_id="x", aws_secret_access_key="x")
+    return made, Stubber(made)
+
+
+def test_a_bucket_that_only_the_jobs_role_may_read_is_no_reason_to_refuse() -> None:
+    s3, stub = client("s3")
+    stub.add_client_error("list_objects_v2", "AccessDenied", http_status_code=403)
+    with stub:
+        assert "may not look into pictures, so nothing there was checked" in check_objects(asked(bucket="pictures"), s3)
+
+
+def test_who_may_not_list_the_results_sees_the_counts_of_objects_nevertheless() -> None:
+    """And is refused once, not at every look."""
+    (s3, s3_stub), (states, states_stub) = client("s3"), client("stepfunctions")
+    execution, run = MACHINE.replace("stateMachine", "execution") + ":job", MACHINE.replace("stateMachine", "mapRun")
+    moment = datetime(2026, 11, 28, tzinfo=UTC)
+    zeros = dict.fromkeys(("pending", "running", "failed", "timedOut", "aborted", "resultsWritten"), 0)
+    said = {"executionArn": execution, "stateMachineArn": MACHINE, "status": "RUNNING", "startDate": moment}
+    listed = {"executionArn": execution, "mapRunArn": run, "stateMachineArn": MACHINE, "startDate": moment}
+    s3_stub.add_client_error("list_objects_v2", "AccessDenied", http_status_code=403)
+    for looked, done in enumerate((100, 250)):
+        counts = zeros | {"total": 1000, "succeeded": done, "timedOut": 50}
+        states_stub.add_response("describe_execution", said)
+        if not looked:
+            states_stub.add_response("list_map_runs", {"mapRuns": [listed]})
+        states_stub.add_response("describe_map_run", described(run, execution, moment, counts))
+    watch = Watch(execution, states, s3, "results")
+    with s3_stub, states_stub:
+        watch.look()
+        progress = watch.look()
+    assert (progress.done, progress.failed, progress.listed, progress.verdicts) == (250, 50, 1000, {})
+    assert progress.rate > 0
+    assert progress.seconds_left == pytest.approx(700 / progress.rate)
+
+
+def described(run: str, execution: str, moment: datetime, counts: dict[str, int]) -> dict[str, Any]:
+    return {
+        "mapRunArn": run,
+        "executionArn": execution,
+        "status": "RUNNING",
+        "startDate": moment,
+        "maxConcurrency": 50,
+        "toleratedFailurePercentage": 5.0,
+        "toleratedFailureCount": 0,
+        "itemCounts": counts,
+        "executionCounts": counts,
+    }
+
+
+def test_a_move_that_sqs_gives_up_is_said() -> None:
+    sqs, stub = client("sqs")
+    url, arn = (
+        "https://sqs.eu-west-1.amazonaws.com/1/clip-jobs-dead",
+        "arn:aws:sqs:eu-west-1:111122223333:clip-jobs-dead",
+    )
+    stub.add_response("get_queue_attributes", {"Attributes": {"QueueArn": arn}})
+    stub.add_response("start_message_move_task", {"TaskHandle": "t"}, {"SourceArn": arn})
+    for status in ("RUNNING", "FAILED"):
+        task = {"Status": status, "ApproximateNumberOfMessagesMoved": 7, "FailureReason": "AccessDenied"}
+        stub.add_response("list_message_move_tasks", {"Results": [task]})
+    told: list[int] = []
+    with stub, pytest.raises(Trouble, match="SQS stopped moving after 7: AccessDenied"):
+        move_dead(Queues(sqs=sqs, queue="", dead=url, undelivered=""), told.append, every=0)
+    assert told == [7, 7]
 
 
 def test_progress_says_what_is_done_how_fast_and_what_is_left() -> None:
