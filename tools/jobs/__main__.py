@@ -1,7 +1,7 @@
 """Starts a job on S3 and follows it to its summary: `make job BUCKET=... PREFIX=... POLICY=...`.
 
 Also `INVENTORY=s3://...` or `LIST=s3://...` instead of a bucket; `DETACH=1` to leave it alone, and `EXECUTION=arn` to
-follow it, `STOP=arn` to stop it, `REDRIVE=arn` to let a failed one go on.
+follow it (with `CONCURRENCY=` so many batches at once), `STOP=arn` to stop it, `REDRIVE=arn` to let it go on.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tools.jobs.access import Access
 from tools.jobs.asked import Asked, read_asked
 from tools.jobs.checks import check_objects, check_policy, known_policies
 from tools.jobs.follow import follow
-from tools.jobs.machine import find_machine, machine_of
+from tools.jobs.machine import Machine, find_machine, machine_of
 from tools.jobs.trouble import Trouble, in_words
 
 _POLICIES = Path("lambda_src/policies")
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with in_words():
             if execution:
                 machine = machine_of(access, execution)
-                _tell_to(machine.states, given)
+                _tell_to(machine, given)
             else:
                 machine = find_machine(access, given.state_machine)
                 asked = _checked(given, access, machine.region)
@@ -55,6 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _checked(given: argparse.Namespace, access: Access, region: str) -> Asked:
+    if given.concurrency:
+        raise Trouble("CONCURRENCY= changes a job that runs: give EXECUTION= too. A new one has jobConcurrency.")
     asked = read_asked(
         policy=given.policy,
         bucket=given.bucket,
@@ -69,11 +71,13 @@ def _checked(given: argparse.Namespace, access: Access, region: str) -> Asked:
     return asked
 
 
-def _tell_to(states: object, given: argparse.Namespace) -> None:
+def _tell_to(machine: Machine, given: argparse.Namespace) -> None:
     if given.redrive:
-        states.redrive_execution(executionArn=given.redrive)  # type: ignore[attr-defined]  # boto3 has no types
+        machine.states.redrive_execution(executionArn=given.redrive)
     elif given.stop:
-        states.stop_execution(executionArn=given.stop)  # type: ignore[attr-defined]  # as above
+        machine.states.stop_execution(executionArn=given.stop)
+    elif given.concurrency:
+        machine.change_concurrency(given.execution, given.concurrency)
 
 
 def _how_to_go_on(execution: str, endpoint: str) -> str:
@@ -87,6 +91,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     text |= {"execution": "", "redrive": "", "stop": "", "endpoint": os.environ.get("AWS_ENDPOINT_URL", "")}
     for name, default in text.items():
         parser.add_argument(f"--{name}", default=default)
+    parser.add_argument("--concurrency", type=int, default=0, help="batches at once, of the job that runs")
     parser.add_argument("--any-policy", action="store_true", help="do not look for the policy among those here")
     parser.add_argument("--detach", action="store_true", help="start it and leave it alone")
     parser.add_argument("--every", type=float, default=2.0, help="seconds between two looks; 2 unless given")
