@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tools.jobs.access import Access
@@ -23,11 +23,15 @@ _POLICIES = Path("lambda_src/policies")
 _NOT_ALL, _UNUSABLE, _LEFT = 1, 2, 130
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what is asked; return 0, 1 where not everything was judged, 2 where nothing could start."""
+def main(arguments: Sequence[str] | None = None, reach: Callable[[str], Access] = Access) -> int:
+    """Do what is asked; return 0, 1 where not everything was judged, 2 where AWS did not do it.
+
+    `reach` gives the clients that speak to an endpoint.
+    """
     given = _parse(arguments)
-    access = Access(endpoint=given.endpoint)
+    access = reach(given.endpoint)
     execution = given.execution or given.redrive or given.stop
+    following = False
     try:
         with in_words():
             if execution:
@@ -42,9 +46,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(_how_to_go_on(execution, given.endpoint) if given.detach else f"Stopped: {execution}")
                 return 0
             s3 = access.client("s3", machine.region)
+            following = True
             whole = follow(machine, execution, s3, every=given.every, out=sys.stdout, screen=sys.stderr)
     except Trouble as error:
         print(f"job: {error}", file=sys.stderr)
+        if following:  # as a night goes by, credentials expire and networks fail; that stops no job
+            print(f"The job itself is as it was.\n{_how_to_go_on(execution, given.endpoint)}", file=sys.stderr)
         return _UNUSABLE
     except KeyboardInterrupt:
         if not execution:

@@ -25,6 +25,12 @@ _OTHER_MS = (40, 160)
 # Lambda asks the queue for messages by five pollers, which wait for 20 s each where there is none.
 _POLLS_A_DAY = 5 * 86_400 / 20
 
+# A line by the policy `moderation`, about; and what keeping it and asking about it costs.
+# https://aws.amazon.com/s3/pricing/ https://aws.amazon.com/athena/pricing/
+LINE_BYTES = 1300
+_KEEPING_GB = 0.023  # a month
+_ASKING_TB = 5.00
+
 _WHAT = {
     "worker": "the worker's time and calls",
     "reading": "reading the objects",
@@ -83,7 +89,11 @@ def tables() -> str:
         total = sum(catalogue_parts(prices, milliseconds).values())
         day = _sum(upload_parts(prices, milliseconds))
         text += f"| {milliseconds} | {total:.2f} | {total / CATALOGUE * 1e6:.2f} | {day:.2f} |\n"
-    return text
+    gigabytes = CATALOGUE * LINE_BYTES / 1e9
+    return text + (
+        f"\nLines take about {LINE_BYTES} bytes each: 10 million are {gigabytes:.0f} GB, "
+        f"${gigabytes * _KEEPING_GB:.2f} a month in S3, and a question to Athena that reads them all ${gigabytes / 1000 * _ASKING_TB:.2f}.\n"
+    )
 
 
 def catalogue_parts(prices: Prices, vcpu_ms: float) -> dict[str, float]:

@@ -14,6 +14,7 @@ from botocore.stub import Stubber
 from moderator.jobs.cost import Prices, job_dollars, job_parts
 from tools.jobs import costs
 from tools.jobs.__main__ import main
+from tools.jobs.access import Access
 from tools.jobs.asked import Asked, read_asked
 from tools.jobs.checks import check_objects
 from tools.jobs.dead_letters import Queues, move_dead
@@ -182,6 +183,34 @@ def described(run: str, execution: str, moment: datetime, counts: dict[str, int]
         "itemCounts": counts,
         "executionCounts": counts,
     }
+
+
+def test_credentials_that_expire_on_the_way_end_the_watching_and_not_the_job(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (s3, _), (states, stub) = client("s3"), client("stepfunctions")
+    execution = MACHINE.replace("stateMachine", "execution") + ":job"
+    moment = datetime(2026, 11, 28, tzinfo=UTC)
+    definition = {"States": {"EachOfPrefix": {"ResultWriter": {"Parameters": {"Bucket": "results"}}}}}
+    made = {
+        "stateMachineArn": MACHINE,
+        "name": "clip-jobs",
+        "definition": json.dumps(definition),
+        "creationDate": moment,
+    }
+    stub.add_response("describe_state_machine", made | {"roleArn": "arn:aws:iam::1:role/x", "type": "STANDARD"})
+    stub.add_client_error("describe_execution", "ExpiredTokenException", "The security token has expired")
+
+    class Stubbed(Access):
+        def client(self, service: str, region: str = "") -> Any:
+            assert region == "eu-west-1"
+            return {"s3": s3, "stepfunctions": states}[service]
+
+    with stub:
+        assert main(["--execution", execution], Stubbed) == 2
+    said = capsys.readouterr().err
+    assert "The AWS credentials have expired: sign in again." in said
+    assert f"Follow it: make job EXECUTION={execution}\n" in said
 
 
 def test_a_move_that_sqs_gives_up_is_said() -> None:
