@@ -92,7 +92,8 @@ def tables() -> str:
     gigabytes = CATALOGUE * LINE_BYTES / 1e9
     return text + (
         f"\nLines take about {LINE_BYTES} bytes each: 10 million are {gigabytes:.0f} GB, "
-        f"${gigabytes * _KEEPING_GB:.2f} a month in S3, and a question to Athena that reads them all ${gigabytes / 1000 * _ASKING_TB:.2f}.\n"
+        f"${gigabytes * _KEEPING_GB:.2f} a month in S3, and a question to Athena that reads them all "
+        f"${gigabytes / 1000 * _ASKING_TB:.2f}.\n"
     )
 
 
