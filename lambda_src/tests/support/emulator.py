@@ -68,7 +68,8 @@ def running(folder: Path) -> Iterator[Emulator]:
     }
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [PYTHON, ROOT / "tools" / "emulator" / "__main__.py"],
+            [PYTHON, "-m", "tools.emulator"],
+            cwd=ROOT,
             env=environment,
             stdout=out,
             stderr=out,
