@@ -52,6 +52,8 @@ _RETRY = [
         "BackoffRate": 2,
         "JitterStrategy": "FULL",
     },
+    # Each try has lines for what it came to, and the next one goes on from there: a hundred long videos take several.
+    {"ErrorEquals": ["BatchUnfinished"], "IntervalSeconds": 1, "MaxAttempts": 40, "BackoffRate": 1},
     {"ErrorEquals": ["States.ALL"], "IntervalSeconds": 1, "MaxAttempts": 1},
 ]
 
@@ -115,6 +117,7 @@ def job_states(
             "started.$": "$$.Execution.StartTime",
             "policy.$": "$.policy",
             "asked.$": "$",
+            "map.$": "$.map",  # where the failed batches are named
         }
     }
     return {
