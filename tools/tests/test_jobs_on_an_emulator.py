@@ -175,10 +175,18 @@ def test_objects_whose_batch_failed_are_not_passed_over_in_silence(
     keys = [*list(PICTURES)[:19], ""]
     stack.put("lists/half.csv", ("key\n" + "".join(f'"{key}"\n' for key in keys)).encode())
     assert stack.job("--list", "s3://pictures/lists/half.csv", "--bucket", "pictures") == 1
-    said = capsys.readouterr().out
-    assert "10 objects (0.0 MB) in 1 batches" in said
-    assert "10 objects have no line, for their batches failed. Run the job again" in said
-    assert "1 of the batches: An item of the list names no object" in said
+    said = capsys.readouterr()
+    execution = execution_in(said.err)
+    assert "10 objects (0.0 MB) in 1 batches" in said.out
+    assert "not judged   batch-failed 9\n" in said.out
+    assert "9 objects have no line, for their batches failed. Judge these alone:" in said.out
+    assert "1 of the batches: An item of the list names no object" in said.out
+
+    # The command that it says.
+    listed = f"s3://results/jobs/{execution.rpartition(':')[2]}/unjudged.jsonl"
+    assert f"make job LIST={listed} POLICY=demo\n" in said.out
+    assert stack.job("--list", listed) == 0
+    assert "9 objects" in capsys.readouterr().out
 
 
 def test_videos_are_judged_by_a_job_and_as_uploads(

@@ -8,9 +8,11 @@ from __future__ import annotations
 import codecs
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from moderator.errors import InvalidField
 from moderator.jobs.results import Results
 from moderator.jobs.sources import Source, of_item
 
@@ -44,8 +46,15 @@ def failed_batches(results: Results, record: Mapping[str, Any] | None) -> Iterat
                 yield FailedBatch(
                     why=str(execution.get("Error") or execution.get("Status") or status),
                     policy=given["policy"],
-                    sources=[of_item(item, given) for item in batch["Items"]],
+                    sources=list(_named(batch["Items"], given)),
                 )
+
+
+def _named(items: Sequence[Mapping[str, Any]], given: Mapping[str, Any]) -> Iterator[Source]:
+    """Yield the objects; an item that names none may be just why the batch failed."""
+    for item in items:
+        with suppress(InvalidField):
+            yield of_item(item, given)
 
 
 def each_of_array(body: Any) -> Iterator[dict[str, Any]]:
