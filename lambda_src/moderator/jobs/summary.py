@@ -53,7 +53,7 @@ def summarise(event: Mapping[str, Any], desk: Desk, *, memory_mb: int) -> dict[s
     totals = _Totals()
     for counted in desk.results.counts(job):
         totals.add(counted)
-        totals.numbers["batches"] += 1
+        totals.numbers["unfinished" if counted.get("unfinished") else "batches"] += 1
     unjudged = _unjudged(job, end.get("map"), desk, totals)
     seconds = (datetime.now(UTC) - datetime.fromisoformat(end["started"])).total_seconds()
     numbers = totals.numbers
@@ -74,7 +74,7 @@ def summarise(event: Mapping[str, Any], desk: Desk, *, memory_mb: int) -> dict[s
             job_dollars(
                 Prices(),
                 objects=numbers["objects"] - numbers["known"],
-                batches=numbers["batches"],
+                batches=numbers["batches"] + numbers["unfinished"],
                 worker_seconds=numbers["ms"] / 1000,
                 memory_mb=memory_mb,
             ),
