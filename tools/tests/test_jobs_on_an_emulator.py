@@ -150,6 +150,13 @@ def test_objects_whose_batch_failed_are_not_passed_over_in_silence(
     assert "10 objects (0.0 MB) in 1 batches" in said
     assert "10 objects have no line, for their batches failed. Run the job again" in said
     assert "1 of the batches: An item of the list names no object" in said
+    ((name, listed),) = [one for one in stack.records("jobs/") if one[0].endswith("unjudged.jsonl")]
+    assert [json.loads(line)["key"] for line in listed.splitlines()] == keys[10:19]
+    unjudged = json.loads(dict(stack.records("jobs/"))[name.replace("unjudged.jsonl", "summary.json")])["unjudged"]
+    assert (unjudged["objects"], unjudged["batches"], unjudged["list"]) == (10, 1, name)
+    # Its list is one that the state machine takes: all that names an object has its line then.
+    assert stack.job("--list", f"s3://results/{name}") == 0
+    assert stack.judged("in/")[keys[18]] == 1
 
 
 def test_videos_are_judged_by_a_job_and_as_uploads(

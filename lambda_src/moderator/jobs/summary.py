@@ -99,14 +99,15 @@ def _unjudged(job: str, map_record: Mapping[str, Any] | None, desk: Desk, totals
                 became = list(pool.map(lambda batch: _what_became_of(batch, desk), some))
             for batch, (lines, missing) in zip(some, became, strict=True):
                 totals.add(count(lines))
-                reasons[batch.why] += len(missing)
+                reasons[batch.why] += len(missing) + batch.nameless
                 file.writelines(_item(source) for source in missing)
         objects = reasons.total()
         if objects:
             totals.failures[BATCH_FAILED] += objects
-            file.seek(0)
         # A list that a job takes as it is.
-        key = desk.results.write_list(job, "unjudged", file) if objects else None
+        is_empty = file.tell() == 0
+        file.seek(0)
+        key = None if is_empty else desk.results.write_list(job, "unjudged", file)
     return {"objects": objects, "batches": batches, "reasons": dict(sorted(reasons.items())), "list": key}
 
 
