@@ -101,7 +101,7 @@ def test_the_state_machines_rights_are_these(run: Callable[[str], Recorded]) -> 
     (logs,) = (one for one in statements if one["Action"][0].startswith("logs:"))
     assert logs["Resource"] == "*", "Step Functions' log delivery knows no narrower one"
     assert by_actions([one for one in statements if one is not logs]) == {
-        "s3:GetObject": ["arn:aws:s3:::pictures/*"],
+        "s3:GetObject": ["arn:aws:s3:::pictures/*", f"{RESULTS}/jobs/*/unjudged.jsonl"],
         "s3:ListBucket": ["arn:aws:s3:::pictures"],
         "s3:PutObject s3:GetObject s3:ListMultipartUploadParts s3:AbortMultipartUpload": [f"{RESULTS}/jobs/maps/*"],
         "lambda:InvokeFunction": ["arn:aws:lambda:eu-central-1:111122223333:Function/clip-jobs"],

@@ -61,7 +61,7 @@ def tables() -> str:
         "worker": f"10 million · {seconds:.4f} s · {MEMORY_MB}/1024 GB · ${prices.lambda_gb_second:.10f}, "
         f"and 100,000 · ${prices.lambda_request * 1e6:.2f} per million",
         "reading": f"10 million GET · ${prices.s3_get * 1e6:.2f} per million",
-        "lines": "100,000 · (a listing, a part, a count · $5.00 per million; a GET of the count)",
+        "lines": "100,000 · (a GET; a listing at most, a part and its counts, $5.00 per million each)",
         "listing": "10,000 listings of 1000 · $5.00 per million",
         "states": f"100,000 · ${prices.express_request * 1e6:.2f} per million, and the worker's seconds · 64 MB · "
         f"${prices.express_gb_second:.8f}",

@@ -42,7 +42,9 @@ def summary_lines(summary: Mapping[str, Any], results_bucket: str) -> Iterator[s
     yield f"judged by    {policy['name']} {policy['version']}, {model['name']} ({model['pretrained']})"
     unjudged = summary["unjudged"]
     if unjudged["objects"]:
-        yield f"{unjudged['objects']:,} objects have no line, for their batches failed. Judge these alone:"
+        alone = " Judge these alone:" if unjudged["list"] else ""  # a list's line may name nothing
+        yield f"{unjudged['objects']:,} objects have no line, for their batches failed.{alone}"
+    if unjudged["list"]:
         yield f"             make job LIST=s3://{results_bucket}/{unjudged['list']} POLICY={policy['name']}"
 
 

@@ -176,17 +176,20 @@ def test_objects_whose_batch_failed_are_not_passed_over_in_silence(
     stack.put("lists/half.csv", ("key\n" + "".join(f'"{key}"\n' for key in keys)).encode())
     assert stack.job("--list", "s3://pictures/lists/half.csv", "--bucket", "pictures") == 1
     said = capsys.readouterr()
-    execution = execution_in(said.err)
     assert "10 objects (0.0 MB) in 1 batches" in said.out
-    assert "not judged   batch-failed 9\n" in said.out
-    assert "9 objects have no line, for their batches failed. Judge these alone:" in said.out
+    assert "not judged   batch-failed 10\n" in said.out
+    assert "10 objects have no line, for their batches failed. Judge these alone:" in said.out
     assert "1 of the batches: An item of the list names no object" in said.out
 
-    # The command that it says.
-    listed = f"s3://results/jobs/{execution.rpartition(':')[2]}/unjudged.jsonl"
-    assert f"make job LIST={listed} POLICY=demo\n" in said.out
-    assert stack.job("--list", listed) == 0
+    # The command that it says: all that names an object has its line then.
+    unjudged = summary_of(stack, execution_in(said.err))["unjudged"]
+    assert (unjudged["objects"], unjudged["batches"]) == (10, 1)
+    ((_, listed),) = stack.records(unjudged["list"])
+    assert [json.loads(line)["key"] for line in listed.splitlines()] == keys[10:19]
+    assert f"make job LIST=s3://results/{unjudged['list']} POLICY=demo\n" in said.out
+    assert stack.job("--list", f"s3://results/{unjudged['list']}") == 0
     assert "9 objects" in capsys.readouterr().out
+    assert stack.judged("in/")[keys[18]] == 1
 
 
 def test_videos_are_judged_by_a_job_and_as_uploads(

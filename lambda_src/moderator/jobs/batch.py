@@ -56,12 +56,18 @@ def judge_batch(event: Mapping[str, Any], desk: Desk, *, until: float) -> dict[s
         lines += found
         known += stood
         if len(found) < len(pile):
+            spent = count([]) | {"ms": _ms_since(began), "unfinished": True}
+            desk.results.write_count(batch["job"], digest([batch_name(sources), str(time.time_ns())]), spent)
             raise BatchUnfinished(f"{len(lines)} of {len(sources)} objects have their lines: try again.")
 
     # Step Functions ends the whole map where an answer is over 256 KB: it gets numbers.
-    counted = count(lines) | {"known": known, "ms": round(1000 * (time.monotonic() - began))}
+    counted = count(lines) | {"known": known, "ms": _ms_since(began)}
     desk.results.write_count(batch["job"], batch_name(sources), counted)
     return counted
+
+
+def _ms_since(began: float) -> int:
+    return round(1000 * (time.monotonic() - began))
 
 
 def piles_of(sources: Sequence[Source]) -> list[tuple[Source, ...]]:

@@ -6,9 +6,9 @@ https://docs.aws.amazon.com/step-functions/latest/dg/input-output-resultwriter.h
 from __future__ import annotations
 
 import codecs
+import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,11 +21,15 @@ _AT_ONCE = 1 << 20  # bytes; a file may have 5 GB
 
 @dataclass(frozen=True, kw_only=True)
 class FailedBatch:
-    """A batch that has no answer: which objects, and why, in Step Functions' word for it."""
+    """A batch that has no answer: which objects, and why, in Step Functions' word for it.
+
+    `nameless` items of a list name no object, which may be why.
+    """
 
     why: str
     policy: str
     sources: Sequence[Source]
+    nameless: int
 
 
 def failed_batches(results: Results, record: Mapping[str, Any] | None) -> Iterator[FailedBatch]:
@@ -41,20 +45,22 @@ def failed_batches(results: Results, record: Mapping[str, Any] | None) -> Iterat
     for status in ("FAILED", "PENDING"):
         for file in manifest["ResultFiles"].get(status, []):
             for execution in each_of_array(results.body(file["Key"])):
-                batch = json.loads(execution["Input"])
-                given = batch["BatchInput"]
-                yield FailedBatch(
-                    why=str(execution.get("Error") or execution.get("Status") or status),
-                    policy=given["policy"],
-                    sources=list(_named(batch["Items"], given)),
-                )
+                yield _failed_batch(execution, status)
 
 
-def _named(items: Sequence[Mapping[str, Any]], given: Mapping[str, Any]) -> Iterator[Source]:
-    """Yield the objects; an item that names none may be just why the batch failed."""
-    for item in items:
-        with suppress(InvalidField):
-            yield of_item(item, given)
+def _failed_batch(execution: Mapping[str, Any], status: str) -> FailedBatch:
+    batch = json.loads(execution["Input"])
+    given = batch["BatchInput"]
+    sources = []
+    for item in batch["Items"]:
+        with contextlib.suppress(InvalidField):
+            sources.append(of_item(item, given))
+    return FailedBatch(
+        why=str(execution.get("Error") or execution.get("Status") or status),
+        policy=given["policy"],
+        sources=sources,
+        nameless=len(batch["Items"]) - len(sources),
+    )
 
 
 def each_of_array(body: Any) -> Iterator[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
     verdicts/bucket=B/policy=VERSION/model=FINGERPRINT/PART.jsonl          of jobs (`parts.py`)
     verdicts/bucket=B/policy=VERSION/model=FINGERPRINT/stream/HASH.jsonl   of uploads
-    jobs/JOB/batches/HASH.allow_90.review_8.block_2.json                   what a batch counted
+    jobs/JOB/batches/HASH.allow_90.review_8.block_2.PACKED.json            what a batch counted
     jobs/JOB/summary.json, manifest.json, unjudged.jsonl                   at a job's end
 
 Jobs keep one line for each object, the newest; uploads leave one line each, by version or bytes.
@@ -10,7 +10,9 @@ Jobs keep one line for each object, the newest; uploads leave one line each, by 
 
 from __future__ import annotations
 
+import base64
 import json
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,6 +26,7 @@ from moderator.jobs.sources import Source
 # What a worker remembers of earlier parts: 120 MB. Where there is more, each batch goes through all names by itself.
 _OBJECTS_REMEMBERED = 10_000_000
 _READERS = 16
+_LONGEST_KEY = 1024  # bytes
 _TRIES = 8
 
 
@@ -99,9 +102,17 @@ class Results:
         return key
 
     def write_count(self, job: str, batch: str, counted: Mapping[str, Any]) -> None:
-        """Record what a batch counted; its verdicts stand in the name, so that a listing shows a job's progress."""
+        """Record what a batch counted; its verdicts stand in the name, so that a listing shows a job's progress.
+
+        So does all the rest, packed, unless it is too long for a name: a job of 100,000 batches is added up by 100
+        listings, where reading their records would take longer than a Lambda may.
+        """
         verdicts = ".".join(f"{action}_{number}" for action, number in sorted(counted["verdicts"].items()))
-        self._put(f"jobs/{job}/batches/{batch}.{verdicts or 'none_0'}.json", json.dumps(counted).encode())
+        body = json.dumps(counted, separators=(",", ":")).encode()
+        start = f"jobs/{job}/batches/{batch}.{verdicts or 'none_0'}"
+        packed = base64.b32encode(zlib.compress(body, 9)).decode().rstrip("=").lower()
+        whole = f"{start}.{packed}.json"
+        self._put(whole if len(whole.encode()) <= _LONGEST_KEY else f"{start}.json", body)
 
     def counts(self, job: str) -> Iterator[dict[str, Any]]:
         """Yield what each batch of a job counted, once for each batch, however often it was tried."""
@@ -112,7 +123,7 @@ class Results:
                 this = (found["LastModified"], found["Key"])
                 newest[batch] = max(newest.get(batch, this), this)
         with ThreadPoolExecutor(_READERS) as pool:
-            yield from pool.map(lambda named: json.loads(self.body(named[1]).read()), newest.values())
+            yield from pool.map(lambda named: self._count(named[1]), newest.values())
 
     def write_record(self, job: str, name: str, record: Mapping[str, Any]) -> str:
         """Write `summary.json` or `manifest.json` of a job; return its key."""
@@ -154,6 +165,15 @@ class Results:
         if fits and pages > 1:
             self._indexes[folder] = index
         return sorted(found.union(index.find(keys)))
+
+    def _count(self, key: str) -> dict[str, Any]:
+        packed = key.split(".")[-2]
+        if "_" in packed:  # a verdict's number: the rest did not fit
+            body: bytes = self.body(key).read()
+        else:
+            body = zlib.decompress(base64.b32decode(packed.upper() + "=" * (-len(packed) % 8)))
+        counted: dict[str, Any] = json.loads(body)
+        return counted
 
     def _pages(self, **asked: str) -> Iterator[list[dict[str, Any]]]:
         for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, **asked):

@@ -53,7 +53,7 @@ def summarise(event: Mapping[str, Any], desk: Desk, *, memory_mb: int) -> dict[s
     totals = _Totals()
     for counted in desk.results.counts(job):
         totals.add(counted)
-        totals.numbers["batches"] += 1
+        totals.numbers["unfinished" if counted.get("unfinished") else "batches"] += 1
     unjudged = _unjudged(job, end.get("map"), desk, totals)
     seconds = (datetime.now(UTC) - datetime.fromisoformat(end["started"])).total_seconds()
     numbers = totals.numbers
@@ -74,7 +74,7 @@ def summarise(event: Mapping[str, Any], desk: Desk, *, memory_mb: int) -> dict[s
             job_dollars(
                 Prices(),
                 objects=numbers["objects"] - numbers["known"],
-                batches=numbers["batches"],
+                batches=numbers["batches"] + numbers["unfinished"],
                 worker_seconds=numbers["ms"] / 1000,
                 memory_mb=memory_mb,
             ),
@@ -99,14 +99,15 @@ def _unjudged(job: str, map_record: Mapping[str, Any] | None, desk: Desk, totals
                 became = list(pool.map(lambda batch: _what_became_of(batch, desk), some))
             for batch, (lines, missing) in zip(some, became, strict=True):
                 totals.add(count(lines))
-                reasons[batch.why] += len(missing)
+                reasons[batch.why] += len(missing) + batch.nameless
                 file.writelines(_item(source) for source in missing)
         objects = reasons.total()
         if objects:
             totals.failures[BATCH_FAILED] += objects
-            file.seek(0)
         # A list that a job takes as it is.
-        key = desk.results.write_list(job, "unjudged", file) if objects else None
+        is_empty = file.tell() == 0
+        file.seek(0)
+        key = None if is_empty else desk.results.write_list(job, "unjudged", file)
     return {"objects": objects, "batches": batches, "reasons": dict(sorted(reasons.items())), "list": key}
 
 
