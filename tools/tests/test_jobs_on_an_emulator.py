@@ -204,7 +204,7 @@ def test_videos_are_judged_by_a_job_and_as_uploads(
     assert stack.job("--bucket", "pictures", "--prefix", "films/") == 0
     assert "3 objects" in capsys.readouterr().out
     assert stack.judged("films/") == {"films/h264.mp4": 1, "films/vp9.webm": 1, "films/half.mp4": 1}
-    ends = time.monotonic() + 30
+    ends = time.monotonic() + 60
     while not stack.judged("up.mp4", "uploads") and time.monotonic() < ends:
         time.sleep(0.2)
     lines = {line["source"]["key"]: line for line in stack.lines("films/")}
@@ -276,7 +276,7 @@ def test_uploads_that_were_given_up_are_listed_with_the_reason_and_put_back(
         stack.put(key, KINDS[0], "uploads")
     # 1. Nobody could judge the first one, as often as the queue lets it be tried; the rule could not deliver the other.
     sqs.send_message(QueueUrl=stack.names["queue"], MessageBody=event("given up ü.png"))
-    ends = time.monotonic() + 30
+    ends = time.monotonic() + 60
     while not stack.waiting("dead") and time.monotonic() < ends:
         sqs.receive_message(QueueUrl=stack.names["queue"], VisibilityTimeout=0)
     reason = {"ERROR_CODE": "NO_PERMISSIONS", "ERROR_MESSAGE": "Not authorized to send"}
