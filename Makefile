@@ -36,6 +36,21 @@ PRECISION_TARGET ?=
 RECALL_TARGET ?=
 METHOD     ?=
 MODELS     ?=
+# Jobs on S3: `make job`, `make redrive`. Only from the command line: many systems have variables of these names.
+BUCKET     :=
+PREFIX     :=
+INVENTORY  :=
+LIST       :=
+ANY_POLICY :=
+STATE_MACHINE :=
+EXECUTION  :=
+CONCURRENCY :=
+REDRIVE    :=
+STOP       :=
+DETACH     :=
+ENDPOINT   :=
+QUEUE      :=
+DRY_RUN    :=
 # Of `make image-tree` and `make image`
 ARGS       ?=
 DOCKER     ?= docker
@@ -57,7 +72,7 @@ RELIABILITY_TESTS := $(addprefix lambda_src/tests/,$(addprefix test_,lambda_runt
   store_cluster.py hostile_pictures.py hostile_requests.py largest_bodies.py out_of_time.py \
   openapi_fuzzed.py nothing_leaks.py) web/test_server_odd_requests.py)
 
-.PHONY: help run test test-fast check moderate calibrate compare bench bench-arm audit soak reliability screenshots videos model demo-model image image-tree measure supported-models lock format clean
+.PHONY: help run test test-fast check moderate calibrate compare bench bench-arm audit soak reliability screenshots videos model demo-model image image-tree measure job job-local redrive job-costs supported-models lock format clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -163,6 +178,27 @@ measure: $(VENV)/.tools ## Measure a deployed stack: one table for an issue (URL
 	$(call needed,URL,what pulumi stack output url says)
 	@$(BIN)/python -m tools.measure $(call quoted,$(URL)) $(if $(FUNCTION),--function $(call quoted,$(FUNCTION))) \
 	  $(if $(AUTH),--auth $(call quoted,$(AUTH))) $(if $(PICTURE),--picture $(call quoted,$(PICTURE)))
+
+# An option of a command, where its variable has a value.
+option = $(if $($(2)),--$(1) $(call quoted,$($(2))))
+
+job: $(VENV)/.tools ## Judge what is in S3 (BUCKET= PREFIX= | INVENTORY=s3://.. | LIST=s3://.., POLICY=, STATE_MACHINE=, DETACH=1, EXECUTION=arn, CONCURRENCY=, REDRIVE=arn, STOP=arn, ENDPOINT=)
+	@$(BIN)/python -m tools.jobs $(call option,bucket,BUCKET) $(call option,prefix,PREFIX) \
+	  $(call option,inventory,INVENTORY) $(call option,list,LIST) $(call option,policy,POLICY) \
+	  $(if $(ANY_POLICY),--any-policy) $(call option,state-machine,STATE_MACHINE) $(if $(DETACH),--detach) \
+	  $(call option,execution,EXECUTION) $(call option,redrive,REDRIVE) $(call option,stop,STOP) \
+	  $(call option,concurrency,CONCURRENCY) $(call option,endpoint,ENDPOINT)
+
+redrive: $(VENV)/.tools ## Put uploads that were given up back into the stream's queue (DRY_RUN=1 only lists them, QUEUE=, ENDPOINT=)
+	@$(BIN)/python -m tools.jobs.redrive $(call option,queue,QUEUE) $(if $(DRY_RUN),--dry-run) $(call option,endpoint,ENDPOINT)
+
+job-local: $(VENV)/.dev ministack ## Try a job on a local AWS with a folder's pictures (DIR=, POLICY=, MODEL_DIR=)
+	$(call needed,DIR,a folder of pictures)
+	@$(if $(MODEL_DIR),MODEL_DIR=$(call quoted,$(MODEL_DIR))) PYTHONPATH=lambda_src:lambda_src/tests \
+	  $(BIN)/python -W ignore -m tools.jobs.desk $(call quoted,$(DIR)) --policy $(call quoted,$(POLICY))
+
+job-costs: $(VENV)/.runtime ## Write the costs' arithmetic of jobs into docs/jobs.md
+	$(BIN)/python -m tools.jobs.costs
 
 supported-models: $(VENV)/.dev ## Write infra/models.json again: the models and weights that a stack may choose
 	$(BIN)/python -m infra.tests.exportable

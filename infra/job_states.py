@@ -1,7 +1,8 @@
 """The state machine of jobs, as Amazon's language has it: a distributed map over what is listed, then a summary.
 
 Started with {"source": "prefix", "bucket": B, "prefix": P, "policy": NAME}; or, instead of a prefix, with source
-"inventory", "csv" or "jsonl" and "listBucket" and "listKey", where the list is.
+"inventory", "csv" or "jsonl" and "listBucket" and "listKey", where the list is, and perhaps "bucket", for the objects
+of which a list says none.
 https://docs.aws.amazon.com/step-functions/latest/dg/state-map-distributed.html
 """
 
@@ -51,6 +52,8 @@ _RETRY = [
         "BackoffRate": 2,
         "JitterStrategy": "FULL",
     },
+    # Each try has lines for what it came to, and the next one goes on from there: a hundred long videos take several.
+    {"ErrorEquals": ["BatchUnfinished"], "IntervalSeconds": 1, "MaxAttempts": 40, "BackoffRate": 1},
     {"ErrorEquals": ["States.ALL"], "IntervalSeconds": 1, "MaxAttempts": 1},
 ]
 
@@ -78,7 +81,7 @@ def job_states(
             # The keys of an inventory are URL-encoded, and only those.
             "encoded": source == "inventory",
         }
-        if source == "prefix":
+        if source != "inventory":
             input_of_batches["bucket.$"] = "$.bucket"
         return {
             "Type": "Map",
@@ -114,12 +117,21 @@ def job_states(
             "started.$": "$$.Execution.StartTime",
             "policy.$": "$.policy",
             "asked.$": "$",
+            "map.$": "$.map",  # where the failed batches are named
         }
     }
     return {
         "Comment": "Judges what is listed, a batch at a time, and writes a line for each object",
-        "StartAt": "WhatIsListed",
+        "StartAt": "Defaults",
         "States": {
+            # A path that leads nowhere ends an execution: what may be left out is put in.
+            "Defaults": {"Type": "Pass", "Result": {"bucket": ""}, "ResultPath": "$.defaults", "Next": "Asked"},
+            "Asked": {
+                "Type": "Pass",
+                "Parameters": {"asked.$": "States.JsonMerge($.defaults, $$.Execution.Input, false)"},
+                "OutputPath": "$.asked",
+                "Next": "WhatIsListed",
+            },
             "WhatIsListed": {"Type": "Choice", "Choices": choices, "Default": "UnknownSource"},
             "UnknownSource": {
                 "Type": "Fail",

@@ -108,6 +108,7 @@ class Jobs(pulumi.ComponentResource):
         rights: dict[str, Mapping[str, object]] = {
             "call-worker": {"Action": ["lambda:InvokeFunction"], "Resource": self.function.arn},
             "write-results": results.write_map(),
+            "read-unjudged": results.read_unjudged(),
             # What Step Functions asks for; none of these knows a narrower resource.
             # https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
             "write-logs": {"Action": _LOG_DELIVERY, "Resource": "*"},

@@ -66,6 +66,10 @@ class ResultsBucket(pulumi.ComponentResource):
             "Resource": pulumi.Output.format("{0}/jobs/maps/*", self._arn),
         }
 
+    def read_unjudged(self) -> dict[str, object]:
+        """Let a state machine take the list of what a job left out."""
+        return {"Action": ["s3:GetObject"], "Resource": pulumi.Output.format("{0}/jobs/*/unjudged.jsonl", self._arn)}
+
 
 def _rules(keep_days: int) -> list[aws.s3.BucketLifecycleConfigurationRuleArgs]:
     rule = aws.s3.BucketLifecycleConfigurationRuleArgs

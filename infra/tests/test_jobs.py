@@ -101,7 +101,7 @@ def test_the_state_machines_rights_are_these(run: Callable[[str], Recorded]) -> 
     (logs,) = (one for one in statements if one["Action"][0].startswith("logs:"))
     assert logs["Resource"] == "*", "Step Functions' log delivery knows no narrower one"
     assert by_actions([one for one in statements if one is not logs]) == {
-        "s3:GetObject": ["arn:aws:s3:::pictures/*"],
+        "s3:GetObject": ["arn:aws:s3:::pictures/*", f"{RESULTS}/jobs/*/unjudged.jsonl"],
         "s3:ListBucket": ["arn:aws:s3:::pictures"],
         "s3:PutObject s3:GetObject s3:ListMultipartUploadParts s3:AbortMultipartUpload": [f"{RESULTS}/jobs/maps/*"],
         "lambda:InvokeFunction": ["arn:aws:lambda:eu-central-1:111122223333:Function/clip-jobs"],
@@ -170,3 +170,12 @@ def test_trouble_of_the_stream_sets_off_an_alarm(run: Callable[[str], Recorded])
     name = "clip-video-moderator-dev-jobs"
     assert ("ApproximateAgeOfOldestMessage", name) in watched
     assert {("ApproximateNumberOfMessagesVisible", f"{name}-{what}") for what in ("dead", "undelivered")} <= watched
+
+
+def test_the_stack_says_what_the_commands_at_a_desk_ask_for(run: Callable[[str], Recorded]) -> None:
+    """`make job` and `make redrive` ask for two outputs, and for the rule's dead letters by the queue's name."""
+    stack = run("jobs and a stream")
+    assert stack.exports["jobsStateMachine"].endswith(":StateMachine/clip-jobs")
+    assert "clip-jobs" in stack.exports["uploadsQueue"]
+    names = {queue.inputs["name"].removeprefix(stack.inputs(QUEUE, "clip-jobs")["name"]) for queue in stack.all(QUEUE)}
+    assert names == {"", "-dead", "-undelivered"}

@@ -5,49 +5,30 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from moderator.errors import RequestError
-from moderator.jobs.judge import Policies
-from moderator.jobs.judge_process import JudgeProcess
-from moderator.jobs.line import Line, count, error_line
-from moderator.jobs.objects import Objects
-from moderator.jobs.reading import Read, in_groups, read_objects
-from moderator.jobs.results import Results, batch_name, lines_that_stand
+from moderator.jobs.desk import Desk
+from moderator.jobs.line import Line, Names, count
+from moderator.jobs.parts import PART_OBJECTS, batch_name, digest
 from moderator.jobs.sources import Source, of_item
+from moderator.jobs.standing import Standing
+
+
+class BatchUnfinished(Exception):
+    """The time is over; what was judged has its lines, and another try goes on from there (`infra/job_states.py`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Desk:
-    """What a worker works with."""
+class _Pile:
+    """Objects of one bucket whose lines make one part."""
 
-    objects: Objects
-    judge: JudgeProcess
-    results: Results
-    configured: Policies
-    readers: int
-
-    def lines(self, policy: str, sources: Sequence[Source]) -> list[Line]:
-        """Judge each object: one line each, in order, whatever is wrong with it."""
-        lines: dict[int, Line] = {}
-
-        def error(source: Source, what: RequestError) -> Line:
-            return error_line(source, what, self.configured.named(policy), self.configured.names(policy))
-
-        def is_picture(read: Read) -> bool:
-            if read.error is not None:
-                lines[read.place] = error(read.source, read.error)
-            elif read.video:
-                lines[read.place] = self.judge.video(policy, read.source, error)
-            else:
-                return True
-            return False
-
-        for group in in_groups(read_objects(self.objects, sources, threads=self.readers), is_picture):
-            judged = self.judge.pictures(policy, [(read.source, read.data) for read in group], error)
-            lines |= {read.place: line for read, line in zip(group, judged, strict=True)}
-        return [lines[place] for place in range(len(sources))]
+    job: str
+    policy: str
+    names: Names
+    sources: Sequence[Source]
 
 
 def is_batch(event: Mapping[str, Any]) -> bool:
@@ -55,40 +36,97 @@ def is_batch(event: Mapping[str, Any]) -> bool:
     return "Items" in event and "BatchInput" in event
 
 
-def judge_batch(event: Mapping[str, Any], desk: Desk) -> dict[str, Any]:
-    """Judge a batch; return its counts.
+def judge_batch(event: Mapping[str, Any], desk: Desk, *, until: float) -> dict[str, Any]:
+    """Judge a batch; return its counts. `until` is a moment of the monotonic clock.
 
     Raises:
         RequestError: the batch as a whole makes no sense: no such policy, or an item that names no object.
+        BatchUnfinished: the time did not suffice for all of it.
     """
     batch = event["BatchInput"]
     began = time.monotonic()
-    policy = batch["policy"]
-    names = desk.configured.names(policy)
+    names = desk.configured.names(batch["policy"])
     sources = [of_item(item, batch) for item in event["Items"]]
-    by_bucket: dict[str, dict[tuple[str, str | None], Source]] = defaultdict(dict)
-    for source in sources:
-        by_bucket[source.bucket][source.key, source.version_id] = source
 
     lines: list[Line] = []
     known = 0
-    for of_bucket in by_bucket.values():
-        together = sorted(of_bucket.values(), key=lambda source: source.key.encode("utf-8", "surrogatepass"))
+    for pile in piles_of(sources):
+        asked = _Pile(job=batch["job"], policy=batch["policy"], names=names, sources=pile)
+        found, stood = _judge_pile(asked, desk, until)
+        lines += found
+        known += stood
+        if len(found) < len(pile):
+            spent = count([]) | {"ms": _ms_since(began), "unfinished": True}
+            desk.results.write_count(batch["job"], digest([batch_name(sources), str(time.time_ns())]), spent)
+            raise BatchUnfinished(f"{len(lines)} of {len(sources)} objects have their lines: try again.")
 
-        # 1. What has a line already is not judged again.
-        parts = desk.results.known(together, names)
-        stand = lines_that_stand(parts, together, names)
-        new = [source for source in together if source not in stand]
-
-        # 2. The others are judged, and their lines written, before older ones of the same objects are taken out.
-        judged = desk.lines(policy, new)
-        written = desk.results.write_part(judged, names)
-        parts.pop(written or "", None)
-        desk.results.take_out(parts, new)
-        lines += [*stand.values(), *judged]
-        known += len(stand)
-
-    # 3. Step Functions ends the whole map where an answer is over 256 KB: it gets numbers.
-    counted = count(lines) | {"known": known, "ms": round(1000 * (time.monotonic() - began))}
+    # Step Functions ends the whole map where an answer is over 256 KB: it gets numbers.
+    counted = count(lines) | {"known": known, "ms": _ms_since(began)}
     desk.results.write_count(batch["job"], batch_name(sources), counted)
     return counted
+
+
+def _ms_since(began: float) -> int:
+    return round(1000 * (time.monotonic() - began))
+
+
+def piles_of(sources: Sequence[Source]) -> list[tuple[Source, ...]]:
+    """Divide the objects of a batch into those whose lines make one part; one named twice is there once."""
+    by_bucket: dict[str, dict[tuple[str, str], Source]] = defaultdict(dict)
+    for source in sources:
+        by_bucket[source.bucket][source.key, source.version_id or ""] = source
+    ordered = [tuple(of[name] for name in sorted(of)) for of in by_bucket.values()]
+    return [of[at : at + PART_OBJECTS] for of in ordered for at in range(0, len(of), PART_OBJECTS)]
+
+
+def _judge_pile(pile: _Pile, desk: Desk, until: float) -> tuple[list[Line], int]:
+    """Give the lines of a pile, fewer where the time is over, and how many of them were there."""
+    results, standing = desk.results, Standing(pile.sources, pile.names)
+
+    # 1. What has a line already is not judged again: in the pile's own part, or wherever other batches had it.
+    own, before = results.own_part(pile.sources, pile.names)
+    others = results.elsewhere(pile.job, pile.sources, pile.names, own)
+    there = [line for lines in (before.lines, *others.values()) for line in lines]
+    e_tags = _ask_for_e_tags(standing.unsure(there), desk)
+    stand_here = standing.among(before.lines, e_tags=e_tags)
+    if before.job == digest([pile.job]):
+        stand_here = standing.of_this_job(before.lines)
+    stand = dict(stand_here)
+    place: dict[Source, str] = dict.fromkeys(stand_here, own)
+    for part, lines in others.items():
+        for source, line in standing.among(lines, e_tags=e_tags).items():
+            stand.setdefault(source, line)
+            place.setdefault(source, part)
+
+    # 2. The others are judged, and their lines written, before older ones of the same objects are taken out.
+    judged = desk.lines(pile.policy, [source for source in pile.sources if source not in stand], until=until)
+    if judged:
+        here = stand_here | judged
+        results.write_part(own, [here[source] for source in pile.sources if source in here], pile.job)
+
+    # 3. No object keeps a second line: neither one that is older, nor the same once more.
+    def is_old(line: Line, part: str) -> bool:
+        source = standing.source_of(line)
+        if source is None:
+            return False
+        twice = source in stand and place[source] != part and stand[source]["source"] == line["source"]
+        return source in judged or twice
+
+    for part, lines in others.items():
+        if any(is_old(line, part) for line in lines):
+            results.take_out(part, lambda line, part=part: is_old(line, part))  # type: ignore[misc]  # of this round
+    everything = stand | judged
+    return [everything[source] for source in pile.sources if source in everything], len(stand)
+
+
+def _ask_for_e_tags(unsure: set[Source], desk: Desk) -> dict[Source, str]:
+    """Ask S3 which bytes are there; an object that cannot be read is left to be judged, and so to have its error."""
+
+    def e_tag(source: Source) -> str:
+        try:
+            return desk.objects.head(source)[0].e_tag or ""
+        except RequestError:
+            return ""
+
+    with ThreadPoolExecutor(desk.readers) as pool:
+        return dict(zip(unsure, pool.map(e_tag, unsure), strict=True))

@@ -7,10 +7,12 @@ decodes and the tower works. Lambda has no /dev/shm, so they talk over sockets.
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
@@ -28,8 +30,8 @@ ErrorLine = Callable[[Source, DecoderCrashed], Line]
 class JudgeProcess:
     """Answers as `Judge` does, from a child that is started when it is first needed.
 
-    `seconds` is what one object may take at the most, and `start_seconds` loading the model; `program` is where a test
-    puts a child of its own.
+    `seconds` is what one object, or a group of small ones, may take at the most, and `start_seconds` loading the model;
+    `program` is where a test puts a child of its own.
     """
 
     def __init__(
@@ -66,38 +68,51 @@ class JudgeProcess:
             self._child.wait()
         self._pipe = self._child = None
 
-    def pictures(self, policy: str, group: Group, error: ErrorLine) -> list[Line]:
-        """Judge pictures together; `error` makes the line of one that ends the process even when it is alone."""
+    def pictures(self, policy: str, group: Group, error: ErrorLine, *, until: float = math.inf) -> list[Line]:
+        """Judge pictures together; `error` makes the line of one that ends the process even when it is alone.
+
+        Return a line for each, in order; fewer where `until`, a moment of the monotonic clock, comes first.
+        """
         try:
-            lines: list[Line] = self._ask("pictures", policy, group, self._seconds * len(group))
+            lines: list[Line] = self._ask("pictures", policy, group, self._seconds, until)
         except (EOFError, OSError) as fault:
             self.stop()
+            if time.monotonic() >= until:
+                return []
             if len(group) == 1:
                 return [error(group[0][0], _crashed(fault))]
         else:
             return lines
-        half = len(group) // 2
-        return self.pictures(policy, group[:half], error) + self.pictures(policy, group[half:], error)
+        # One by one: halves would find the culprit by starting the child anew, or waiting, once for each half.
+        lines = []
+        for one in group:
+            line = self.pictures(policy, [one], error, until=until)
+            if not line:
+                break
+            lines += line
+        return lines
 
-    def video(self, policy: str, source: Source, error: ErrorLine) -> Line:
-        """Judge a video; `error` makes its line if it ends the process."""
+    def video(self, policy: str, source: Source, error: ErrorLine, *, until: float = math.inf) -> Line | None:
+        """Judge a video; `error` makes its line if it ends the process. Return None where `until` comes first."""
         try:
-            line: Line = self._ask("video", policy, source, self._video_seconds)
+            line: Line = self._ask("video", policy, source, self._video_seconds, until)
         except (EOFError, OSError) as fault:
             self.stop()
-            return error(source, _crashed(fault))
+            return None if time.monotonic() >= until else error(source, _crashed(fault))
         return line
 
-    def _ask(self, what: str, policy: str, about: Any, seconds: float) -> Any:
+    def _ask(self, what: str, policy: str, about: Any, seconds: float, until: float) -> Any:
+        if time.monotonic() >= until:
+            raise TimeoutError("no time is left")
         pipe = self._pipe or self.start()
         if not self._ready:
-            self._answer(pipe, self._start_seconds)
+            self._answer(pipe, self._start_seconds, until)
             self._ready = True
         pipe.send((what, policy, about))
-        return self._answer(pipe, seconds)
+        return self._answer(pipe, seconds, until)
 
-    def _answer(self, pipe: Connection, seconds: float) -> Any:
-        if not pipe.poll(seconds):
+    def _answer(self, pipe: Connection, seconds: float, until: float) -> Any:
+        if not pipe.poll(max(0.0, min(seconds, until - time.monotonic()))):
             raise TimeoutError(f"no answer within {seconds:g} s")
         kind, value = pipe.recv()
         if kind == "configuration":

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 
 from moderator.errors import RequestError
@@ -29,9 +32,15 @@ class Read:
     error: RequestError | None = None
 
 
-def read_objects(objects: Objects, sources: Sequence[Source], *, threads: int) -> Iterator[Read]:
-    """Read each object, in order, and some of those that come next at the same time."""
-    with ThreadPoolExecutor(threads) as pool:
+def read_objects(
+    objects: Objects, sources: Sequence[Source], *, threads: int, until: float = math.inf
+) -> Iterator[Read]:
+    """Read each object, in order, and some of those that come next at the same time.
+
+    It ends early where `until`, a moment of the monotonic clock, comes first.
+    """
+    pool = ThreadPoolExecutor(threads)
+    try:
         waiting: deque[tuple[int, Future[Read]]] = deque()
         ahead, place = 0, 0
         while waiting or place < len(sources):
@@ -40,8 +49,14 @@ def read_objects(objects: Objects, sources: Sequence[Source], *, threads: int) -
                 waiting.append((_cost(objects, sources[place]), pool.submit(_read, objects, place, sources[place])))
                 place += 1
             cost, future = waiting.popleft()
-            yield future.result()
+            try:
+                read = future.result(None if until == math.inf else max(0.0, until - time.monotonic()))
+            except FutureTimeout:
+                return
+            yield read
             ahead -= cost
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # a request that hangs is not waited for
 
 
 def in_groups(reads: Iterator[Read], take: Callable[[Read], bool]) -> Iterator[list[Read]]:

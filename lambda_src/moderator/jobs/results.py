@@ -1,101 +1,129 @@
 """The results bucket: parts of verdict lines under names made of what they are about, and each job's own records.
 
-    verdicts/bucket=B/policy=VERSION/model=FINGERPRINT/LAST-FIRST-HASH.jsonl   of jobs
-    verdicts/bucket=B/policy=VERSION/model=FINGERPRINT/stream/HASH.jsonl       of uploads
-    jobs/JOB/batches/HASH.allow_90.review_8.block_2.json                       what a batch counted
-    jobs/JOB/summary.json, manifest.json                                       at a job's end
+    verdicts/bucket=B/policy=VERSION/model=FINGERPRINT/PART.jsonl          of jobs (`parts.py`)
+    verdicts/bucket=B/policy=VERSION/model=FINGERPRINT/stream/HASH.jsonl   of uploads
+    jobs/JOB/batches/HASH.allow_90.review_8.block_2.PACKED.json            what a batch counted
+    jobs/JOB/summary.json, manifest.json, unjudged.jsonl                   at a job's end
 
-FIRST and LAST are keys of a part, in hexadecimal and so in S3's own order: a later run finds the parts that may hold
-the lines of its batch with one listing, however the batches are cut then.
+Jobs keep one line for each object, the newest; uploads leave one line each, by version or bytes.
 """
 
 from __future__ import annotations
 
-import hashlib
+import base64
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
-from moderator.jobs.line import Line, Names, is_final, read_lines, write_lines
+from moderator.jobs.line import Line, Names, read_lines, write_lines
+from moderator.jobs.parts import PartsIndex, digest, part_name
 from moderator.jobs.sources import Source
 
-# Two of them, and the rest of a name, fit into the 1024 bytes of a key.
-_KEY_BYTES = 150
-# Of a prefix, a batch meets three parts at most; of lists in any order it may meet all, and not all are read.
-_PARTS_READ = 16
+# What a worker remembers of earlier parts: 120 MB. Where there is more, each batch goes through all names by itself.
+_OBJECTS_REMEMBERED = 10_000_000
+_READERS = 16
+_LONGEST_KEY = 1024  # bytes
+_TRIES = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A part as it was read: the job that wrote it last, and its ETag, which is that of its content."""
+
+    lines: Sequence[Line] = ()
+    job: str = ""
+    e_tag: str = ""
 
 
 class Results:
     """Reads and writes the results bucket."""
 
-    def __init__(self, s3: Any, bucket: str) -> None:
-        self._s3, self._bucket = s3, bucket
+    def __init__(self, s3: Any, bucket: str, *, remembered: int = _OBJECTS_REMEMBERED) -> None:
+        self._s3, self._bucket, self._remembered = s3, bucket, remembered
+        self._job = ""
+        self._indexes: dict[str, PartsIndex] = {}  # of that job, by folder
 
-    def known(self, sources: Sequence[Source], names: Names) -> dict[str, list[Line]]:
-        """Return the parts that may hold lines of these objects, with their lines; `sources` are of one bucket."""
-        if not sources:
-            return {}
+    def own_part(self, sources: Sequence[Source], names: Names) -> tuple[str, Part]:
+        """Return the key of these objects' own part, and what is there; `sources` are of one bucket."""
+        key = folder_of(sources[0].bucket, names) + part_name(sources)
+        return key, self._part(key)
+
+    def elsewhere(self, job: str, sources: Sequence[Source], names: Names, own: str) -> dict[str, list[Line]]:
+        """Return the lines of these objects that stand in other parts, by the part's key."""
         folder = folder_of(sources[0].bucket, names)
-        first, last = _span([source.key for source in sources])
-        listed = self._s3.list_objects_v2(
-            Bucket=self._bucket, Prefix=folder, StartAfter=f"{folder}{first}", Delimiter="/", MaxKeys=_PARTS_READ
-        )
-        found = {}
-        for part in listed.get("Contents", []):
-            name = part["Key"].removeprefix(folder)
-            if name.split("-")[1] <= last:
-                lines = self._get(part["Key"])
-                found[part["Key"]] = read_lines(lines)
-        return found
+        wanted = {source.key for source in sources}
+        keys = [folder + name for name in self._parts_with(job, folder, wanted) if folder + name != own]
 
-    def write_part(self, lines: Sequence[Line], names: Names) -> str | None:
-        """Write the lines of a batch, sorted by key; return the part's key, or None where there are none."""
-        if not lines:
-            return None
-        body = write_lines(lines)
-        keys = [line["source"]["key"] for line in lines]
-        first, last = _span(keys)
-        folder = folder_of(lines[0]["source"]["bucket"], names)
-        key = f"{folder}{last}-{first}-{_digest(keys)}.jsonl"
-        self._put(key, body)
-        return key
+        def lines(key: str) -> list[Line]:
+            return [line for line in self._part(key).lines if line["source"]["key"] in wanted]
+
+        with ThreadPoolExecutor(_READERS) as pool:
+            return {key: found for key, found in zip(keys, pool.map(lines, keys), strict=True) if found}
+
+    def write_part(self, key: str, lines: Sequence[Line], job: str) -> None:
+        """Write a part, in place of what is there."""
+        self._put(key, write_lines(lines), Metadata={"job": digest([job])})
+
+    def take_out(self, key: str, is_old: Callable[[Line], bool]) -> None:
+        """Take lines out of a part, also while another worker does that.
+
+        Raises:
+            RuntimeError: others change it all the time.
+        """
+        from botocore.exceptions import ClientError
+
+        for _ in range(_TRIES):
+            part = self._part(key)
+            kept = [line for line in part.lines if not is_old(line)]
+            if len(kept) == len(part.lines):
+                return
+            if not kept:
+                self._s3.delete_object(Bucket=self._bucket, Key=key)
+                return
+            try:
+                self._put(key, write_lines(kept), Metadata={"job": part.job}, IfMatch=part.e_tag)
+            except ClientError as error:
+                if error.response["ResponseMetadata"]["HTTPStatusCode"] not in (404, 409, 412):
+                    raise
+            else:
+                return
+        raise RuntimeError(f"Other workers change {key} all the time: the batch must be tried again.")
 
     def write_upload(self, line: Line, names: Names) -> str:
         """Write the line of one upload; the same upload overwrites it."""
         source = line["source"]
         identity = [source["bucket"], source["key"], source["versionId"] or "", source["eTag"] or ""]
-        key = f"{folder_of(source['bucket'], names)}stream/{_digest(identity)}.jsonl"
+        key = f"{folder_of(source['bucket'], names)}stream/{digest(identity)}.jsonl"
         self._put(key, write_lines([line]))
         return key
 
-    def take_out(self, parts: Mapping[str, Sequence[Line]], sources: Iterable[Source]) -> None:
-        """Take the lines of these objects out of earlier parts: newer ones were written."""
-        gone = {(source.key, source.version_id) for source in sources}
-        for part, lines in parts.items():
-            kept = [line for line in lines if not gone & set(_names(line))]
-            if len(kept) == len(lines):
-                continue
-            if kept:
-                self._put(part, write_lines(kept))
-            else:
-                self._s3.delete_object(Bucket=self._bucket, Key=part)
-
     def write_count(self, job: str, batch: str, counted: Mapping[str, Any]) -> None:
-        """Record what a batch counted; its verdicts stand in the name, so that a listing shows a job's progress."""
+        """Record what a batch counted; its verdicts stand in the name, so that a listing shows a job's progress.
+
+        So does all the rest, packed, unless it is too long for a name: a job of 100,000 batches is added up by 100
+        listings, where reading their records would take longer than a Lambda may.
+        """
         verdicts = ".".join(f"{action}_{number}" for action, number in sorted(counted["verdicts"].items()))
-        self._put(f"jobs/{job}/batches/{batch}.{verdicts or 'none_0'}.json", json.dumps(counted).encode())
+        body = json.dumps(counted, separators=(",", ":")).encode()
+        start = f"jobs/{job}/batches/{batch}.{verdicts or 'none_0'}"
+        packed = base64.b32encode(zlib.compress(body, 9)).decode().rstrip("=").lower()
+        whole = f"{start}.{packed}.json"
+        self._put(whole if len(whole.encode()) <= _LONGEST_KEY else f"{start}.json", body)
 
     def counts(self, job: str) -> Iterator[dict[str, Any]]:
         """Yield what each batch of a job counted, once for each batch, however often it was tried."""
-        from concurrent.futures import ThreadPoolExecutor
-
         newest: dict[str, tuple[Any, str]] = {}
-        for found in self._listed(f"jobs/{job}/batches/"):
-            batch = found["Key"].rpartition("/")[2].partition(".")[0]
-            newest[batch] = max(newest.get(batch, (found["LastModified"], "")), (found["LastModified"], found["Key"]))
-        with ThreadPoolExecutor(16) as pool:
-            yield from pool.map(lambda named: json.loads(self._get(named[1])), newest.values())
+        for page in self._pages(Prefix=f"jobs/{job}/batches/"):
+            for found in page:
+                batch = found["Key"].rpartition("/")[2].partition(".")[0]
+                this = (found["LastModified"], found["Key"])
+                newest[batch] = max(newest.get(batch, this), this)
+        with ThreadPoolExecutor(_READERS) as pool:
+            yield from pool.map(lambda named: self._count(named[1]), newest.values())
 
     def write_record(self, job: str, name: str, record: Mapping[str, Any]) -> str:
         """Write `summary.json` or `manifest.json` of a job; return its key."""
@@ -103,37 +131,69 @@ class Results:
         self._put(key, json.dumps(record, indent=2, ensure_ascii=False).encode())
         return key
 
-    def _listed(self, prefix: str) -> Iterator[dict[str, Any]]:
-        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
-        for page in pages:
-            yield from page.get("Contents", [])
+    def write_list(self, job: str, name: str, file: BinaryIO) -> str:
+        """Write a list of objects of a job, from a file; return its key."""
+        key = f"jobs/{job}/{name}.jsonl"
+        self._put(key, file)
+        return key
 
-    def _get(self, key: str) -> bytes:
-        data: bytes = self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read()
-        return data
+    def body(self, key: str) -> Any:
+        """Open an object of the bucket, to be read piece by piece."""
+        return self._s3.get_object(Bucket=self._bucket, Key=key)["Body"]
 
-    def _put(self, key: str, body: bytes) -> None:
-        self._s3.put_object(Bucket=self._bucket, Key=key, Body=body, ContentType="application/x-ndjson")
+    def _parts_with(self, job: str, folder: str, keys: Iterable[str]) -> list[str]:
+        """Name the parts that may have lines of these keys.
 
+        A job of many batches lists the names once for each worker, at its first batch; as long as one request lists
+        them all, that is done for each batch. Its own batches' parts need not be among them: no batch has the objects
+        of another.
+        """
+        if job != self._job:
+            self._job, self._indexes = job, {}
+        if folder in self._indexes:
+            return self._indexes[folder].find(keys)
+        left = self._remembered - sum(map(len, self._indexes.values()))
+        found: set[str] = set()
+        index, pages, fits = PartsIndex(), 0, True
+        for page in self._pages(Prefix=folder, Delimiter="/"):
+            for listed in page:
+                index.add(listed["Key"].removeprefix(folder))
+            pages += 1
+            if len(index) > left:
+                found.update(index.find(keys))
+                index, fits = PartsIndex(), False
+        if fits and pages > 1:
+            self._indexes[folder] = index
+        return sorted(found.union(index.find(keys)))
 
-def lines_that_stand(
-    parts: Mapping[str, Sequence[Line]], sources: Iterable[Source], names: Names
-) -> dict[Source, Line]:
-    """Return the lines that would come out the same again: same bytes, policy version and model."""
-    wanted = {(source.key, source.version_id): source for source in sources if source.e_tag}
-    stand = {}
-    for lines in parts.values():
-        for line in lines:
-            source = next((wanted[name] for name in _names(line) if name in wanted), None)
-            if source and line["source"]["eTag"] == source.e_tag and names.belongs(line) and is_final(line):
-                stand[source] = line
-    return stand
+    def _count(self, key: str) -> dict[str, Any]:
+        packed = key.split(".")[-2]
+        if "_" in packed:  # a verdict's number: the rest did not fit
+            body: bytes = self.body(key).read()
+        else:
+            body = zlib.decompress(base64.b32decode(packed.upper() + "=" * (-len(packed) % 8)))
+        counted: dict[str, Any] = json.loads(body)
+        return counted
 
+    def _pages(self, **asked: str) -> Iterator[list[dict[str, Any]]]:
+        for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, **asked):
+            yield page.get("Contents", [])
 
-def _names(line: Line) -> tuple[tuple[str, str | None], ...]:
-    """How a batch may name the line's object: by its version, or as whatever is there."""
-    source = line["source"]
-    return (source["key"], source["versionId"]), (source["key"], None)
+    def _part(self, key: str) -> Part:
+        from botocore.exceptions import ClientError
+
+        try:
+            answer = self._s3.get_object(Bucket=self._bucket, Key=key)
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+                return Part()
+            raise
+        with answer["Body"] as body:
+            lines = read_lines(body.read())
+        return Part(lines=lines, job=answer.get("Metadata", {}).get("job", ""), e_tag=answer["ETag"])
+
+    def _put(self, key: str, body: bytes | BinaryIO, **more: Any) -> None:
+        self._s3.put_object(Bucket=self._bucket, Key=key, Body=body, ContentType="application/x-ndjson", **more)
 
 
 def folder_of(bucket: str, names: Names) -> str:
@@ -142,17 +202,3 @@ def folder_of(bucket: str, names: Names) -> str:
         f"verdicts/bucket={bucket}/policy={names.policy['version']}/"
         f"model={quote(str(names.model['fingerprint']), safe='')[:64]}/"
     )
-
-
-def batch_name(sources: Sequence[Source]) -> str:
-    """Name a batch by what is in it."""
-    return _digest([f"{source.bucket}\n{source.key}\n{source.version_id}" for source in sources])
-
-
-def _span(keys: Sequence[str]) -> tuple[str, str]:
-    encoded = sorted(key.encode("utf-8", "surrogatepass") for key in keys)
-    return encoded[0][:_KEY_BYTES].hex(), encoded[-1][:_KEY_BYTES].hex()
-
-
-def _digest(texts: Iterable[str]) -> str:
-    return hashlib.sha256("\0".join(texts).encode("utf-8", "surrogatepass")).hexdigest()[:24]

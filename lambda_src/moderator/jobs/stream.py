@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from moderator.jobs.batch import Desk
+from moderator.jobs.desk import Desk
 from moderator.jobs.line import Line, is_final
 from moderator.jobs.sources import Source, of_event
 from moderator.jobs.worker_settings import WorkerSettings
@@ -70,7 +70,7 @@ def is_stream(event: Mapping[str, Any]) -> bool:
     return bool(records) and isinstance(records, list) and records[0].get("eventSource") == "aws:sqs"
 
 
-def judge_messages(event: Mapping[str, Any], desk: Desk, announcer: Announcer) -> dict[str, Any]:
+def judge_messages(event: Mapping[str, Any], desk: Desk, announcer: Announcer, *, until: float) -> dict[str, Any]:
     """Judge the messages' objects; return those that must come again, which SQS keeps and moves aside in the end.
 
     https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
@@ -84,7 +84,12 @@ def judge_messages(event: Mapping[str, Any], desk: Desk, announcer: Announcer) -
             # Not one of S3's events, or not in a form that anybody knows: it ends in the dead-letter queue, to be seen.
             log.exception("A message cannot be read")
             failed.append(record["messageId"])
-    for source, line in _judged(list(wanted), desk, announcer.settings.policy):
+    lines = desk.lines(announcer.settings.policy, list(wanted), until=until)
+    for source, messages in wanted.items():
+        line = lines.get(source)
+        if line is None:  # the time was over
+            failed += messages
+            continue
         try:
             # S3 or the role may be mended by the time the message comes again. A line about it is written nevertheless.
             announcer.say(line, desk)
@@ -93,9 +98,5 @@ def judge_messages(event: Mapping[str, Any], desk: Desk, announcer: Announcer) -
             log.exception("A verdict cannot be said")
             again = True
         if again:
-            failed += wanted[source]
+            failed += messages
     return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
-
-
-def _judged(sources: Sequence[Source], desk: Desk, policy: str) -> list[tuple[Source, Line]]:
-    return list(zip(sources, desk.lines(policy, sources), strict=True)) if sources else []

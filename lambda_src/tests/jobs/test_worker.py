@@ -246,7 +246,7 @@ serve(Connection(int(sys.argv[1])), Poisoned)
 def test_a_poisoned_object_costs_itself_only(store: ObjectStore, judge: JudgeProcess, poison: bytes) -> None:
     store.buckets["pictures"] = {f"in/{number}.png": (RED, BLUE, GREEN)[number % 3] for number in range(9)}
     store.buckets["pictures"]["in/poison.png"] = RED + poison
-    fragile = JudgeProcess(seconds=0.5, video_seconds=1, program=("-c", POISONED))
+    fragile = JudgeProcess(seconds=3, video_seconds=1, program=("-c", POISONED))
     clients = cast("Clients", SimpleNamespace(s3=store, events=store))
     worker = build_worker(Settings(), WorkerSettings(results_bucket="results", policy="demo"), clients, fragile)
     try:

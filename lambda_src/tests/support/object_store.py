@@ -30,9 +30,11 @@ class ObjectStore:
     buckets: dict[str, dict[str, bytes]]
     asked: Counter[str] = field(default_factory=Counter)
     bytes_read: int = 0
+    metadata: dict[str, dict[str, str]] = field(default_factory=dict)
     tags: dict[str, list[dict[str, str]]] = field(default_factory=dict)
     # Every so many reads or writes fail as S3 does when it is busy; 0 for none.
     fails_every: int = 0
+    page: int = 1000  # names that a listing gives at once
     events: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -47,7 +49,7 @@ class ObjectStore:
         e_tag = f'"{hashlib.md5(data).hexdigest()}"'  # noqa: S324 - S3's own
         if more.get("IfMatch", e_tag) != e_tag:
             raise refused(412, "PreconditionFailed")
-        answer: dict[str, Any] = {"ETag": e_tag}
+        answer: dict[str, Any] = {"ETag": e_tag, "Metadata": self.metadata.get(f"{Bucket}/{Key}", {})}
         if Range:
             first, last = (int(number) for number in re.findall(r"\d+", Range))
             if first >= len(data):
@@ -57,10 +59,20 @@ class ObjectStore:
         self.bytes_read += len(data)
         return answer | {"Body": _Body(data), "ContentLength": len(data)}
 
-    def put_object(self, *, Bucket: str, Key: str, Body: bytes, **_: str) -> None:
+    def put_object(
+        self, *, Bucket: str, Key: str, Body: Any, Metadata: Any = None, IfMatch: str = "", **_: str
+    ) -> None:
         self._may_fail("put")
         assert len(Key.encode()) <= 1024
-        self.buckets[Bucket][Key] = Body
+        with self._lock:
+            if IfMatch:
+                data = self.buckets[Bucket].get(Key)
+                if data is None:
+                    raise refused(404, "NoSuchKey")
+                if IfMatch != f'"{hashlib.md5(data).hexdigest()}"':  # noqa: S324 - S3's own
+                    raise refused(412, "PreconditionFailed")
+            self.buckets[Bucket][Key] = Body if isinstance(Body, bytes) else Body.read()
+            self.metadata[f"{Bucket}/{Key}"] = Metadata or {}
 
     def delete_object(self, *, Bucket: str, Key: str) -> None:
         self.buckets[Bucket].pop(Key, None)
@@ -74,7 +86,8 @@ class ObjectStore:
         Delimiter: str = "",
         MaxKeys: int = 1000,
     ) -> dict[str, Any]:
-        keys = sorted(key for key in self.buckets[Bucket] if key.startswith(Prefix) and key > StartAfter)
+        self.asked["list"] += 1
+        keys = sorted(key for key in list(self.buckets[Bucket]) if key.startswith(Prefix) and key > StartAfter)
         if Delimiter:
             keys = [key for key in keys if Delimiter not in key.removeprefix(Prefix)]
         return {"Contents": [{"Key": key, "LastModified": datetime.now(UTC)} for key in keys[:MaxKeys]]}
@@ -83,7 +96,13 @@ class ObjectStore:
         return self
 
     def paginate(self, **asked: str) -> Iterator[dict[str, Any]]:
-        yield self.list_objects_v2(**asked, MaxKeys=10**9)
+        after = ""
+        while True:
+            page = self.list_objects_v2(**asked, StartAfter=after, MaxKeys=self.page)
+            yield page
+            if len(page["Contents"]) < self.page:
+                return
+            after = page["Contents"][-1]["Key"]
 
     def get_object_tagging(self, *, Bucket: str, Key: str) -> dict[str, Any]:
         return {"TagSet": self.tags.get(f"{Bucket}/{Key}", [])}

@@ -1,0 +1,47 @@
+"""Which of the lines that are there need not be made again, and which are to go: pure, about the objects of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from moderator.jobs.line import Line, Names, is_final
+from moderator.jobs.sources import Source
+
+
+class Standing:
+    """Finds its lines again: by the version, where a batch names one, or as whatever is there under a key."""
+
+    def __init__(self, sources: Sequence[Source], names: Names) -> None:
+        self._sources = {(source.key, source.version_id): source for source in sources}
+        self._names = names
+
+    def source_of(self, line: Line) -> Source | None:
+        """Return the object that a line is about, or None."""
+        source = line["source"]
+        named = self._sources.get((source["key"], source["versionId"]))
+        return named or self._sources.get((source["key"], None))
+
+    def unsure(self, lines: Sequence[Line]) -> set[Source]:
+        """Return the objects that have a line, and of which a list tells neither version nor ETag."""
+        found = {self.source_of(line) for line in lines}
+        return {source for source in found if source and not source.e_tag and not source.version_id}
+
+    def among(self, lines: Sequence[Line], *, e_tags: Mapping[Source, str]) -> dict[Source, Line]:
+        """Return the lines that would come out the same again: same bytes, policy version and model.
+
+        `e_tags` are those of the unsure.
+        """
+        stand = {}
+        for line in lines:
+            source = self.source_of(line)
+            if source is None or not self._names.belongs(line) or not is_final(line):
+                continue
+            e_tag = source.e_tag or e_tags.get(source)
+            said = line["source"]
+            if (e_tag and e_tag == said["eTag"]) or (source.version_id and source.version_id == said["versionId"]):
+                stand[source] = line
+        return stand
+
+    def of_this_job(self, lines: Sequence[Line]) -> dict[Source, Line]:
+        """Return the lines that an earlier try of the same batch has written: these stand, whatever they say."""
+        return {source: line for line in lines if (source := self.source_of(line))}

@@ -1,0 +1,202 @@
+"""A job may be run again, over any list in any order: it skips what has a line, and no object ever has two."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from typing import Any, cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from moderator.jobs.batch import judge_batch
+from moderator.jobs.desk import Desk
+from moderator.jobs.judge import Policies, read_configured
+from moderator.jobs.judge_process import JudgeProcess
+from moderator.jobs.line import Line
+from moderator.jobs.objects import Objects
+from moderator.jobs.parts import PartsIndex, part_name
+from moderator.jobs.results import Results
+from moderator.jobs.sources import Source
+from moderator.settings import Settings
+from support.light_judge import LightJudge
+from support.object_store import ObjectStore
+
+NEVER = float("inf")
+
+
+@pytest.fixture(scope="module")
+def configured() -> Policies:
+    return read_configured(Settings())
+
+
+class Account:
+    """A bucket of objects and one of results, and workers that know nothing of each other but by these."""
+
+    def __init__(self, configured: Policies, *, workers: int = 1, page: int = 1000, remembered: int = 10_000) -> None:
+        self.store = ObjectStore({"pictures": {}, "results": {}}, page=page)
+        self.judge = LightJudge(configured)
+        self.desks = [
+            Desk(
+                objects=Objects(self.store, max_bytes=1000),
+                judge=cast("JudgeProcess", self.judge),
+                results=Results(self.store, "results", remembered=remembered),
+                configured=configured,
+                readers=2,
+            )
+            for _ in range(workers)
+        ]
+
+    def put(self, key: str, data: bytes) -> None:
+        self.store.buckets["pictures"][key] = data
+
+    def items(self, keys: list[str], *, e_tags: bool = True) -> list[dict[str, Any]]:
+        items = {item["Key"]: item for item in self.store.items("pictures")}
+        return [items[key] if e_tags else {"key": key} for key in keys]
+
+    def job(self, name: str, items: list[dict[str, Any]], *, batch: int, desk: int = 0) -> int:
+        """Run a job whose batches take turns on the workers; return how many objects were known."""
+        known = 0
+        for number, at in enumerate(range(0, len(items), batch)):
+            given = {"BatchInput": {"job": name, "policy": "demo", "bucket": "pictures"}}
+            desks = self.desks[(desk + number) % len(self.desks)]
+            known += judge_batch(given | {"Items": items[at : at + batch]}, desks, until=NEVER)["known"]
+        return known
+
+    def lines(self) -> dict[str, Line]:
+        parts = [data for key, data in self.store.buckets["results"].items() if key.startswith("verdicts/")]
+        lines = [json.loads(line) for part in parts for line in part.splitlines()]
+        twice = [key for key, number in Counter(line["source"]["key"] for line in lines).items() if number > 1]
+        assert twice == [], "an object has two lines"
+        return {line["source"]["key"]: line for line in lines}
+
+
+KEYS = [f"{number}/ü {number * 7919 % 100:02}.png" for number in range(40)]
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[tuple[list[str], list[str], int, bool]]:
+    """Some jobs: which objects change before it, which are listed, in what order, cut how, and with ETags or not."""
+    some = st.lists(st.sampled_from(KEYS), unique=True, max_size=len(KEYS))
+    one = st.tuples(some, some, st.integers(1, 12), st.booleans())
+    return draw(st.lists(one, min_size=2, max_size=5))
+
+
+@settings(max_examples=60, deadline=None)
+@given(history=histories(), page=st.sampled_from([2, 1000]), remembered=st.sampled_from([5, 10_000]))
+def test_whatever_the_order_and_the_batches_each_object_has_one_line_and_is_judged_once(
+    configured: Policies, history: list[tuple[list[str], list[str], int, bool]], page: int, remembered: int
+) -> None:
+    account = Account(configured, workers=2, page=page, remembered=remembered)
+    for key in KEYS:
+        account.put(key, b"\x89PNG first")
+    has_line: dict[str, bytes] = {}
+    objects = account.store.buckets["pictures"]
+    for number, (changed, listed, batch, e_tags) in enumerate(history):
+        for key in changed:
+            account.put(key, b"\x89PNG %d" % number)
+        account.judge.judged.clear()
+        known = account.job(f"job {number}", account.items(listed, e_tags=e_tags), batch=batch, desk=number)
+        # Judged is what has no line for these bytes, and nothing else.
+        new = {key for key in listed if has_line.get(key) != objects[key]}
+        assert account.judge.judged == Counter(new)
+        assert known == len(listed) - len(new)
+        has_line |= {key: objects[key] for key in listed}
+        found = account.lines()
+        assert found.keys() == has_line.keys()
+        e_tag = {item["Key"]: item["Etag"].strip('"') for item in account.store.items("pictures")}
+        assert all(found[key]["source"]["eTag"] == e_tag[key] for key in listed)
+
+
+def test_a_list_in_another_order_asks_for_little(configured: Policies) -> None:
+    """Of 300 earlier parts those are read that have a line of the batch; their names are listed once for each job."""
+    account = Account(configured)
+    keys = [f"{number:05}.png" for number in range(3000)]
+    for key in keys:
+        account.put(key, b"\x89PNG")
+    account.job("first", account.items(keys), batch=10)
+    random.Random(1).shuffle(keys)
+    account.store.page = 100
+    account.store.asked.clear()
+    assert account.job("second", account.items(keys[:200]), batch=100) == 200
+    assert account.store.asked["list"] == 4, "300 names, and that these are all, for both batches"
+    # No part is read twice for a batch, and few in vain; besides, each batch looks for its own.
+    assert account.store.asked["get"] <= 200 + 2 + 4
+
+
+def test_a_batch_that_died_after_writing_goes_on_from_there(configured: Policies) -> None:
+    account = Account(configured, workers=2)
+    for key in KEYS:
+        account.put(key, b"\x89PNG")
+    items = [*account.items(KEYS), {"Key": "gone.png", "Etag": "x"}]
+    account.job("job", items, batch=100)
+    account.job("job", items, batch=100, desk=1)  # Step Functions tries it again, elsewhere
+    assert set(account.judge.judged.values()) == {1}
+    assert account.lines().keys() == {*KEYS, "gone.png"}
+    account.put("gone.png", b"\x89PNG")
+    account.job("another", items, batch=100)
+    assert "error" not in account.lines()["gone.png"], "what was about the moment is tried again by another job"
+
+
+def test_versions_have_a_line_each(configured: Policies) -> None:
+    account = Account(configured)
+    account.put("a.png", b"\x89PNG")
+    items = [{"key": "a.png", "versionId": version} for version in ("1", "2")]
+    account.job("job", items, batch=1)
+    assert account.job("again", items[::-1], batch=2) == 2
+    with pytest.raises(AssertionError, match="two lines"):
+        account.lines()
+
+
+def test_two_workers_may_take_lines_out_of_one_part(configured: Policies) -> None:
+    account = Account(configured)
+    for key in KEYS[:3]:
+        account.put(key, b"\x89PNG")
+    account.job("job", account.items(KEYS[:3]), batch=3)
+    (part,) = [key for key in account.store.buckets["results"] if key.startswith("verdicts/")]
+    results = account.desks[0].results
+    meanwhile = [KEYS[0]]
+
+    def is_old(line: Line) -> bool:
+        if meanwhile:
+            other = meanwhile.pop()
+            results.take_out(part, lambda line: line["source"]["key"] == other)
+        return bool(line["source"]["key"] == KEYS[1])
+
+    results.take_out(part, is_old)
+    assert account.lines().keys() == {KEYS[2]}
+
+
+@given(st.lists(st.lists(st.text(min_size=1), min_size=1, max_size=20), max_size=20), st.data())
+def test_the_index_never_misses_a_part(parts: list[list[str]], data: st.DataObject) -> None:
+    index = PartsIndex()
+    named = []
+    for keys in parts:
+        name = part_name([Source(bucket="b", key=key) for key in keys])
+        named.append((name, keys))
+        index.add(name)
+    wanted = data.draw(st.lists(st.sampled_from([key for keys in parts for key in keys] or ["a"]), max_size=5))
+    found = index.find(wanted)
+    assert {name for name, keys in named if set(keys) & set(wanted)} <= set(found)
+
+
+def test_the_index_stays_within_its_memory() -> None:
+    """Twelve bytes an object: ten million, which it may remember, take 120 MB."""
+    index = PartsIndex()
+    for number in range(100):
+        index.add(part_name([Source(bucket="b", key=f"{number}/{one}") for one in range(100)]))
+    assert index.find(["5/7"])
+    entries = index._entries
+    assert entries.itemsize * len(entries) + sum(map(len, index._names)) <= 13 * len(index)
+
+
+@pytest.mark.parametrize("bucket", ["b" * 63])
+def test_the_longest_name_of_a_part_is_one_that_s3_takes(configured: Policies, bucket: str) -> None:
+    store = ObjectStore({"results": {}})
+    results = Results(store, "results")
+    sources = [Source(bucket=bucket, key=f"{number:04}{'x' * 1000}") for number in range(150)]
+    key, _ = results.own_part(sources, configured.names("demo"))
+    results.write_part(key, [], "job")  # the store refuses a name of over 1024 bytes
+    assert key in store.buckets["results"]

@@ -1,0 +1,35 @@
+"""A judge without a model, for what is about lines and not about verdicts: it knows who was judged, and how often."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from moderator.jobs.judge import Policies
+from moderator.jobs.line import Line
+from moderator.jobs.sources import Source
+
+
+@dataclass
+class LightJudge:
+    """Answers as `JudgeProcess` does; its verdict is `block` where the bytes say so."""
+
+    configured: Policies
+    judged: Counter[str] = field(default_factory=Counter)
+
+    def pictures(self, policy: str, group: Sequence[tuple[Source, bytes]], *_: Any, **__: Any) -> list[Line]:
+        names = self.configured.names(policy)
+        self.judged.update(source.key for source, _ in group)
+        return [
+            {
+                "source": source.as_json(),
+                "verdict": "block" if b"block" in data else "allow",
+                "reasons": [],
+                "categories": {},
+                "policy": dict(names.policy),
+                "model": dict(names.model),
+            }
+            for source, data in group
+        ]

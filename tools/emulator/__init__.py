@@ -1,0 +1,1 @@
+"""A local AWS, with what it lacks of what jobs on S3 need."""
