@@ -16,6 +16,8 @@ from support.emulator import Emulator, deploy, recorded, running
 from tools.jobs.__main__ import main as job
 
 _BUCKET = "pictures"
+# In bytes, of most file systems; and what is kept of a longer name, whose beginning is a hash.
+_LONGEST_NAME, _KEPT = 255, 150
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,16 +72,25 @@ def upload(emulator: Emulator, folder: Path, prefix: str) -> int:
 
 
 def copy_results(emulator: Emulator, out: Path) -> int:
-    """Copy the results bucket into a folder; return how many files."""
+    """Copy the results bucket into a folder, under shorter names where a file system takes no longer ones."""
     s3 = emulator.client("s3")
     number = 0
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket="results"):
         for found in page.get("Contents", []):
-            path = out / found["Key"]
+            path = out / file_name(found["Key"])
             path.parent.mkdir(parents=True, exist_ok=True)
             s3.download_file("results", found["Key"], str(path))
             number += 1
     return number
+
+
+def file_name(key: str) -> str:
+    """Return an object's key as a path: the names of parts and batches say more than 255 bytes can."""
+    folder, _, name = key.rpartition("/")
+    if len(name.encode()) <= _LONGEST_NAME:
+        return key
+    stem, _, suffix = name.rpartition(".")
+    return f"{folder}/{stem[:_KEPT]}.{suffix}"
 
 
 def _model() -> str:

@@ -12,12 +12,15 @@ import pytest
 from botocore.stub import Stubber
 
 from moderator.jobs.cost import Prices, job_dollars, job_parts
+from moderator.jobs.parts import part_name
+from moderator.jobs.sources import Source
 from tools.jobs import costs
 from tools.jobs.__main__ import main
 from tools.jobs.access import Access
 from tools.jobs.asked import Asked, read_asked
 from tools.jobs.checks import check_objects
 from tools.jobs.dead_letters import Queues, move_dead
+from tools.jobs.desk import file_name
 from tools.jobs.progress import Progress, Watch, count_verdicts
 from tools.jobs.redrive import main as redrive
 from tools.jobs.trouble import Trouble
@@ -265,3 +268,15 @@ def test_the_costs_of_a_job_are_those_of_its_summary() -> None:
     assert parts["reading"] == pytest.approx(4.0)
     whole = job_dollars(Prices(), objects=10_000_000, batches=100_000, worker_seconds=300_000, memory_mb=3008)
     assert whole == pytest.approx(sum(parts.values()))
+
+
+def test_results_have_names_that_a_file_system_takes() -> None:
+    """A batch of 100 has a part whose name is longer, and a record that may be."""
+    sources = [Source(bucket="b", key=f"{number}.jpg", size=1) for number in range(100)]
+    key = f"verdicts/bucket=b/{part_name(sources)}"
+    assert len(key.rpartition("/")[2]) > 255
+    short = file_name(key)
+    assert len(short.rpartition("/")[2].encode()) <= 255
+    assert short.startswith(key[:60])
+    assert short.endswith(".jsonl")
+    assert file_name("jobs/j/summary.json") == "jobs/j/summary.json"
