@@ -49,7 +49,7 @@ def test_chosen_thresholds_meet_the_criteria_that_they_were_chosen_by() -> None:
         if truth.sum() < 5 or truth.all():
             continue
         scores = np.round(expit(rng.normal(np.where(truth, rng.uniform(0, 6), 0.0), 1.0)), 3)
-        targets = Targets(precision=float(rng.uniform(0.3, 0.99)), recall=float(rng.uniform(0.3, 0.99)))
+        targets = Targets(precision=float(rng.uniform(0.05, 0.99)), recall=float(rng.uniform(0.3, 0.99)))
         chosen = choose(scores, truth, targets)
         missed = int(truth.sum()) - chosen.review.recall.hits
         assert missed <= max(0, mistakes_allowed(int(truth.sum()), targets.recall))
@@ -132,6 +132,14 @@ def test_kinds_that_lie_apart_leave_what_nobody_has_seen_to_review() -> None:
     assert chosen.review.promised
     assert chosen.block.promised
     assert (chosen.review.recall.hits, chosen.block.precision.hits) == (100, 100)
+
+
+def test_a_threshold_with_fewer_mistakes_that_misses_a_target_is_not_taken() -> None:
+    """Above 0.9 are 2 of 10, which is not 0.3, and 18 mistakes; above 0.5 are 12 of 31, which is, and 19 mistakes."""
+    scores = np.repeat([0.9, 0.5, 0.1], [10, 21, 69])
+    truth = np.concatenate([np.arange(10) < 2, np.arange(21) < 10, np.zeros(69, np.bool_)])
+    chosen = choose(scores, truth, Targets(precision=0.3, recall=0.15))
+    assert (chosen.block.precision.hits, chosen.block.precision.of) == (12, 31)
 
 
 def test_where_no_threshold_is_precise_enough_nothing_is_blocked() -> None:
