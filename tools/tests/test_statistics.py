@@ -96,6 +96,11 @@ def test_near_duplicates_weigh_as_much_as_one_picture() -> None:
     assert of_all.calibration_error == pytest.approx(measure(scores, truth, alone(truth)).calibration_error, abs=0.01)
     assert sum(one.weight for one in of_all.bins) == pytest.approx(400)
     assert [one.weight for one in of_all.bins] == pytest.approx([40] * 10, abs=1)
+    # Of pictures with the same probability, every second one is the category's; the first one is there seven times.
+    again, half = np.repeat(np.arange(40), [7] + [1] * 39), np.arange(40) % 2 == 0
+    of_halves = bins(np.full(46, 0.3), half[again], weights(again, half[again]))
+    assert [one.frequency for one in of_halves] == pytest.approx([0.5] * 10)
+    assert of_halves[0].pictures == 10
     fitted = fit_and_choose(many, of_many, groups, Targets(), "platt")
     of_each = fit_and_choose(evidence, truth, np.arange(400), Targets(), "platt")
     assert fitted is not None
