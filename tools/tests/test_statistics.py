@@ -172,6 +172,20 @@ def test_near_duplicates_stay_on_one_side() -> None:
         assert not truth[learned].all()
 
 
+@pytest.mark.parametrize("method", ["platt", "isotonic"])
+def test_a_picture_is_scored_by_a_curve_that_never_saw_it(method: Method) -> None:
+    evidence, truth = evidence_and_truth(np.random.default_rng(18), 300)
+    groups = np.arange(300) // 2
+    probabilities, weighed = out_of_fold(evidence, truth, groups, method), weights(groups, truth)
+    for learned, held_out in folds(truth, groups):
+        curve = fit(evidence[learned], truth[learned], weighed[learned], method)
+        assert curve is not None
+        assert (probabilities[held_out] == curve(evidence[held_out])).all()
+    everything = fit(evidence, truth, weighed, method)
+    assert everything is not None
+    assert (probabilities != everything(evidence)).all()
+
+
 def test_evidence_that_falls_with_the_truth_has_no_curve() -> None:
     evidence, truth = evidence_and_truth(np.random.default_rng(10), 300)
     assert fit(-evidence, truth, alone(truth)) is None
