@@ -105,7 +105,8 @@ def _precise(scores: Probabilities, truth: Truth, target: float) -> tuple[npt.ND
 
     Fixed-sequence testing (Learn then Test, arXiv 2110.01052): which thresholds are tried, and in which order, is
     settled before any label is looked at. The first is the score above which there are just enough pictures to show the
-    precision if none of them is wrong; each lower one follows. Each is tested by itself (Clopper and Pearson, one side)
+    precision if none of them is wrong; each lower one follows. (The curve was fitted to the labels, but it keeps the
+    order of the evidence, and only the order counts here.) Each is tested by itself (Clopper and Pearson, one side)
     until the first one fails. So the chance that any before it is not precise enough is 5 % in all, however many they
     are, and which of them is taken may then depend on the labels.
 

@@ -8,8 +8,10 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from scipy.special import expit
+from scipy.stats import ttest_1samp
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from moderator.clip.model import read_model
@@ -20,6 +22,7 @@ from moderator.policy.score import scores
 from moderator.settings import Settings
 from support.lit_embeddings import DIM, LOGIT_SCALE, photographs, texts
 from tools.calibration.embed import EMBEDDINGS
+from tools.calibration.fit import fit
 from tools.calibration.run import Done
 from tools.calibration.store import EmbeddingStore, Stored
 from tools.tests.desk import command, policies
@@ -73,13 +76,25 @@ def test_the_figures_are_those_that_the_service_itself_would_give(done: tuple[Do
                 assert (figure["recall"]["hits"], figure["recall"]["of"]) == counts[:2]
                 assert (figure["precision"]["hits"], figure["precision"]["of"]) == (counts[0], counts[2])
                 assert figure["false_positive_rate"]["hits"] == counts[3]
-    # The fit is the likeliest: no scale and offset beside it are better, with Platt's own targets.
-    policy = written["photographs"]
-    cosines = np.stack([seen[n] for n in sorted(seen)]) @ np.stack([words[label] for label in policy.labels]).T
-    evidence = cosines.astype(np.float64) * LOGIT_SCALE
-    toys = next(category for category in policy.categories if category.name == "toys")
-    z = np.log(np.exp(evidence[:, toys.labels]).mean(1)) - np.log(np.exp(evidence[:, toys.against]).mean(1))
-    truth = np.array([number in SHOWN["toys"] for number in sorted(seen)])
+
+
+def evidence_of_toys(without: str = "") -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """Return each photograph's evidence by the formula of the docs, and whether it shows a toy."""
+    seen, words = photographs(), texts()
+    logits = {
+        text: np.array([seen[number].astype(np.float64) @ words[text] for number in sorted(seen)]) * LOGIT_SCALE
+        for text in words
+    }
+    labels, against = (
+        np.log(np.mean([np.exp(logits[text]) for text in side if text != without], axis=0))
+        for side in (POLICY["categories"]["toys"]["labels"], POLICY["neutral"])
+    )
+    return labels - against, np.array([number in SHOWN["toys"] for number in sorted(seen)])
+
+
+def test_scale_and_offset_are_the_likeliest(done: tuple[Done, Path]) -> None:
+    """None beside them are better, with Platt's own targets."""
+    z, truth = evidence_of_toys()
     target = np.where(truth, (truth.sum() + 1) / (truth.sum() + 2), 1 / ((~truth).sum() + 2))
     said = done[0].figures["categories"]["toys"]
 
@@ -90,6 +105,25 @@ def test_the_figures_are_those_that_the_service_itself_would_give(done: tuple[Do
     best = loss(said["scale"], said["offset"])
     for scale, offset in ((1.01, 1.0), (0.99, 1.0), (1.0, 1.01), (1.0, 0.99)):
         assert loss(said["scale"] * scale, said["offset"] * offset) > best
+
+
+def test_a_prompts_margin_is_students_interval_for_all_prompts_together(done: tuple[Done, Path]) -> None:
+    """One in twenty categories, not one in twenty prompts, may have a prompt that is called harmful by chance."""
+
+    def losses(without: str = "") -> npt.NDArray[np.float64]:
+        z, truth = evidence_of_toys(without)
+        curve = fit(z, truth, np.ones(len(truth)))
+        assert curve is not None
+        return -np.log(np.where(truth, curve(z), 1 - curve(z)))
+
+    prompts = done[0].figures["categories"]["toys"]["prompts"]
+    assert len(prompts) == len(POLICY["categories"]["toys"]["labels"]) + len(POLICY["neutral"])
+    for prompt in prompts:
+        tested = ttest_1samp(losses(prompt["text"]) - losses(), 0.0)
+        low, high = tested.confidence_interval(1 - 0.05 / len(prompts))
+        assert prompt["contribution"] == pytest.approx((low + high) / 2, abs=1e-5)
+        assert prompt["margin"] == pytest.approx((high - low) / 2, rel=1e-3)
+        assert prompt["effect"] == ("hurts" if high < 0 else "helps" if low > 0 else "unclear")
 
 
 def test_the_numbers_of_pictures_are_said(done: tuple[Done, Path]) -> None:

@@ -49,7 +49,7 @@ def test_chosen_thresholds_meet_the_criteria_that_they_were_chosen_by() -> None:
         if truth.sum() < 5 or truth.all():
             continue
         scores = np.round(expit(rng.normal(np.where(truth, rng.uniform(0, 6), 0.0), 1.0)), 3)
-        targets = Targets(precision=float(rng.uniform(0.3, 0.99)), recall=float(rng.uniform(0.3, 0.99)))
+        targets = Targets(precision=float(rng.uniform(0.05, 0.99)), recall=float(rng.uniform(0.3, 0.99)))
         chosen = choose(scores, truth, targets)
         missed = int(truth.sum()) - chosen.review.recall.hits
         assert missed <= max(0, mistakes_allowed(int(truth.sum()), targets.recall))
@@ -96,6 +96,11 @@ def test_near_duplicates_weigh_as_much_as_one_picture() -> None:
     assert of_all.calibration_error == pytest.approx(measure(scores, truth, alone(truth)).calibration_error, abs=0.01)
     assert sum(one.weight for one in of_all.bins) == pytest.approx(400)
     assert [one.weight for one in of_all.bins] == pytest.approx([40] * 10, abs=1)
+    # Of pictures with the same probability, every second one is the category's; the first one is there seven times.
+    again, half = np.repeat(np.arange(40), [7] + [1] * 39), np.arange(40) % 2 == 0
+    of_halves = bins(np.full(46, 0.3), half[again], weights(again, half[again]))
+    assert [one.frequency for one in of_halves] == pytest.approx([0.5] * 10)
+    assert of_halves[0].pictures == 10
     fitted = fit_and_choose(many, of_many, groups, Targets(), "platt")
     of_each = fit_and_choose(evidence, truth, np.arange(400), Targets(), "platt")
     assert fitted is not None
@@ -134,6 +139,14 @@ def test_kinds_that_lie_apart_leave_what_nobody_has_seen_to_review() -> None:
     assert (chosen.review.recall.hits, chosen.block.precision.hits) == (100, 100)
 
 
+def test_a_threshold_with_fewer_mistakes_that_misses_a_target_is_not_taken() -> None:
+    """Above 0.9 are 2 of 10, which is not 0.3, and 18 mistakes; above 0.5 are 12 of 31, which is, and 19 mistakes."""
+    scores = np.repeat([0.9, 0.5, 0.1], [10, 21, 69])
+    truth = np.concatenate([np.arange(10) < 2, np.arange(21) < 10, np.zeros(69, np.bool_)])
+    chosen = choose(scores, truth, Targets(precision=0.3, recall=0.15))
+    assert (chosen.block.precision.hits, chosen.block.precision.of) == (12, 31)
+
+
 def test_where_no_threshold_is_precise_enough_nothing_is_blocked() -> None:
     rng = np.random.default_rng(8)
     chosen = choose(rng.random(500), rng.random(500) < 0.1, Targets())
@@ -157,6 +170,20 @@ def test_near_duplicates_stay_on_one_side() -> None:
         assert not set(groups[learned]) & set(groups[held_out])
         assert truth[learned].any()
         assert not truth[learned].all()
+
+
+@pytest.mark.parametrize("method", ["platt", "isotonic"])
+def test_a_picture_is_scored_by_a_curve_that_never_saw_it(method: Method) -> None:
+    evidence, truth = evidence_and_truth(np.random.default_rng(18), 300)
+    groups = np.arange(300) // 2
+    probabilities, weighed = out_of_fold(evidence, truth, groups, method), weights(groups, truth)
+    for learned, held_out in folds(truth, groups):
+        curve = fit(evidence[learned], truth[learned], weighed[learned], method)
+        assert curve is not None
+        assert (probabilities[held_out] == curve(evidence[held_out])).all()
+    everything = fit(evidence, truth, weighed, method)
+    assert everything is not None
+    assert (probabilities != everything(evidence)).all()
 
 
 def test_evidence_that_falls_with_the_truth_has_no_curve() -> None:
