@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from moderator.errors import RequestError, UnknownVideo
 from moderator.jobs.video import HEAD_BYTES, Videos, can_judge_videos, is_video
 from moderator.moderation import Moderation, Moderator
-from moderator.pictures.batch import Picture
+from moderator.pictures.decode import Decoded
 from moderator.policy.policy import Policy
-from moderator.policy.verdict import unjudged
+from moderator.policy.verdict import unjudged, with_sample
 from moderator.question import Embedded, ModerationQuestion
 from moderator.web.answers import native
 from moderator.web.requests import Asking
 from tools.core import Core
 from tools.files import check_file, read_file
 from tools.folder.ledger import Ledger, Line
-from tools.halving import in_halves
+from tools.folder.reader import Found, Read, Reader
 
 # Pictures that are judged together: as many as the image tower takes at once.
 _TOGETHER = 16
@@ -32,12 +32,6 @@ class Judged:
 
     line: Line
     new: bool  # False: an earlier run judged it
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Waiting:
-    source: dict[str, Any]
-    data: bytes
 
 
 class FolderJudge:
@@ -68,31 +62,36 @@ class FolderJudge:
 
     def judge(self, paths: Sequence[str], ledger: Ledger) -> Iterator[list[Judged]]:
         """Judge each picture that the ledger does not know, and add its line; yield all lines, a batch at a time."""
-        waiting: list[_Waiting] = []
-        for path in paths:
-            source: dict[str, Any] = {"path": path}
-            try:
-                if self._is_video(path):
-                    yield [self._video(path, ledger)]
+        waiting: list[Found] = []
+        with Reader(self._core, self._policy) as reader:
+            for path in paths:
+                done = self._done_at_once(path, ledger)
+                if isinstance(done, Judged):
+                    yield [done]
                     continue
-                data = read_file(self._folder / path, max_bytes=self._core.settings.max_body_bytes)
-            except RequestError as error:
-                yield [self._added(ledger, self._error(source, error.problem()))]
-                continue
-            except OSError as error:
-                problem = {"type": "about:blank", "title": "The file cannot be read", "detail": error.strerror}
-                yield [self._added(ledger, self._error(source, problem))]
-                continue
-            source |= {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-            if known := ledger.known(path, source["sha256"]):
-                yield [Judged(line=known, new=False)]
-                continue
-            waiting.append(_Waiting(source=source, data=data))
-            if len(waiting) == _TOGETHER:
-                yield self._judge_and_add(waiting, ledger)
-                waiting = []
-        if waiting:
-            yield self._judge_and_add(waiting, ledger)
+                waiting.append(done)
+                if len(waiting) == _TOGETHER:
+                    yield self._judge_and_add(reader.exchange(waiting), ledger)
+                    waiting = []
+            yield self._judge_and_add(reader.exchange(waiting), ledger)
+            yield self._judge_and_add(reader.exchange(()), ledger)
+
+    def _done_at_once(self, path: str, ledger: Ledger) -> Judged | Found:
+        """Return the line of a file that is known, no picture or not to be read; else the picture's bytes."""
+        source: dict[str, Any] = {"path": path}
+        try:
+            if self._is_video(path):
+                return self._video(path, ledger)
+            data = read_file(self._folder / path, max_bytes=self._core.settings.max_body_bytes)
+        except RequestError as error:
+            return self._added(ledger, self._error(source, error.problem()))
+        except OSError as error:
+            problem = {"type": "about:blank", "title": "The file cannot be read", "detail": error.strerror}
+            return self._added(ledger, self._error(source, problem))
+        source |= {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        if known := ledger.known(path, source["sha256"]):
+            return Judged(line=known, new=False)
+        return Found(source=source, data=data)
 
     def _is_video(self, path: str) -> bool:
         check_file(self._folder / path)
@@ -123,8 +122,14 @@ class FolderJudge:
         (result,) = self._results(question, found.moderation)
         return {"source": source} | result | {"video": found.described()} | self._names
 
-    def _judge_and_add(self, waiting: Sequence[_Waiting], ledger: Ledger) -> list[Judged]:
-        lines = in_halves(waiting, self._judge, lambda one, error: self._error(one.source, error.problem()))
+    def _judge_and_add(self, batch: Sequence[Read], ledger: Ledger) -> list[Judged]:
+        judged = iter(self._judge([read for read in batch if isinstance(read.decoded, Decoded)]))
+        lines = [
+            self._error(read.found.source, read.decoded.problem())
+            if isinstance(read.decoded, RequestError)
+            else next(judged)
+            for read in batch
+        ]
         ledger.add(lines)
         return [Judged(line=line, new=True) for line in lines]
 
@@ -132,14 +137,20 @@ class FolderJudge:
         ledger.add([line])
         return Judged(line=line, new=True)
 
-    def _judge(self, waiting: Sequence[_Waiting]) -> list[Line]:
-        question = ModerationQuestion(
-            pictures=tuple(Picture(name="The file", data=one.data) for one in waiting), policy=self._policy
-        )
+    def _judge(self, batch: Sequence[Read]) -> list[Line]:
+        if not batch:
+            return []
+        pictures = tuple(read.decoded for read in batch if isinstance(read.decoded, Decoded))
+        question = ModerationQuestion(pictures=pictures, policy=self._policy)
         found = self._moderator.moderate(question)
+        # The sample is drawn by a picture's bytes, which pixels no longer have.
+        verdicts = tuple(
+            with_sample(verdict, self._policy, read.found.data)
+            for verdict, read in zip(found.verdicts, batch, strict=True)
+        )
+        results = self._results(question, replace(found, verdicts=verdicts))
         return [
-            {"source": one.source} | result | self._names
-            for one, result in zip(waiting, self._results(question, found), strict=True)
+            {"source": read.found.source} | result | self._names for read, result in zip(batch, results, strict=True)
         ]
 
     def _results(self, question: ModerationQuestion, found: Moderation) -> list[dict[str, Any]]:

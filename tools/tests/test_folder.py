@@ -31,15 +31,21 @@ def folder(tmp_path: Path) -> Path:
     return draw_folder(tmp_path / "pictures")
 
 
-def test_each_line_is_what_the_service_answers(core: Core, folder: Path) -> None:
-    run = moderate(core, folder)
+@pytest.mark.parametrize("sample", [0, 0.5])
+def test_each_line_is_what_the_service_answers(folder: Path, tmp_path: Path, sample: float) -> None:
+    content = json.loads((Settings().policies_dir / "demo.json").read_text()) | {"sample": sample}
+    settings = Settings(policies_dir=policies(tmp_path / "policies", demo=content), default_policy="demo")
+    run = moderate(build_core(settings), folder)
     found = lines(ledger(folder))
     assert [line["source"]["path"] for line in found] == sorted(
         path.relative_to(folder).as_posix() for path in folder.rglob("*.png")
     )
-    assert dict(run.counts.verdicts) == {"block": 6, "review": 6, "allow": 12}
+    if sample:
+        assert 0 < run.counts.reasons["review", "sample"] < 12
+    else:
+        assert dict(run.counts.verdicts) == {"block": 6, "review": 6, "allow": 12}
     assert run.others == 1
-    with serving(build_handler(Settings())) as service:
+    with serving(build_handler(settings)) as service:
         for line in found:
             data = (folder / line["source"]["path"]).read_bytes()
             body = json.dumps({"image_data": as_base64(data), "policy": "demo"})
