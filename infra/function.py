@@ -63,7 +63,9 @@ class Function(pulumi.ComponentResource):
             replace_security_groups_on_destroy=True if leave_for else None,
             replacement_security_group_ids=[leave_for] if leave_for else None,
             reserved_concurrent_executions=args.reserved_concurrency or None,
-            tracing_config={"mode": "Active"} if args.tracing else None,
+            # Said either way: the provider takes what is left out for what is there already, and would go on tracing.
+            # https://github.com/hashicorp/terraform-provider-aws/issues/30838
+            tracing_config={"mode": "Active" if args.tracing else "PassThrough"},
             snap_start={"apply_on": "PublishedVersions"} if args.snap_start else None,
             publish=True,
             # The first start already writes logs, joins the network and signs in to the store.

@@ -16,6 +16,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 Configuration = Mapping[str, Any]  # one version, as Lambda's GetFunctionConfiguration answers it
 
+# The aliases of a release: the one that answers, without and with snapshots. All others are somebody else's.
+LIVE, LIVE_SNAPSHOTS = "live", "live-snapshots"
+
 # A version with a snapshot takes minutes to be ready.
 _PAUSE_SECONDS, _MOST_PAUSES = 3.0, 200
 
@@ -45,7 +48,7 @@ class Versions:
         """
         if pulumi.runtime.is_dry_run():
             return version
-        self._live_before = frozenset(await self._ask(lambda: self._aliased(function)) or ())
+        self._live_before = frozenset(await self._ask(lambda: self._live(function)) or ())
         for _ in range(_MOST_PAUSES):
             found = await self._ask(
                 lambda: self._lambda.get_function_configuration(FunctionName=function, Qualifier=version)
@@ -108,9 +111,16 @@ class Versions:
         pages = self._lambda.get_paginator("list_versions_by_function").paginate(FunctionName=function)
         return [version for page in pages for version in page["Versions"]]
 
-    def _aliased(self, function: str) -> list[str]:
+    def _live(self, function: str) -> list[str]:
+        """Return what the release's own aliases name; one of somebody else's says nothing of what was live."""
+        return [one["FunctionVersion"] for one in self._aliases(function) if one["Name"] in (LIVE, LIVE_SNAPSHOTS)]
+
+    def _aliases(self, function: str) -> list[Mapping[str, Any]]:
         pages = self._lambda.get_paginator("list_aliases").paginate(FunctionName=function)
-        aliases = [alias for page in pages for alias in page["Aliases"]]
+        return [alias for page in pages for alias in page["Aliases"]]
+
+    def _aliased(self, function: str) -> list[str]:
+        aliases = self._aliases(function)
         weighted = [
             version
             for alias in aliases

@@ -44,13 +44,14 @@ def test_neither_is_asked_by_default(every: Recorded, run: Callable[[str], Recor
 
 
 def test_calls_are_traced_only_when_asked_for(every: Recorded, run: Callable[[str], Recorded]) -> None:
-    traced = every.one("aws:lambda/function:Function", "clip").inputs.get("tracingConfig")
+    """Said also where it is off: the provider takes nothing for no change, and X-Ray would stay on."""
+    traced = every.one("aws:lambda/function:Function", "clip").inputs["tracingConfig"]
     rights = [one for one in every.statements() if "xray:PutTraceSegments" in one["Action"]]
     if every is run("platform"):
         assert traced == {"mode": "Active"}
         assert [one["Action"] for one in rights] == [["xray:PutTraceSegments", "xray:PutTelemetryRecords"]]
     else:
-        assert (traced, rights) == (None, [])
+        assert (traced, rights) == ({"mode": "PassThrough"}, [])
 
 
 def test_one_may_be_asked_without_the_other() -> None:

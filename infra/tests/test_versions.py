@@ -26,7 +26,7 @@ def deploy(api: LambdaApi, version: str = "7") -> LambdaApi:
 
     async def steps(_: int) -> None:
         assert await versions.ready("f", version) == version
-        api.aliases = {"live": version}
+        api.aliases["live"] = version
         await versions.prune("f", version)
 
     in_program(steps, api)
@@ -62,6 +62,14 @@ def test_a_version_that_another_alias_names_stays() -> None:
     versions = Versions(lambda_client)
     in_program(lambda _: versions.prune("f", "7"), api)
     assert "2" in api.versions
+
+
+def test_an_alias_of_ones_own_takes_nothing_from_the_version_to_go_back_to() -> None:
+    """Neither in an `up` that changes nothing, nor in one that publishes another version."""
+    for live in ("7", "6"):
+        api = LambdaApi(versions=dict.fromkeys(("2", "4", "6", "7"), HERE), aliases={"live": live, "mine": "2"})
+        deploy(api)
+        assert set(api.versions) == {"2", "6", "7"}
 
 
 @pytest.mark.parametrize(("live", "old"), [(HERE, ELSEWHERE), (NOWHERE, HERE), (ELSEWHERE, HERE)])
