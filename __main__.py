@@ -56,6 +56,7 @@ if settings.subnet_ids or settings.cache == "serverless":
                 subnet_ids=settings.subnet_ids,
                 security_group_ids=settings.security_group_ids,
                 has_store=settings.cache == "serverless",
+                joining=joining,
             ),
         )
     else:
@@ -173,13 +174,15 @@ api = Api(
 )
 jobs = stream = None
 if settings.jobs:
-    # FFmpeg reads strangers' bytes: the service's own image never has it.
-    of_worker = Image(f"{NAME}-jobs", replace(what_to_build, target="worker-videos")) if settings.videos else image
+    of_worker = image
+    if settings.videos and not settings.image_uri:
+        # FFmpeg reads strangers' bytes: the service's own image never has it.
+        of_worker = Image(f"{NAME}-jobs", replace(what_to_build, target="worker-videos"))
     jobs = Jobs(
         f"{NAME}-jobs",
         JobsArgs(
             name=f"{settings.name}-jobs",
-            image_uri=of_worker.uri if of_worker else settings.image_uri,
+            image_uri=of_worker.uri if of_worker else settings.videos_image_uri or settings.image_uri,
             environment=environment(replace(settings, memory=settings.job_memory), None),
             buckets=settings.job_buckets,
             stream_buckets=settings.stream_buckets,
@@ -240,6 +243,9 @@ if jobs:
     pulumi.export("jobsStateMachine", jobs.state_machine_arn)
     pulumi.export("resultsBucket", jobs.results_bucket)
     pulumi.export("verdictBus", jobs.bus.name)
+    if settings.videos:
+        videos_digest = of_worker.digest if of_worker else settings.videos_image_uri.partition("@")[2]
+        pulumi.export("videosImageDigest", videos_digest)
 if stream:
     pulumi.export("uploadsQueue", stream.queue_url)
     pulumi.export("uploadsDeadLetters", list(stream.dead_letter_urls))

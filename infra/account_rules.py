@@ -21,13 +21,13 @@ _TOKEN = r"[A-Za-z0-9._~-]{32,256}"  # noqa: S105  # a form, no token
 # https://docs.aws.amazon.com/vpc/latest/userguide/vpc-cidr-blocks.html
 _PRIVATE = [IPv4Network(block) for block in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")]
 
+_IMAGE = r"\d{12}\.dkr\.ecr\.[\w-]+\.amazonaws\.com(\.cn)?/[a-z0-9._/-]+@sha256:[0-9a-f]{64}"
+_AN_IMAGE = "an image in ECR by its digest, ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME@sha256:…"
+
 # Field, form, and what it must be.
 _FORMS = (
-    (
-        "image_uri",
-        r"\d{12}\.dkr\.ecr\.[\w-]+\.amazonaws\.com(\.cn)?/[a-z0-9._/-]+@sha256:[0-9a-f]{64}",
-        "an image in ECR by its digest, ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME@sha256:…",
-    ),
+    ("image_uri", _IMAGE, _AN_IMAGE),
+    ("videos_image_uri", _IMAGE, _AN_IMAGE),
     (
         "cache_password_arn",
         r"arn:[\w-]+:secretsmanager:[\w-]+:\d{12}:secret:[\w/+=.@-]+",
@@ -74,8 +74,11 @@ def _of_network(settings: StackSettings) -> Iterator[str]:
             f"subnetIds is {subnets} and securityGroupIds is {groups}: "
             "they go together, so both must have ids or neither."
         )
-    if len(set(groups)) != len(groups) or len(groups) > 5:
-        yield f"securityGroupIds is {groups}: it must be five different groups at most, as Lambda allows no more."
+    if len(set(groups)) != len(groups) or len(groups) > 4:
+        yield (
+            f"securityGroupIds is {groups}: it must be four different groups at most, as Lambda allows five, "
+            "and one is the stack's own."
+        )
     most = 3 if settings.cache == "serverless" else 16
     least = 2 if settings.cache == "serverless" else 1
     if subnets and not least <= len(set(subnets)) == len(subnets) <= most:

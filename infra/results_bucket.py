@@ -11,8 +11,9 @@ class ResultsBucket(pulumi.ComponentResource):
 
     def __init__(self, name: str, *, keep_days: int, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("clip:infra:ResultsBucket", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
-        # Not emptied by `destroy`: what was judged is worth more than what it costs to keep.
+        # What was judged is worth more than what it costs to keep, and S3 deletes no bucket that holds anything.
+        # So the bucket stays when the stack goes, and with it all that protects it.
+        child = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
         made = aws.s3.Bucket(f"{name}-results", opts=child)
         self.bucket: pulumi.Output[str] = made.bucket
         self._arn = made.arn
@@ -38,7 +39,7 @@ class ResultsBucket(pulumi.ComponentResource):
             f"{name}-results",
             bucket=made.bucket,
             rules=_rules(keep_days),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[versioned]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[versioned], retain_on_delete=True),
         )
         aws.s3.BucketPolicy(
             f"{name}-results", bucket=made.bucket, policy=pulumi.Output.json_dumps(_tls_only(made.arn)), opts=child

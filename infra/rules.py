@@ -8,6 +8,7 @@ from pathlib import Path
 
 from infra.account_rules import complaints_of_account
 from infra.models import complaints_of_model
+from infra.pair_rules import complaints_of_pairs
 from infra.settings import StackSettings, key_of
 
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
@@ -74,7 +75,7 @@ def _complaints(settings: StackSettings, label_sets: frozenset[str]) -> Iterator
     if not settings.image_uri:  # which model another image holds is not known here
         yield from complaints_of_model(settings)
     yield from _of_names(settings, label_sets)
-    yield from _of_pairs(settings)
+    yield from complaints_of_pairs(settings)
     yield from _of_bands(settings)
     yield from complaints_of_account(settings)
 
@@ -142,32 +143,6 @@ def _of_names(settings: StackSettings, label_sets: frozenset[str]) -> Iterator[s
         yield f"certificateArn is {settings.certificate_arn!r}: it must be the ARN of an ACM certificate."
 
 
-def _of_pairs(settings: StackSettings) -> Iterator[str]:
-    if settings.auth == "jwt":
-        if not settings.jwt_issuer.startswith("https://"):
-            yield f"jwtIssuer is {settings.jwt_issuer!r}: with auth jwt it must be the https:// URL of the issuer."
-        if not settings.jwt_audience:
-            yield "jwtAudience is []: with auth jwt it must name at least one audience."
-    elif settings.jwt_issuer or settings.jwt_audience:
-        yield f"auth is {settings.auth!r}: it must be jwt when jwtIssuer or jwtAudience is set, or they are ignored."
-    if settings.snap_start and settings.provisioned_concurrency:
-        yield (
-            f"snapStart is true and provisionedConcurrency is {settings.provisioned_concurrency}: "
-            "Lambda allows one or the other, so one must be off."
-        )
-    if 0 < settings.reserved_concurrency < settings.provisioned_concurrency:
-        yield (
-            f"provisionedConcurrency is {settings.provisioned_concurrency}: "
-            f"it must be at most reservedConcurrency, which is {settings.reserved_concurrency}."
-        )
-    yield from _of_jobs(settings)
-    if bool(settings.domain_name) != bool(settings.certificate_arn):
-        yield (
-            f"domainName is {settings.domain_name!r} and certificateArn is {settings.certificate_arn!r}: "
-            "they go together, so both must be set or neither."
-        )
-
-
 def _of_bands(settings: StackSettings) -> Iterator[str]:
     for policy, band in settings.alarm_block_share.items():
         if policy not in _policies():
@@ -182,20 +157,3 @@ def _of_bands(settings: StackSettings) -> Iterator[str]:
 
 def _policies() -> list[str]:
     return sorted(path.stem for path in _POLICIES.glob("*.json"))
-
-
-def _of_jobs(settings: StackSettings) -> Iterator[str]:
-    for field in ("job_buckets", "stream_buckets"):
-        names = getattr(settings, field)
-        for bucket in names:
-            if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket):
-                yield f"{key_of(field)} has {bucket!r}: it must be the name of a bucket, without s3:// and prefix."
-        if len(set(names)) < len(names):
-            yield f"{key_of(field)} is {list(names)}: it must name each bucket once."
-        if names and not settings.jobs:
-            yield f"{key_of(field)} is {list(names)}: jobs must be true, or it is ignored."
-    for field in ("videos", "manage_notifications", "tag_objects"):
-        if getattr(settings, field) and not settings.jobs:
-            yield f"{key_of(field)} is true: jobs must be true, or it is ignored."
-    if settings.jobs and not (settings.job_buckets or settings.stream_buckets):
-        yield "jobs is true: jobBuckets or streamBuckets must name the buckets that it may read."

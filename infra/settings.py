@@ -109,6 +109,7 @@ class StackSettings:
     tag_objects: bool
     stream_lines: bool
     videos: bool
+    videos_image_uri: str
     results_days: int
 
     alarm_email: str

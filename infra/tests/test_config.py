@@ -166,6 +166,36 @@ WRONG: list[tuple[dict[str, object], str]] = [
     ),
 ]
 
+IMAGE = f"111122223333.dkr.ecr.eu-central-1.amazonaws.com/clip@sha256:{'1' * 64}"
+WRONG += [
+    (
+        {"imageUri": IMAGE, "jobs": True, "jobBuckets": ["pictures"], "videos": True},
+        "videosImageUri is '': with imageUri and videos it must be the worker's image",
+    ),
+    ({"videosImageUri": IMAGE}, "it must go with videos and imageUri, or it is ignored."),
+    (
+        {"imageUri": IMAGE, "videosImageUri": "mine:latest", "jobs": True, "jobBuckets": ["pictures"], "videos": True},
+        "videosImageUri is 'mine:latest': it must be an image in ECR by its digest",
+    ),
+    (
+        {
+            "model": "ViT-L-14-quickgelu",
+            "memory": 3008,
+            "jobs": True,
+            "jobBuckets": ["pictures"],
+            "jobMemory": 512,
+        },
+        "jobMemory is 512: with ViT-L-14-quickgelu it must be at least 2569, in MB.",
+    ),
+    (
+        {
+            "subnetIds": ["subnet-01234567", "subnet-89abcdef"],
+            "securityGroupIds": [f"sg-0123456{number}" for number in range(5)],
+        },
+        "it must be four different groups at most",
+    ),
+]
+
 TOKEN = "0123456789abcdef" * 2
 OWN = {"cache": "url", "cacheUrl": "redis://host"}
 
@@ -242,6 +272,24 @@ def test_another_image_may_hold_any_model() -> None:
     """Which one is not known here, nor what memory it needs."""
     image = f"111122223333.dkr.ecr.eu-central-1.amazonaws.com/clip@sha256:{'1' * 64}"
     assert run_program({"imageUri": image, "model": "theirs", "memory": 512}).exports["imageDigest"] == image[-71:]
+
+
+def test_an_image_with_ffmpeg_comes_from_elsewhere_too() -> None:
+    """Built from this checkout, it might hold another model than the one that the API answers by."""
+    of_worker = IMAGE.replace("1" * 64, "2" * 64)
+    settings = {"imageUri": IMAGE, "videosImageUri": of_worker, "jobs": True, "jobBuckets": ["pictures"]}
+    stack = run_program({**settings, "videos": True, "model": "theirs"})
+    function = "aws:lambda/function:Function"
+    assert [stack.inputs(function, name)["imageUri"] for name in ("clip", "clip-jobs")] == [IMAGE, of_worker]
+    assert not [one.key for one in stack.resources if one.type.startswith(("docker-build:", "aws:ecr/"))]
+    assert stack.exports["videosImageDigest"] == f"sha256:{'2' * 64}"
+
+
+def test_a_stacks_name_leaves_room_for_the_workers() -> None:
+    jobs = {"cache": "none", "jobs": True, "jobBuckets": ["pictures"]}
+    with pytest.raises(pulumi.RunError, match="with jobs it must have 59 characters at most"):
+        run_program(jobs, stack="a" * 39)
+    run_program(jobs, stack="a" * 38)
 
 
 def test_a_stacks_name_leaves_room_for_the_authorizers() -> None:

@@ -162,6 +162,14 @@ def test_the_results_are_private_encrypted_and_versioned(run: Callable[[str], Re
     assert versioning["versioningConfiguration"]["status"] == "Enabled"
 
 
+def test_what_was_judged_stays_with_all_that_protects_it_when_the_stack_goes(run: Callable[[str], Recorded]) -> None:
+    """S3 deletes no bucket that is not empty, and would by then have lost its policy."""
+    stack = run("jobs and a stream")
+    of_results = {one.key for one in stack.resources if one.name == "clip-jobs-results"}
+    assert len(of_results) == 6
+    assert {one.key for one in stack.resources if one.retained_on_delete and one.type.startswith("aws:")} == of_results
+
+
 def test_trouble_of_the_stream_sets_off_an_alarm(run: Callable[[str], Recorded]) -> None:
     alarms = run("jobs and a stream").all("aws:cloudwatch/metricAlarm:MetricAlarm")
     watched = {
