@@ -30,8 +30,8 @@ _FORMS = (
     ("videos_image_uri", _IMAGE, _AN_IMAGE),
     (
         "cache_password_arn",
-        r"arn:[\w-]+:secretsmanager:[\w-]+:\d{12}:secret:[\w/+=.@-]+",
-        "the ARN of a secret in Secrets Manager",
+        r"arn:[\w-]+:secretsmanager:[\w-]+:\d{12}:secret:[\w/+=.@-]+-[A-Za-z0-9]{6}",
+        "the whole ARN of a secret in Secrets Manager, with the six characters at its end",
     ),
     ("hosted_zone_id", r"Z[A-Z0-9]{5,31}", "the id of a Route 53 zone, such as Z0123456789ABC"),
     ("permissions_boundary", r"arn:[\w-]+:iam::(\d{12}|aws):policy/\S+", "the ARN of an IAM policy"),
@@ -129,6 +129,8 @@ def _of_own_store(settings: StackSettings) -> Iterator[str]:
         yield "cacheUrl has a user or a password in it: they must be in cacheUser and cachePassword."
     elif url.query or url.fragment:
         yield f"cacheUrl is {settings.cache_url!r}: it must have nothing after the port, but for a database's number."
+    elif settings.cache_cluster and url.path.strip("/") not in ("", "0"):
+        yield f"cacheUrl is {settings.cache_url!r}: it must name no database, as a cluster has the one, 0."
 
 
 def _of_password(settings: StackSettings) -> Iterator[str]:

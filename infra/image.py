@@ -25,7 +25,7 @@ TAG = "latest"
 
 @dataclass(frozen=True, kw_only=True)
 class ImageArgs:
-    """What the image is made from; `torch_index` is a package index for the export, or empty for the usual one."""
+    """What the image is made from; `torch_index` is a package index for the export, or none for the usual one."""
 
     context: Path
     model: str

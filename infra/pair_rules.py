@@ -11,7 +11,7 @@ from infra.settings import StackSettings, key_of
 def complaints_of_pairs(settings: StackSettings) -> Iterator[str]:
     """Say what is wrong with settings that are each right by themselves."""
     if settings.auth == "jwt":
-        if not settings.jwt_issuer.startswith("https://"):
+        if not re.fullmatch(r"https://[\w-]+(\.[\w-]+)+(:\d+)?(/\S*)?", settings.jwt_issuer):
             yield f"jwtIssuer is {settings.jwt_issuer!r}: with auth jwt it must be the https:// URL of the issuer."
         if not settings.jwt_audience:
             yield "jwtAudience is []: with auth jwt it must name at least one audience."
@@ -22,6 +22,19 @@ def complaints_of_pairs(settings: StackSettings) -> Iterator[str]:
             f"snapStart is true and provisionedConcurrency is {settings.provisioned_concurrency}: "
             "Lambda allows one or the other, so one must be off."
         )
+    if settings.canary_minutes and settings.provisioned_concurrency:
+        yield (
+            f"canaryMinutes is {settings.canary_minutes} and provisionedConcurrency is "
+            f"{settings.provisioned_concurrency}: one must be 0, as Lambda moves an alias whose instances are kept "
+            "warm by weights of its own."
+        )
+    if 0 < settings.canary_minutes < 5:
+        yield (
+            f"canaryMinutes is {settings.canary_minutes}: it must be 0 or from 5 to 30, as errors are counted by the "
+            "minute and seen one or two minutes later."
+        )
+    if settings.canary_percent != 10 and not settings.canary_minutes:
+        yield f"canaryPercent is {settings.canary_percent}: canaryMinutes must be set, or it is ignored."
     if 0 < settings.reserved_concurrency < settings.provisioned_concurrency:
         yield (
             f"provisionedConcurrency is {settings.provisioned_concurrency}: "

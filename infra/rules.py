@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 from infra.account_rules import complaints_of_account
 from infra.models import complaints_of_model
 from infra.pair_rules import complaints_of_pairs
+from infra.region_rules import complaints_of_region
 from infra.settings import StackSettings, key_of
 
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
@@ -16,8 +18,10 @@ _RETENTION_DAYS = (
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
 )  # fmt: skip
 
+# One of a unit, or several of them in the plural: whatever else may be refused only when the schedule is made.
 # https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
-_SCHEDULE = r"rate\([1-9]\d* (minute|hour|day)s?\)|cron\((\S+ ){5}\S+\)"
+_UNIT = "(minute|hour|day)"
+_SCHEDULE = rf"rate\(1 {_UNIT}\)|rate\(([2-9]|[1-9]\d+) {_UNIT}s\)|cron\((\S+ ){5}\S+\)"
 
 # By the name of the field.
 _POLICIES = Path(__file__).resolve().parents[1] / "lambda_src" / "policies"
@@ -62,12 +66,12 @@ _RANGES: dict[str, tuple[int, int, str]] = {
 }
 
 
-def first_complaint(settings: StackSettings, label_sets: frozenset[str]) -> str | None:
+def first_complaint(settings: StackSettings, label_sets: frozenset[str], region: str) -> str | None:
     """Answer what is wrong with the settings, in one sentence, or None.
 
-    `label_sets` are the names of the label sets that exist.
+    `label_sets` are the names of the label sets that exist; `region` is empty where only the provider knows it.
     """
-    return next(_complaints(settings, label_sets), None)
+    return next(chain(_complaints(settings, label_sets), complaints_of_region(settings, region)), None)
 
 
 def _complaints(settings: StackSettings, label_sets: frozenset[str]) -> Iterator[str]:
@@ -105,6 +109,8 @@ def _of_names(settings: StackSettings, label_sets: frozenset[str]) -> Iterator[s
         )
     if not re.fullmatch(r"[\w.-]+(:\d+)?(/[\w.-]+)*(:[\w.-]+)?(@sha256:[0-9a-f]{64})?", settings.base_image):
         yield f"baseImage is {settings.base_image!r}: it must be an image like public.ecr.aws/lambda/python:3.13."
+    if not re.fullmatch(r"none|https?://\S+", settings.torch_index):
+        yield f"torchIndex is {settings.torch_index!r}: it must be the URL of a package index, or none for PyPI."
     for name in settings.label_sets:
         if name not in label_sets:
             known = ", ".join(sorted(label_sets)) or "none yet"
@@ -137,6 +143,10 @@ def _of_names(settings: StackSettings, label_sets: frozenset[str]) -> Iterator[s
         yield f"alarmEmail is {settings.alarm_email!r}: it must be an e-mail address."
     if settings.alarm_topic_arn and not re.fullmatch(r"arn:[\w-]+:sns:[\w-]+:\d{12}:\S+", settings.alarm_topic_arn):
         yield f"alarmTopicArn is {settings.alarm_topic_arn!r}: it must be the ARN of an SNS topic."
+    if settings.domain_name and not re.fullmatch(
+        r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}", settings.domain_name
+    ):
+        yield f"domainName is {settings.domain_name!r}: it must be a name like clip.example.org, in lower case."
     if settings.certificate_arn and not re.fullmatch(
         r"arn:[\w-]+:acm:[\w-]+:\d{12}:certificate/\S+", settings.certificate_arn
     ):

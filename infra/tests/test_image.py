@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,7 @@ from infra.tests.conftest import DIGEST
 from infra.tests.conftest import IMAGE as DEV_IMAGE
 from infra.tests.program import Recorded, run_program
 from model_build.export import main as export
+from tools.image_tree.dockerfile import instructions
 
 pytestmark = pytest.mark.slow
 
@@ -97,6 +100,25 @@ def test_the_build_is_told_which_model() -> None:
         "PRECISION": "fp32",
         "TORCH_INDEX": "https://cpu",
     }
+
+
+def test_torch_comes_without_cuda_unless_it_is_asked_for(defaults: Recorded, tmp_path: Path) -> None:
+    """The usual index has it with gigabytes of CUDA; where no other can be reached, `none` asks it alone."""
+    cpu = "https://download.pytorch.org/whl/cpu"
+    assert defaults.inputs(IMAGE)["buildArgs"]["TORCH_INDEX"] == cpu
+    text = (CONTEXT / "Dockerfile").read_text(encoding="utf-8")
+    assert f"ARG TORCH_INDEX={cpu}\n" in text
+    (step,) = (rest for step, rest in instructions(text) if step == "RUN" and "model_build/requirements.txt" in rest)
+    (tmp_path / "pip").write_text('#!/bin/sh\necho "$@"\n')
+    (tmp_path / "pip").chmod(0o755)
+
+    def asked(index: str) -> str:
+        environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "MODEL": "ViT-B-32", "TORCH_INDEX": index}
+        command = ["/bin/sh", "-c", step]  # as an engine runs it
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+    assert asked(cpu) == f"install --no-cache-dir --extra-index-url {cpu} -r model_build/requirements.txt\n"
+    assert asked("none") == "install --no-cache-dir -r model_build/requirements.txt\n"
 
 
 def test_the_precision_is_measured_unless_it_is_chosen(defaults: Recorded) -> None:
