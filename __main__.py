@@ -20,7 +20,7 @@ from infra.network import Network, NetworkArgs, allow_joining
 from infra.observability import Observability, ObservabilityArgs
 from infra.own_network import OwnNetwork, OwnNetworkArgs
 from infra.own_store import OwnStore, OwnStoreArgs
-from infra.read_buckets import allow_reading, way_to_s3
+from infra.read_buckets import allow_decrypting, allow_reading, way_to_s3
 from infra.release import Release, ReleaseArgs
 from infra.role import FunctionRole
 from infra.sign_in import SignIn
@@ -66,6 +66,7 @@ if settings.tracing:
     rights.append(allow_tracing(role))
 if settings.read_buckets:
     rights.append(allow_reading(role, settings.read_buckets))
+    rights += allow_decrypting(role, settings.bucket_key_arns, region, parent=role)
     if isinstance(network, Network):
         way_to_s3(NAME, network, region, settings.read_buckets)
 
@@ -187,6 +188,9 @@ if settings.jobs:
             environment=environment(replace(settings, memory=settings.job_memory), None),
             buckets=settings.job_buckets,
             stream_buckets=settings.stream_buckets,
+            bucket_key_arns=settings.bucket_key_arns,
+            kms_key_arn=settings.kms_key_arn,
+            region=region,
             policy=settings.default_policy,
             tag=settings.tag_objects,
             write_lines=settings.stream_lines,

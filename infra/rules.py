@@ -11,6 +11,7 @@ from infra.account_rules import complaints_of_account
 from infra.models import complaints_of_model
 from infra.pair_rules import complaints_of_pairs
 from infra.region_rules import complaints_of_region
+from infra.secret_rules import complaints_of_secrets
 from infra.settings import StackSettings, key_of
 
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
@@ -82,6 +83,7 @@ def _complaints(settings: StackSettings, label_sets: frozenset[str]) -> Iterator
     yield from complaints_of_pairs(settings)
     yield from _of_bands(settings)
     yield from complaints_of_account(settings)
+    yield from complaints_of_secrets(settings)
 
 
 def _of_one_value(settings: StackSettings) -> Iterator[str]:

@@ -81,6 +81,7 @@ class StackSettings:
     default_label_set: str
     flag_from: str
     read_buckets: tuple[str, ...]
+    bucket_key_arns: tuple[str, ...]
     log_labels: bool
 
     auth: str

@@ -39,6 +39,7 @@ class Versions:
         self._pause_seconds, self._drain_seconds = pause_seconds, drain_seconds
         self._live_before: frozenset[str] = frozenset()
         self._warned = False
+        self._why = ""  # the last version that could not be deleted could not
 
     async def ready(self, function: str, version: str) -> str:
         """Return `version` once it can be called.
@@ -84,8 +85,12 @@ class Versions:
         if set(old) & self._live_before:
             # It may still be answering, and Lambda needs a moment until every request goes to the new one.
             await asyncio.sleep(self._drain_seconds)
-        for version in old:
-            await self._ask(lambda version=version: self._delete(function, version))  # type: ignore[misc]  # a default
+        stay = [version for version in old if not await self._deleted(function, version)]
+        if stay:
+            pulumi.log.warn(
+                f"These versions of {function} could not be deleted and stay until the next up: {', '.join(stay)} "
+                f"({self._why})."
+            )
 
     @property
     def _lambda(self) -> Any:
@@ -128,8 +133,13 @@ class Versions:
         ]
         return [*(alias["FunctionVersion"] for alias in aliases), *weighted]
 
-    def _delete(self, function: str, version: str) -> bool:
-        self._lambda.delete_function(FunctionName=function, Qualifier=version)
+    async def _deleted(self, function: str, version: str) -> bool:
+        """Return whether the version is gone; one that stays keeps no other."""
+        try:
+            await asyncio.to_thread(self._lambda.delete_function, FunctionName=function, Qualifier=version)
+        except (BotoCoreError, ClientError) as error:
+            self._why = str(error)
+            return False
         return True
 
 

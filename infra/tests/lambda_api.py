@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 _IDENTITY = """<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
 <GetCallerIdentityResult><Account>{account}</Account></GetCallerIdentityResult></GetCallerIdentityResponse>"""
 
-ERRORS = {403: "AccessDeniedException", 404: "ResourceNotFoundException"}
+ERRORS = {403: "AccessDeniedException", 409: "ResourceConflictException", 404: "ResourceNotFoundException"}
 
 
 @dataclass
@@ -35,6 +35,8 @@ class LambdaApi:
     states: list[str] = field(default_factory=lambda: ["Active"])
     answer: str = '{"statusCode": 500}'
     refuses: bool = False
+    # Versions that cannot be deleted.
+    held: frozenset[str] = frozenset()
     asked: list[str] = field(default_factory=list)
     url: str = ""
 
@@ -99,6 +101,8 @@ class LambdaApi:
             case "POST", "invocations":
                 return 200, self.answer.encode()
             case "DELETE", "":
+                if version in self.held:
+                    return 409, b'{"Message": "in use"}'
                 # Without a version this would be the whole function.
                 del self.versions[version]
                 return 204, b""

@@ -217,6 +217,11 @@ WRONG += [
         {"imageUri": IMAGE, "jobs": True, "jobBuckets": ["pictures"], "videos": True},
         "videosImageUri is '': with imageUri and videos it must be the worker's image",
     ),
+    ({"bucketKeyArns": [KEY]}, "readBuckets, jobBuckets or streamBuckets must name what they encrypt"),
+    (
+        {"readBuckets": ["pictures"], "bucketKeyArns": ["mine"]},
+        "bucketKeyArns has 'mine': it must be the ARN of a KMS key, ending in key/ and its id, not an alias.",
+    ),
     ({"videosImageUri": IMAGE}, "it must go with videos and imageUri, or it is ignored."),
     (
         {"imageUri": IMAGE, "videosImageUri": "mine:latest", "jobs": True, "jobBuckets": ["pictures"], "videos": True},

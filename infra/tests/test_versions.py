@@ -119,6 +119,15 @@ def test_whoever_may_not_ask_lambda_is_told_once_and_deploys(warnings: list[str]
     assert "old versions of the function stay" in warning
 
 
+def test_one_version_that_cannot_be_deleted_keeps_no_other(warnings: list[str]) -> None:
+    there = dict.fromkeys(("1", "2", "3", "6", "7"), HERE)
+    api = deploy(LambdaApi(versions=there, aliases={"live": "6"}, held=frozenset({"1"})))
+    assert set(api.versions) == {"1", "6", "7"}
+    (warning,) = warnings
+    assert "could not be deleted and stay until the next up: 1 (" in warning
+    assert "in use" in warning
+
+
 def test_a_preview_asks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: True)
     assert deploy(LambdaApi()).asked == []
