@@ -14,7 +14,7 @@ from infra.config import ROOT
 
 # Lambda keeps no copy for ever: it looks for the image of a version now and then, and a version whose image is gone
 # fails from then on. So the image of the live version, and that of the one before, must outlast all pushes that follow,
-# those of failed deployments too. https://docs.aws.amazon.com/lambda/latest/dg/invocation-images.html
+# those of failed deployments too. https://docs.aws.amazon.com/lambda/latest/dg/images-create.html
 KEPT_IMAGES = 100
 
 # One tag that moves. A tag of the content could not be pushed twice where tags are immutable: the same content built
