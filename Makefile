@@ -55,7 +55,8 @@ DRY_RUN    :=
 ARGS       ?=
 DOCKER     ?= docker
 TAG        ?= clip-video-moderator
-TORCH_INDEX ?=
+# none: PyPI's own torch, with CUDA
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 BASE_IMAGE ?=
 # Of `make measure`: a deployed stack
 URL        ?=
@@ -168,13 +169,13 @@ image-tree: $(VENV)/.dev ## Make the image's files without a container engine an
 	$(BIN)/python -m tools.image_tree $(ARGS)
 
 # Any engine with BuildKit, or podman. Lambda takes no index of images, which a record of provenance would make of it.
-image: $(VENV)/.dev ## Build the arm64 image with a container engine and check it; nothing is pushed (TAG=, MODEL=demo|..., PRETRAINED=, TORCH_INDEX=, BASE_IMAGE=, DOCKER=, ARGS=)
+image: $(VENV)/.dev ## Build the arm64 image with a container engine and check it; nothing is pushed (TAG=, MODEL=demo|..., PRETRAINED=, TORCH_INDEX=url|none, BASE_IMAGE=, DOCKER=, ARGS=)
 	$(BIN)/python -m tools.image_tree.build --docker $(call quoted,$(DOCKER)) --tag $(call quoted,$(TAG)) \
 	  $(if $(filter command line environment,$(origin MODEL)),--model $(call quoted,$(MODEL)) --pretrained $(call quoted,$(PRETRAINED))) \
-	  --precision $(call quoted,$(PRECISION)) $(if $(TORCH_INDEX),--torch-index $(call quoted,$(TORCH_INDEX))) \
+	  --precision $(call quoted,$(PRECISION)) --torch-index $(call quoted,$(or $(TORCH_INDEX),none)) \
 	  $(if $(BASE_IMAGE),--base-image $(call quoted,$(BASE_IMAGE))) -- $(ARGS)
 
-measure: $(VENV)/.tools ## Measure a deployed stack: one table for an issue (URL=, FUNCTION=, AUTH=iam|token|none, TOKEN=, PICTURE=)
+measure: $(VENV)/.tools ## Measure a deployed stack: one table for an issue (URL=, FUNCTION=, AUTH=iam|token|jwt|none, TOKEN=, PICTURE=)
 	$(call needed,URL,what pulumi stack output url says)
 	@$(BIN)/python -m tools.measure $(call quoted,$(URL)) $(if $(FUNCTION),--function $(call quoted,$(FUNCTION))) \
 	  $(if $(AUTH),--auth $(call quoted,$(AUTH))) $(if $(PICTURE),--picture $(call quoted,$(PICTURE)))

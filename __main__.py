@@ -20,10 +20,10 @@ from infra.network import Network, NetworkArgs, allow_joining
 from infra.observability import Observability, ObservabilityArgs
 from infra.own_network import OwnNetwork, OwnNetworkArgs
 from infra.own_store import OwnStore, OwnStoreArgs
-from infra.read_buckets import allow_reading, way_to_s3
+from infra.read_buckets import allow_decrypting, allow_reading, way_to_s3
 from infra.release import Release, ReleaseArgs
 from infra.role import FunctionRole
-from infra.sign_in import cloudwatch_client, lambda_client
+from infra.sign_in import SignIn
 from infra.stream import Stream, StreamArgs
 from infra.tags import tag_everything
 from infra.tokens import Tokens, TokensArgs
@@ -41,6 +41,7 @@ keep_to(
     )
 )
 region = aws.get_region_output().region
+sign_in = SignIn(account=aws.get_caller_identity().account_id)
 
 role = FunctionRole(NAME)
 rights: list[pulumi.Resource] = []
@@ -56,6 +57,7 @@ if settings.subnet_ids or settings.cache == "serverless":
                 subnet_ids=settings.subnet_ids,
                 security_group_ids=settings.security_group_ids,
                 has_store=settings.cache == "serverless",
+                joining=joining,
             ),
         )
     else:
@@ -64,6 +66,7 @@ if settings.tracing:
     rights.append(allow_tracing(role))
 if settings.read_buckets:
     rights.append(allow_reading(role, settings.read_buckets))
+    rights += allow_decrypting(role, settings.bucket_key_arns, region, parent=role)
     if isinstance(network, Network):
         way_to_s3(NAME, network, region, settings.read_buckets)
 
@@ -125,15 +128,15 @@ release = Release(
     NAME,
     ReleaseArgs(
         function=function,
-        versions=Versions(lambda_client, drain_seconds=settings.timeout),
+        versions=Versions(sign_in.lambda_client, drain_seconds=settings.timeout),
         label_sets=settings.label_sets if store else (),
         snap_start=settings.snap_start,
         provisioned_concurrency=settings.provisioned_concurrency,
         rewarm_schedule=settings.rewarm_schedule,
         canary=Canary(
             Share(percent=settings.canary_percent, minutes=settings.canary_minutes),
-            connect_lambda=lambda_client,
-            connect_cloudwatch=cloudwatch_client,
+            connect_lambda=sign_in.lambda_client,
+            connect_cloudwatch=sign_in.cloudwatch_client,
         )
         if settings.canary_minutes
         else None,
@@ -173,16 +176,21 @@ api = Api(
 )
 jobs = stream = None
 if settings.jobs:
-    # FFmpeg reads strangers' bytes: the service's own image never has it.
-    of_worker = Image(f"{NAME}-jobs", replace(what_to_build, target="worker-videos")) if settings.videos else image
+    of_worker = image
+    if settings.videos and not settings.image_uri:
+        # FFmpeg reads strangers' bytes: the service's own image never has it.
+        of_worker = Image(f"{NAME}-jobs", replace(what_to_build, target="worker-videos"))
     jobs = Jobs(
         f"{NAME}-jobs",
         JobsArgs(
             name=f"{settings.name}-jobs",
-            image_uri=of_worker.uri if of_worker else settings.image_uri,
+            image_uri=of_worker.uri if of_worker else settings.videos_image_uri or settings.image_uri,
             environment=environment(replace(settings, memory=settings.job_memory), None),
             buckets=settings.job_buckets,
             stream_buckets=settings.stream_buckets,
+            bucket_key_arns=settings.bucket_key_arns,
+            kms_key_arn=settings.kms_key_arn,
+            region=region,
             policy=settings.default_policy,
             tag=settings.tag_objects,
             write_lines=settings.stream_lines,
@@ -240,6 +248,9 @@ if jobs:
     pulumi.export("jobsStateMachine", jobs.state_machine_arn)
     pulumi.export("resultsBucket", jobs.results_bucket)
     pulumi.export("verdictBus", jobs.bus.name)
+    if settings.videos:
+        videos_digest = of_worker.digest if of_worker else settings.videos_image_uri.partition("@")[2]
+        pulumi.export("videosImageDigest", videos_digest)
 if stream:
     pulumi.export("uploadsQueue", stream.queue_url)
     pulumi.export("uploadsDeadLetters", list(stream.dead_letter_urls))

@@ -39,7 +39,7 @@ def access_to(api: aws.apigatewayv2.Api, parent: pulumi.Resource, args: AccessAr
         return _but_open(
             lambda route: {
                 "authorization_type": "CUSTOM",
-                "authorizer_id": authorizers["query" if route in QUERY_ROUTES else "header"].id,
+                "authorizer_id": authorizers["query" if route in QUERY_ROUTES else "header"],
             }
         )
     if args.auth == "jwt":

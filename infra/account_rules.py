@@ -1,7 +1,6 @@
-"""What a stack's settings may be where they name what an account has already, or hold a secret.
+"""What a stack's settings may be where they name what an account has already.
 
-The sentences are like those of `rules.py`: the key, its value and what would be right. A secret's value is in none of
-them.
+The sentences are like those of `rules.py`: the key, its value and what would be right.
 """
 
 from __future__ import annotations
@@ -14,38 +13,37 @@ from urllib.parse import urlsplit
 from infra.api import ROUTES
 from infra.settings import StackSettings, key_of
 
-MOST_TOKENS = 20
-# What `openssl rand -hex 32` gives, and whatever else an address can hold as it is.
-_TOKEN = r"[A-Za-z0-9._~-]{32,256}"  # noqa: S105  # a form, no token
-
 # https://docs.aws.amazon.com/vpc/latest/userguide/vpc-cidr-blocks.html
 _PRIVATE = [IPv4Network(block) for block in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")]
 
+_IMAGE = r"\d{12}\.dkr\.ecr\.[\w-]+\.amazonaws\.com(\.cn)?/[a-z0-9._/-]+@sha256:[0-9a-f]{64}"
+_AN_IMAGE = "an image in ECR by its digest, ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME@sha256:…"
+
+_KEY = r"arn:[\w-]+:kms:[\w-]+:\d{12}:key/[\w-]+"
+_A_KEY = "the ARN of a KMS key, ending in key/ and its id, not an alias"
+
 # Field, form, and what it must be.
 _FORMS = (
-    (
-        "image_uri",
-        r"\d{12}\.dkr\.ecr\.[\w-]+\.amazonaws\.com(\.cn)?/[a-z0-9._/-]+@sha256:[0-9a-f]{64}",
-        "an image in ECR by its digest, ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME@sha256:…",
-    ),
+    ("image_uri", _IMAGE, _AN_IMAGE),
+    ("videos_image_uri", _IMAGE, _AN_IMAGE),
     (
         "cache_password_arn",
-        r"arn:[\w-]+:secretsmanager:[\w-]+:\d{12}:secret:[\w/+=.@-]+",
-        "the ARN of a secret in Secrets Manager",
+        r"arn:[\w-]+:secretsmanager:[\w-]+:\d{12}:secret:[\w/+=.@-]+-[A-Za-z0-9]{6}",
+        "the whole ARN of a secret in Secrets Manager, with the six characters at its end",
     ),
     ("hosted_zone_id", r"Z[A-Z0-9]{5,31}", "the id of a Route 53 zone, such as Z0123456789ABC"),
     ("permissions_boundary", r"arn:[\w-]+:iam::(\d{12}|aws):policy/\S+", "the ARN of an IAM policy"),
     ("iam_path", r"/([\w+=,.@-]+/)*", "a path that begins and ends with a slash, such as /teams/moderation/"),
     (
         "kms_key_arn",
-        r"arn:[\w-]+:kms:[\w-]+:\d{12}:key/[\w-]+",
-        "the ARN of a KMS key, ending in key/ and its id, not an alias",
+        _KEY,
+        _A_KEY,
     ),
 )
 
 
 def complaints_of_account(settings: StackSettings) -> Iterator[str]:
-    """Say what is wrong with what is named of the account, and with the secrets."""
+    """Say what is wrong with what is named of the account."""
     for field, form, what in _FORMS:
         value = getattr(settings, field)
         if value and not re.fullmatch(form, value):
@@ -55,10 +53,16 @@ def complaints_of_account(settings: StackSettings) -> Iterator[str]:
     for bucket in settings.read_buckets:
         if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket):
             yield f"readBuckets has {bucket!r}: it must be the name of a bucket, not an address."
+    for key in settings.bucket_key_arns:
+        if not re.fullmatch(_KEY, key):
+            yield f"bucketKeyArns has {key!r}: it must be {_A_KEY}."
+    if settings.bucket_key_arns and not (settings.read_buckets or settings.jobs):
+        yield (
+            f"bucketKeyArns is {list(settings.bucket_key_arns)}: readBuckets, jobBuckets or streamBuckets must name "
+            "what they encrypt, or it is ignored."
+        )
     yield from _of_network(settings)
     yield from _of_own_store(settings)
-    yield from _of_password(settings)
-    yield from _of_tokens(settings)
     yield from _of_scopes(settings)
     yield from _of_domain(settings)
 
@@ -74,8 +78,11 @@ def _of_network(settings: StackSettings) -> Iterator[str]:
             f"subnetIds is {subnets} and securityGroupIds is {groups}: "
             "they go together, so both must have ids or neither."
         )
-    if len(set(groups)) != len(groups) or len(groups) > 5:
-        yield f"securityGroupIds is {groups}: it must be five different groups at most, as Lambda allows no more."
+    if len(set(groups)) != len(groups) or len(groups) > 4:
+        yield (
+            f"securityGroupIds is {groups}: it must be four different groups at most, as Lambda allows five, "
+            "and one is the stack's own."
+        )
     most = 3 if settings.cache == "serverless" else 16
     least = 2 if settings.cache == "serverless" else 1
     if subnets and not least <= len(set(subnets)) == len(subnets) <= most:
@@ -126,64 +133,8 @@ def _of_own_store(settings: StackSettings) -> Iterator[str]:
         yield "cacheUrl has a user or a password in it: they must be in cacheUser and cachePassword."
     elif url.query or url.fragment:
         yield f"cacheUrl is {settings.cache_url!r}: it must have nothing after the port, but for a database's number."
-
-
-def _of_password(settings: StackSettings) -> Iterator[str]:
-    password = settings.cache_password
-    if password.plain and not password.encrypted:
-        yield (
-            "cachePassword is not encrypted in the stack's file: it must be set with "
-            "`pulumi config set --secret cachePassword`."
-        )
-    if password.plain and settings.cache_password_arn:
-        yield "cachePassword and cachePasswordArn are both set: one must be left out."
-    if settings.cache_user and not settings.has_password:
-        yield (
-            f"cacheUser is {settings.cache_user!r}: it must go with a password, in cachePassword or cachePasswordArn."
-        )
-    if settings.secrets_endpoint and not (settings.subnet_ids and settings.has_password):
-        yield (
-            "secretsEndpoint is true: it must be false but where subnetIds are set and the store of your own has a "
-            "password, as nothing else reads a secret."
-        )
-
-
-def _of_tokens(settings: StackSettings) -> Iterator[str]:
-    tokens = settings.auth_tokens.plain
-    if settings.auth != "token":
-        if tokens:
-            yield f"auth is {settings.auth!r}: it must be token when authTokens is set, or they are ignored."
-        return
-    if not tokens:
-        yield (
-            "authTokens is {}: with auth token it must have one token at least, set with "
-            "`pulumi config set --secret --path authTokens.NAME`."
-        )
-        return
-    if not settings.auth_tokens.encrypted:
-        yield (
-            "authTokens is not encrypted in the stack's file: each token must be set with "
-            "`pulumi config set --secret --path authTokens.NAME`."
-        )
-    if len(tokens) > MOST_TOKENS:
-        yield f"authTokens has {len(tokens)} tokens: it must have {MOST_TOKENS} at most."
-    for name, token in tokens.items():
-        if not re.fullmatch(r"[A-Za-z0-9][\w-]{0,39}", name):
-            yield (
-                f"authTokens has the name {name!r}: it must be of letters, digits, hyphens and underscores, 40 at most."
-            )
-        if not isinstance(token, str) or not re.fullmatch(_TOKEN, token):
-            yield (
-                f"authTokens.{name} cannot be a token: it must be of 32 to 256 letters, digits and ._~-, "
-                "such as `openssl rand -hex 32` gives."
-            )
-    if len({str(token) for token in tokens.values()}) < len(tokens):
-        yield "authTokens has one token under two names: each name must have one of its own."
-    if len(settings.name) > 53:
-        yield (
-            f"The stack's name makes {settings.name!r}: with auth token it must have 53 characters at most, "
-            "as the authorizer's name is longer by eleven."
-        )
+    elif settings.cache_cluster and url.path.strip("/") not in ("", "0"):
+        yield f"cacheUrl is {settings.cache_url!r}: it must name no database, as a cluster has the one, 0."
 
 
 def _of_scopes(settings: StackSettings) -> Iterator[str]:

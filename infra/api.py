@@ -92,8 +92,7 @@ class Api(pulumi.ComponentResource):
             disable_execute_api_endpoint=None if args.default_endpoint else True,
             opts=self._child,
         )
-        routes = self._route(args)
-        aws.lambda_.Permission(
+        allowed = aws.lambda_.Permission(
             name,
             action="lambda:InvokeFunction",
             function=args.alias.function_name,
@@ -102,6 +101,7 @@ class Api(pulumi.ComponentResource):
             source_arn=pulumi.Output.format("{0}/*/*", self._api.execution_arn),
             opts=self._child,
         )
+        routes = self._route(args, allowed)
         stage = self._stage(args, after=routes)
 
         self.id = self._api.id
@@ -126,14 +126,15 @@ class Api(pulumi.ComponentResource):
         )
         self.register_outputs({})
 
-    def _route(self, args: ApiArgs) -> list[pulumi.Resource]:
+    def _route(self, args: ApiArgs, allowed: aws.lambda_.Permission) -> list[pulumi.Resource]:
         integration = aws.apigatewayv2.Integration(
             self._name,
             api_id=self._api.id,
             integration_type="AWS_PROXY",
             integration_uri=args.alias.invoke_arn,
             payload_format_version="2.0",
-            opts=self._child,
+            # A change is live at once, and another alias (`snapStart`) has a permission of its own.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[allowed]),
         )
         access = access_to(
             self._api,

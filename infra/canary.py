@@ -21,6 +21,9 @@ import pulumi
 from botocore.exceptions import BotoCoreError, ClientError
 
 _PAUSE_SECONDS = 10.0
+# A minute's errors are counted when it is over, and arrive one to two minutes later.
+# https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-view.html
+_SETTLE_SECONDS = 180.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,16 +44,18 @@ class Canary:
         connect_lambda: Callable[[], Any],
         connect_cloudwatch: Callable[[], Any],
         pause_seconds: float = _PAUSE_SECONDS,
+        settle_seconds: float = _SETTLE_SECONDS,
     ) -> None:
-        """Take what connects to Lambda and to CloudWatch."""
-        self._share, self._pause_seconds = share, pause_seconds
+        """Take what connects to Lambda and to CloudWatch; an error is seen within `settle_seconds`."""
+        self._share, self._pause_seconds, self._settle_seconds = share, pause_seconds, settle_seconds
         self._connect_lambda, self._connect_cloudwatch = connect_lambda, connect_cloudwatch
 
     async def pass_(self, function: str, alias: str, version: str, alarm: str) -> str:
         """Return `version` once it has answered its share without the alarm; at once where nothing else is live.
 
         Raises:
-            pulumi.RunError: the alarm went off, or AWS cannot be asked; the version that was live has everything again.
+            pulumi.RunError: the alarm went off, or AWS cannot be asked; says whether the version that was live has
+                everything again.
         """
         if pulumi.runtime.is_dry_run():
             return version
@@ -61,15 +66,13 @@ class Canary:
                 if live is not None:  # what an `up` that was killed may have left
                     await _share_out(lambda_, function, alias, {})
                 return version
-            await _share_out(lambda_, function, alias, {version: self._share.percent / 100})
-            pulumi.log.info(
-                f"Version {version} answers {self._share.percent} % of the requests for {self._share.minutes:g} min."
-            )
-            try:
-                quiet = await self._stays_quiet(cloudwatch, alarm)
-            finally:
-                # Also when the program is ended meanwhile.
-                await _share_out(lambda_, function, alias, {})
+            # An alarm of an `up` before this one stays on for minutes: what it says is of then.
+            if not await self._is_off(cloudwatch, alarm):
+                raise pulumi.RunError(
+                    f"Version {version} cannot be given a share of the requests yet: its alarm {alarm} is still on "
+                    "from the deployment before. Deploy again in some minutes."
+                )
+            quiet = await self._share_and_watch(lambda_, cloudwatch, (function, alias, version), alarm)
         except (BotoCoreError, ClientError) as error:
             raise pulumi.RunError(
                 f"Version {version} cannot be given a share of the requests: {error} "
@@ -82,15 +85,51 @@ class Canary:
             )
         return version
 
-    async def _stays_quiet(self, cloudwatch: Any, alarm: str) -> bool:
-        until = time.monotonic() + self._share.minutes * 60
+    async def _share_and_watch(self, lambda_: Any, cloudwatch: Any, shared: tuple[str, str, str], alarm: str) -> bool:
+        """Give the version its share, take it back, and return whether all of that time was quiet."""
+        function, alias, version = shared
+        await _share_out(lambda_, function, alias, {version: self._share.percent / 100})
+        pulumi.log.info(
+            f"Version {version} answers {self._share.percent} % of the requests for {self._share.minutes:g} min."
+        )
+        try:
+            quiet = await self._stays_quiet(cloudwatch, alarm, self._share.minutes * 60)
+        finally:
+            # Also when the program is ended meanwhile.
+            try:
+                await _share_out(lambda_, function, alias, {})
+            except (BotoCoreError, ClientError) as error:
+                raise pulumi.RunError(
+                    f"Version {version} still answers {self._share.percent} % of the requests, and does not go live: "
+                    f"{error} The share could not be taken back. The next up does it, or: "
+                    f"aws lambda update-alias --function-name {function} --name {alias} "
+                    "--routing-config AdditionalVersionWeights={}"
+                ) from None
+        # The errors of the last minutes are on their way.
+        return quiet and await self._stays_quiet(cloudwatch, alarm, self._settle_seconds)
+
+    async def _stays_quiet(self, cloudwatch: Any, alarm: str, seconds: float) -> bool:
+        until = time.monotonic() + seconds
         while True:
-            found = await asyncio.to_thread(cloudwatch.describe_alarms, AlarmNames=[alarm])
-            if any(one["StateValue"] == "ALARM" for one in found["MetricAlarms"]):
+            if await _is_on(cloudwatch, alarm):
                 return False
             if time.monotonic() >= until:
                 return True
             await asyncio.sleep(self._pause_seconds)
+
+    async def _is_off(self, cloudwatch: Any, alarm: str) -> bool:
+        """Return whether the alarm is off, or goes off while nothing new can set it on."""
+        until = time.monotonic() + 2 * self._settle_seconds
+        while await _is_on(cloudwatch, alarm):
+            if time.monotonic() >= until:
+                return False
+            await asyncio.sleep(self._pause_seconds)
+        return True
+
+
+async def _is_on(cloudwatch: Any, alarm: str) -> bool:
+    found = await asyncio.to_thread(cloudwatch.describe_alarms, AlarmNames=[alarm])
+    return any(one["StateValue"] == "ALARM" for one in found["MetricAlarms"])
 
 
 async def _live(lambda_: Any, function: str, alias: str) -> str | None:

@@ -15,6 +15,7 @@ from pulumi.runtime.config import is_config_secret
 
 from infra.rules import first_complaint
 from infra.settings import Secret, StackSettings, key_of
+from infra.sign_in import region
 
 # The secrets that are read as an object; the others are texts.
 _SECRET_OBJECTS = {"authTokens"}
@@ -36,7 +37,8 @@ def read_settings(config: pulumi.Config, *, label_sets_dir: Path = CONTEXT / "la
         if field.name != "name":
             values[field.name] = _read(config, key_of(field.name), types[field.name])
     settings = StackSettings(**values)  # type: ignore[arg-type]  # _read gives each field its own type
-    complaint = first_complaint(settings, frozenset(path.stem for path in label_sets_dir.glob("*.json")))
+    names = frozenset(path.stem for path in label_sets_dir.glob("*.json"))
+    complaint = first_complaint(settings, names, region())
     if complaint:
         raise pulumi.RunError(complaint)
     return settings

@@ -31,10 +31,11 @@ class FunctionArgs:
     snap_start: bool
     log_retention_days: int
     tracing: bool = False
+    publish: bool = True
 
 
 class Function(pulumi.ComponentResource):
-    """Offers `name`, `arn`, and `version`, the number of the version that this deployment published."""
+    """Offers `name`, `arn`, and `version`, the number of the version that this deployment published, if any."""
 
     def __init__(self, name: str, args: FunctionArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("clip:infra:Function", name, None, opts)
@@ -63,9 +64,11 @@ class Function(pulumi.ComponentResource):
             replace_security_groups_on_destroy=True if leave_for else None,
             replacement_security_group_ids=[leave_for] if leave_for else None,
             reserved_concurrent_executions=args.reserved_concurrency or None,
-            tracing_config={"mode": "Active"} if args.tracing else None,
+            # Said either way: the provider takes what is left out for what is there already, and would go on tracing.
+            # https://github.com/hashicorp/terraform-provider-aws/issues/30838
+            tracing_config={"mode": "Active" if args.tracing else "PassThrough"},
             snap_start={"apply_on": "PublishedVersions"} if args.snap_start else None,
-            publish=True,
+            publish=args.publish,
             # The first start already writes logs, joins the network and signs in to the store.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[write_logs, *args.rights]),
         )

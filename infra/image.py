@@ -12,7 +12,10 @@ import pulumi_docker_build as docker_build
 
 from infra.config import ROOT
 
-KEPT_IMAGES = 10
+# Lambda keeps no copy for ever: it looks for the image of a version now and then, and a version whose image is gone
+# fails from then on. So the image of the live version, and that of the one before, must outlast all pushes that follow,
+# those of failed deployments too. https://docs.aws.amazon.com/lambda/latest/dg/images-create.html
+KEPT_IMAGES = 100
 
 # One tag that moves. A tag of the content could not be pushed twice where tags are immutable: the same content built
 # without the builder's cache has another digest, so that a change could not be taken back from another machine.
@@ -22,7 +25,7 @@ TAG = "latest"
 
 @dataclass(frozen=True, kw_only=True)
 class ImageArgs:
-    """What the image is made from; `torch_index` is a package index for the export, or empty for the usual one."""
+    """What the image is made from; `torch_index` is a package index for the export, or none for the usual one."""
 
     context: Path
     model: str
@@ -87,7 +90,6 @@ class Image(pulumi.ComponentResource):
 
 
 def _keep_last_images() -> dict[str, object]:
-    # Lambda keeps its own copy of what is deployed.
     rule = {
         "rulePriority": 1,
         "description": f"Keep the last {KEPT_IMAGES} images",

@@ -11,14 +11,15 @@ from __future__ import annotations
 from typing import Any
 
 _LIST = {"Bucket.$": "$.listBucket", "Key.$": "$.listKey"}
-_OF_S3 = "arn:aws:states:::s3:getObject"
+# ARN stands for the beginning of every one, which another part of AWS has otherwise.
+_OF_S3 = "ARN:states:::s3:getObject"
 
 # By source: the state, and what it reads.
 READERS: dict[str, tuple[str, dict[str, Any]]] = {
     "prefix": (
         "EachOfPrefix",
         {
-            "Resource": "arn:aws:states:::s3:listObjectsV2",
+            "Resource": "ARN:states:::s3:listObjectsV2",
             "Parameters": {"Bucket.$": "$.bucket", "Prefix.$": "$.prefix"},
         },
     ),
@@ -59,7 +60,14 @@ _RETRY = [
 
 
 def job_states(
-    *, function_arn: str, results_bucket: str, batch: int, concurrency: int, tolerated: int, standard: bool
+    *,
+    function_arn: str,
+    results_bucket: str,
+    batch: int,
+    concurrency: int,
+    tolerated: int,
+    standard: bool,
+    partition: str = "aws",
 ) -> dict[str, Any]:
     """Return the definition; `tolerated` is a percentage, and `standard` children may take over five minutes."""
 
@@ -67,7 +75,7 @@ def job_states(
         given = {"Payload.$": payload} if isinstance(payload, str) else {"Payload": payload}
         return {
             "Type": "Task",
-            "Resource": "arn:aws:states:::lambda:invoke",
+            "Resource": f"arn:{partition}:states:::lambda:invoke",
             "Parameters": {"FunctionName": function_arn, **given},
             "OutputPath": "$.Payload",
             "Retry": _RETRY,
@@ -86,7 +94,7 @@ def job_states(
         return {
             "Type": "Map",
             "Label": label,
-            "ItemReader": reader,
+            "ItemReader": {**reader, "Resource": reader["Resource"].replace("ARN", f"arn:{partition}")},
             "ItemBatcher": {
                 "MaxItemsPerBatch": batch,
                 "MaxInputBytesPerBatch": 262_144,
@@ -101,7 +109,7 @@ def job_states(
                 "States": {"Judge": invoke("$", End=True)},
             },
             "ResultWriter": {
-                "Resource": "arn:aws:states:::s3:putObject",
+                "Resource": f"arn:{partition}:states:::s3:putObject",
                 "Parameters": {"Bucket": results_bucket, "Prefix": "jobs/maps"},
             },
             "ResultPath": "$.map",

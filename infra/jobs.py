@@ -14,6 +14,7 @@ import pulumi_aws as aws
 
 from infra.function import Function, FunctionArgs
 from infra.job_states import job_states
+from infra.read_buckets import allow_decrypting, arn_of, decrypting
 from infra.results_bucket import ResultsBucket
 from infra.role import FunctionRole, allow, trust
 
@@ -32,6 +33,10 @@ class JobsArgs:
     environment: Mapping[str, pulumi.Input[str]]
     buckets: Sequence[str]
     stream_buckets: Sequence[str]
+    # The keys of what is read, and the one that results are to be encrypted with, empty for S3's own.
+    bucket_key_arns: Sequence[str]
+    kms_key_arn: str
+    region: pulumi.Input[str]
     policy: str
     tag: bool
     write_lines: bool
@@ -51,7 +56,7 @@ class Jobs(pulumi.ComponentResource):
         super().__init__("clip:infra:Jobs", name, None, opts)
         self._name = name
         self._child = pulumi.ResourceOptions(parent=self)
-        results = ResultsBucket(name, keep_days=args.keep_days, opts=self._child)
+        results = ResultsBucket(name, keep_days=args.keep_days, key_arn=args.kms_key_arn, opts=self._child)
         self.results_bucket = results.bucket
         self.bus = aws.cloudwatch.EventBus(name, name=args.name, opts=self._child)
 
@@ -60,6 +65,8 @@ class Jobs(pulumi.ComponentResource):
         rights = [
             self.role.allow("write-results", results.use(), parent=self),
             self.role.allow("list-results", results.list(), parent=self),
+            *(self.role.allow("use-results-key", right, parent=self) for right in results.use_key(args.region)),
+            *allow_decrypting(self.role, args.bucket_key_arns, args.region, parent=self),
             self.role.allow("say-verdicts", {"Action": ["events:PutEvents"], "Resource": self.bus.arn}, parent=self),
         ]
         readable = list(dict.fromkeys([*args.buckets, *args.stream_buckets]))
@@ -88,6 +95,7 @@ class Jobs(pulumi.ComponentResource):
                 timeout=timeout_of(videos=args.videos),
                 reserved_concurrency=0,
                 snap_start=False,
+                publish=False,  # it runs as it is, and nobody would ever delete its versions
                 log_retention_days=args.log_retention_days,
             ),
             opts=self._child,
@@ -115,12 +123,18 @@ class Jobs(pulumi.ComponentResource):
         }
         if args.buckets:
             rights |= _reading(args.buckets, versions=False)
+        if args.buckets and args.bucket_key_arns:
+            rights["decrypt-lists"] = decrypting(args.bucket_key_arns, args.region)
+        for right in results.use_key(args.region):
+            rights["use-results-key"] = right
         given = [allow(role, f"{self._name}-states-{what}", right, self._child) for what, right in rights.items()]
-        definition = pulumi.Output.all(self.function.arn, self.results_bucket).apply(
+        partition = aws.get_partition_output().partition
+        definition = pulumi.Output.all(self.function.arn, self.results_bucket, partition).apply(
             lambda known: json.dumps(
                 job_states(
                     function_arn=known[0],
                     results_bucket=known[1],
+                    partition=known[2],
                     batch=args.batch,
                     concurrency=args.concurrency,
                     tolerated=args.tolerated,
@@ -180,14 +194,14 @@ _LOG_DELIVERY = [
 def _reading(buckets: Sequence[str], *, versions: bool = True) -> dict[str, dict[str, object]]:
     actions = ["s3:GetObject", "s3:GetObjectVersion"] if versions else ["s3:GetObject"]
     return {
-        "read-objects": {"Action": actions, "Resource": [f"arn:aws:s3:::{bucket}/*" for bucket in buckets]},
+        "read-objects": {"Action": actions, "Resource": [arn_of(f"{bucket}/*") for bucket in buckets]},
         # Without it an object that is gone is answered like one that is forbidden.
-        "list-objects": {"Action": ["s3:ListBucket"], "Resource": [f"arn:aws:s3:::{bucket}" for bucket in buckets]},
+        "list-objects": {"Action": ["s3:ListBucket"], "Resource": [arn_of(bucket) for bucket in buckets]},
     }
 
 
 def _tagging(buckets: Sequence[str]) -> dict[str, object]:
     return {
         "Action": [f"s3:{verb}Object{what}Tagging" for verb in ("Get", "Put") for what in ("", "Version")],
-        "Resource": [f"arn:aws:s3:::{bucket}/*" for bucket in buckets],
+        "Resource": [arn_of(f"{bucket}/*") for bucket in buckets],
     }

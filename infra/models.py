@@ -61,8 +61,12 @@ def complaints_of_model(settings: StackSettings) -> Iterator[str]:
             f"{', '.join(model.weights)}{close}."
         )
     needed = needed_memory(model, precision=settings.precision)
-    if settings.memory < needed:
-        yield f"memory is {settings.memory}: with {settings.model} it must be at least {needed}, in MB."
+    for key, memory in {
+        "memory": settings.memory,
+        "jobMemory": settings.job_memory if settings.jobs else needed,
+    }.items():
+        if memory < needed:
+            yield f"{key} is {memory}: with {settings.model} it must be at least {needed}, in MB."
 
 
 def needed_memory(model: SupportedModel, *, precision: str) -> int:

@@ -23,7 +23,7 @@ DEFAULT_CIDR = "10.0.0.0/16"
 STORE_PORTS = {6379: "to write and read", 6380: "to read"}
 
 # Lambda gives its network interfaces back slowly: 20 to 45 minutes after the function is gone.
-_SLOW_DELETE = pulumi.CustomTimeouts(delete="45m")
+SLOW_DELETE = pulumi.CustomTimeouts(delete="45m")
 
 # Lambda asks for these before it knows the interface, and describing takes no narrower resource.
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions
@@ -61,7 +61,7 @@ class Network(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         # Made after the rights, and so deleted before them: Lambda takes its interfaces away in the role's name, some
         # time after the function is gone. https://repost.aws/knowledge-center/lambda-eni-find-delete
-        slow = pulumi.ResourceOptions(parent=self, custom_timeouts=_SLOW_DELETE, depends_on=list(args.joining))
+        slow = pulumi.ResourceOptions(parent=self, custom_timeouts=SLOW_DELETE, depends_on=list(args.joining))
 
         self._vpc = aws.ec2.Vpc(
             name,

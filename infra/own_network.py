@@ -1,7 +1,8 @@
 """Subnets and security groups that the account has already, instead of a network that the stack makes.
 
-Nothing of them is changed. Beside them the stack makes only what it alone needs: a group for the store that it makes
-there, which the given groups may call, and, where it is asked for, a way to Secrets Manager.
+Nothing of them is changed. Beside them the stack makes only what it alone needs: a group that marks the function's
+interfaces, one for the store that it makes there, which the given groups may call, and, where it is asked for, a way to
+Secrets Manager.
 """
 
 from __future__ import annotations
@@ -12,16 +13,20 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
-from infra.network import STORE_PORTS, short_name
+from infra.network import SLOW_DELETE, STORE_PORTS, short_name
 
 
 @dataclass(frozen=True, kw_only=True)
 class OwnNetworkArgs:
-    """What is given; `has_store` says whether the stack puts a store of its own into it."""
+    """What is given; `has_store` says whether the stack puts a store of its own into it.
+
+    `joining` are the rights of those who join it (`allow_joining`).
+    """
 
     subnet_ids: Sequence[str]
     security_group_ids: Sequence[str]
     has_store: bool
+    joining: Sequence[aws.iam.RolePolicy]
 
 
 class OwnNetwork(pulumi.ComponentResource):
@@ -32,10 +37,21 @@ class OwnNetwork(pulumi.ComponentResource):
         self._name = name
         self._child = pulumi.ResourceOptions(parent=self)
         self.subnet_ids = list(args.subnet_ids)
-        self.function_group_ids: list[pulumi.Input[str]] = list(args.security_group_ids)
+        self._callers = list(args.security_group_ids)
         self._vpc_id = aws.ec2.get_subnet_output(
             id=args.subnet_ids[0], opts=pulumi.InvokeOutputOptions(parent=self)
         ).vpc_id
+        # Lambda takes its interfaces away in the role's name, some time after the function is gone or has left. Nothing
+        # else here waits for that: so each interface is in this group too, which lets nothing through, is deleted when
+        # they are gone, and before the rights. Without it they, and so the account's subnets, would stay for ever.
+        # https://repost.aws/knowledge-center/lambda-eni-find-delete
+        marks = aws.ec2.SecurityGroup(
+            f"{name}-function",
+            vpc_id=self._vpc_id,
+            description="The function: marks its interfaces, and lets nothing through",
+            opts=pulumi.ResourceOptions(parent=self, custom_timeouts=SLOW_DELETE, depends_on=list(args.joining)),
+        )
+        self.function_group_ids: list[pulumi.Input[str]] = [*args.security_group_ids, marks.id]
         # Whoever owns the groups deletes them: the function need not leave them first.
         self.default_group_id: pulumi.Output[str] | None = None
         self.place = short_name(*sorted(args.subnet_ids))
@@ -81,7 +97,7 @@ class OwnNetwork(pulumi.ComponentResource):
     def _group(self, kind: str, description: str, ports: dict[int, str]) -> pulumi.Output[str]:
         name = f"{self._name}-{kind}"
         group = aws.ec2.SecurityGroup(name, vpc_id=self._vpc_id, description=description, opts=self._child)
-        for caller in self.function_group_ids:
+        for caller in self._callers:
             for port, use in ports.items():
                 aws.vpc.SecurityGroupIngressRule(
                     f"{name}-from-{caller}-{port}",

@@ -21,6 +21,22 @@ def allow_reading(role: FunctionRole, buckets: Sequence[str]) -> aws.iam.RolePol
     return role.allow("read-buckets", _read(buckets), parent=role)
 
 
+def allow_decrypting(
+    role: FunctionRole, key_arns: Sequence[str], region: pulumi.Input[str], parent: pulumi.Resource
+) -> list[pulumi.Resource]:
+    """Let `role` have S3 decrypt what it reads with these keys, by S3 alone; nothing where there are none.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
+    """
+    return [role.allow("decrypt-objects", decrypting(key_arns, region), parent=parent)] if key_arns else []
+
+
+def decrypting(key_arns: Sequence[str], region: pulumi.Input[str]) -> dict[str, object]:
+    """Return the statement of `allow_decrypting`."""
+    by_s3 = {"kms:ViaService": pulumi.Output.format("s3.{0}.amazonaws.com", region)}
+    return {"Action": ["kms:Decrypt"], "Resource": list(key_arns), "Condition": {"StringEquals": by_s3}}
+
+
 def way_to_s3(name: str, network: Network, region: pulumi.Input[str], buckets: Sequence[str]) -> aws.ec2.VpcEndpoint:
     """Let the network's function reach S3, for these buckets alone."""
     child = pulumi.ResourceOptions(parent=network)
@@ -50,9 +66,10 @@ def way_to_s3(name: str, network: Network, region: pulumi.Input[str], buckets: S
 def _read(buckets: Sequence[str]) -> dict[str, object]:
     return {
         "Action": ["s3:GetObject", "s3:GetObjectVersion"],
-        "Resource": [pulumi.Output.format("arn:{0}:s3:::{1}/*", _partition(), bucket) for bucket in buckets],
+        "Resource": [arn_of(f"{bucket}/*") for bucket in buckets],
     }
 
 
-def _partition() -> pulumi.Output[str]:
-    return aws.get_partition_output().partition
+def arn_of(what: str) -> pulumi.Output[str]:
+    """Return the ARN of a bucket, or of what is in it, in whichever part of AWS this is."""
+    return pulumi.Output.format("arn:{0}:s3:::{1}", aws.get_partition_output().partition, what)

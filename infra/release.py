@@ -13,7 +13,7 @@ from infra.canary import Canary
 from infra.events import HEALTH_EVENT, warm_event
 from infra.function import Function
 from infra.role import allow, trust
-from infra.versions import Versions
+from infra.versions import LIVE, LIVE_SNAPSHOTS, Versions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ class Release(pulumi.ComponentResource):
         # 3. Now the version may have the traffic, a share of it first where that is asked for. Snapshots have an alias
         # of their own: the other may have instances that are kept warm, and as long as it has them, Lambda refuses to
         # move it to a version with a snapshot.
-        alias_name = "live-snapshots" if args.snap_start else "live"
+        alias_name = LIVE_SNAPSHOTS if args.snap_start else LIVE
         checked = [health, *warm_ups.values()]
         self.alias = aws.lambda_.Alias(
             f"{name}-snapshots" if args.snap_start else name,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pulumi
 import pulumi_aws as aws
 
@@ -9,13 +11,14 @@ import pulumi_aws as aws
 class ResultsBucket(pulumi.ComponentResource):
     """Offers `bucket`, its name, and the statements of what may be done with it."""
 
-    def __init__(self, name: str, *, keep_days: int, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, *, keep_days: int, key_arn: str, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("clip:infra:ResultsBucket", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
-        # Not emptied by `destroy`: what was judged is worth more than what it costs to keep.
+        # What was judged is worth more than what it costs to keep, and S3 deletes no bucket that holds anything.
+        # So the bucket stays when the stack goes, and with it all that protects it.
+        child = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
         made = aws.s3.Bucket(f"{name}-results", opts=child)
         self.bucket: pulumi.Output[str] = made.bucket
-        self._arn = made.arn
+        self._arn, self._key_arn = made.arn, key_arn
         aws.s3.BucketPublicAccessBlock(
             f"{name}-results",
             bucket=made.bucket,
@@ -28,7 +31,7 @@ class ResultsBucket(pulumi.ComponentResource):
         aws.s3.BucketServerSideEncryptionConfiguration(
             f"{name}-results",
             bucket=made.bucket,
-            rules=[{"apply_server_side_encryption_by_default": {"sse_algorithm": "AES256"}}],
+            rules=[_encryption(key_arn)],
             opts=child,
         )
         versioned = aws.s3.BucketVersioning(
@@ -38,7 +41,7 @@ class ResultsBucket(pulumi.ComponentResource):
             f"{name}-results",
             bucket=made.bucket,
             rules=_rules(keep_days),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[versioned]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[versioned], retain_on_delete=True),
         )
         aws.s3.BucketPolicy(
             f"{name}-results", bucket=made.bucket, policy=pulumi.Output.json_dumps(_tls_only(made.arn)), opts=child
@@ -51,6 +54,16 @@ class ResultsBucket(pulumi.ComponentResource):
             "Action": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
             "Resource": [pulumi.Output.format("{0}/{1}/*", self._arn, folder) for folder in ("verdicts", "jobs")],
         }
+
+    def use_key(self, region: pulumi.Input[str]) -> Sequence[dict[str, object]]:
+        """Let a role have S3 use the bucket's key, where it has one of its own."""
+        by_s3 = {"kms:ViaService": pulumi.Output.format("s3.{0}.amazonaws.com", region)}
+        right: dict[str, object] = {
+            "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+            "Resource": self._key_arn,
+            "Condition": {"StringEquals": by_s3},
+        }
+        return [right] if self._key_arn else []
 
     def list(self) -> dict[str, object]:
         """Let a role list it."""
@@ -69,6 +82,16 @@ class ResultsBucket(pulumi.ComponentResource):
     def read_unjudged(self) -> dict[str, object]:
         """Let a state machine take the list of what a job left out."""
         return {"Action": ["s3:GetObject"], "Resource": pulumi.Output.format("{0}/jobs/*/unjudged.jsonl", self._arn)}
+
+
+def _encryption(key_arn: str) -> aws.s3.BucketServerSideEncryptionConfigurationRuleArgs:
+    by = aws.s3.BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultArgs(
+        sse_algorithm="aws:kms" if key_arn else "AES256", kms_master_key_id=key_arn or None
+    )
+    # One call of KMS for many lines.
+    return aws.s3.BucketServerSideEncryptionConfigurationRuleArgs(
+        apply_server_side_encryption_by_default=by, bucket_key_enabled=bool(key_arn)
+    )
 
 
 def _rules(keep_days: int) -> list[aws.s3.BucketLifecycleConfigurationRuleArgs]:

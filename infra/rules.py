@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 from infra.account_rules import complaints_of_account
 from infra.models import complaints_of_model
+from infra.pair_rules import complaints_of_pairs
+from infra.region_rules import complaints_of_region
+from infra.secret_rules import complaints_of_secrets
 from infra.settings import StackSettings, key_of
 
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
@@ -15,8 +19,10 @@ _RETENTION_DAYS = (
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
 )  # fmt: skip
 
+# One of a unit, or several of them in the plural: whatever else may be refused only when the schedule is made.
 # https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
-_SCHEDULE = r"rate\([1-9]\d* (minute|hour|day)s?\)|cron\((\S+ ){5}\S+\)"
+_UNIT = "(minute|hour|day)"
+_SCHEDULE = rf"rate\(1 {_UNIT}\)|rate\(([2-9]|[1-9]\d+) {_UNIT}s\)|cron\((\S+ ){5}\S+\)"
 
 # By the name of the field.
 _POLICIES = Path(__file__).resolve().parents[1] / "lambda_src" / "policies"
@@ -61,12 +67,12 @@ _RANGES: dict[str, tuple[int, int, str]] = {
 }
 
 
-def first_complaint(settings: StackSettings, label_sets: frozenset[str]) -> str | None:
+def first_complaint(settings: StackSettings, label_sets: frozenset[str], region: str) -> str | None:
     """Answer what is wrong with the settings, in one sentence, or None.
 
-    `label_sets` are the names of the label sets that exist.
+    `label_sets` are the names of the label sets that exist; `region` is empty where only the provider knows it.
     """
-    return next(_complaints(settings, label_sets), None)
+    return next(chain(_complaints(settings, label_sets), complaints_of_region(settings, region)), None)
 
 
 def _complaints(settings: StackSettings, label_sets: frozenset[str]) -> Iterator[str]:
@@ -74,9 +80,10 @@ def _complaints(settings: StackSettings, label_sets: frozenset[str]) -> Iterator
     if not settings.image_uri:  # which model another image holds is not known here
         yield from complaints_of_model(settings)
     yield from _of_names(settings, label_sets)
-    yield from _of_pairs(settings)
+    yield from complaints_of_pairs(settings)
     yield from _of_bands(settings)
     yield from complaints_of_account(settings)
+    yield from complaints_of_secrets(settings)
 
 
 def _of_one_value(settings: StackSettings) -> Iterator[str]:
@@ -104,6 +111,8 @@ def _of_names(settings: StackSettings, label_sets: frozenset[str]) -> Iterator[s
         )
     if not re.fullmatch(r"[\w.-]+(:\d+)?(/[\w.-]+)*(:[\w.-]+)?(@sha256:[0-9a-f]{64})?", settings.base_image):
         yield f"baseImage is {settings.base_image!r}: it must be an image like public.ecr.aws/lambda/python:3.13."
+    if not re.fullmatch(r"none|https?://\S+", settings.torch_index):
+        yield f"torchIndex is {settings.torch_index!r}: it must be the URL of a package index, or none for PyPI."
     for name in settings.label_sets:
         if name not in label_sets:
             known = ", ".join(sorted(label_sets)) or "none yet"
@@ -136,36 +145,14 @@ def _of_names(settings: StackSettings, label_sets: frozenset[str]) -> Iterator[s
         yield f"alarmEmail is {settings.alarm_email!r}: it must be an e-mail address."
     if settings.alarm_topic_arn and not re.fullmatch(r"arn:[\w-]+:sns:[\w-]+:\d{12}:\S+", settings.alarm_topic_arn):
         yield f"alarmTopicArn is {settings.alarm_topic_arn!r}: it must be the ARN of an SNS topic."
+    if settings.domain_name and not re.fullmatch(
+        r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}", settings.domain_name
+    ):
+        yield f"domainName is {settings.domain_name!r}: it must be a name like clip.example.org, in lower case."
     if settings.certificate_arn and not re.fullmatch(
         r"arn:[\w-]+:acm:[\w-]+:\d{12}:certificate/\S+", settings.certificate_arn
     ):
         yield f"certificateArn is {settings.certificate_arn!r}: it must be the ARN of an ACM certificate."
-
-
-def _of_pairs(settings: StackSettings) -> Iterator[str]:
-    if settings.auth == "jwt":
-        if not settings.jwt_issuer.startswith("https://"):
-            yield f"jwtIssuer is {settings.jwt_issuer!r}: with auth jwt it must be the https:// URL of the issuer."
-        if not settings.jwt_audience:
-            yield "jwtAudience is []: with auth jwt it must name at least one audience."
-    elif settings.jwt_issuer or settings.jwt_audience:
-        yield f"auth is {settings.auth!r}: it must be jwt when jwtIssuer or jwtAudience is set, or they are ignored."
-    if settings.snap_start and settings.provisioned_concurrency:
-        yield (
-            f"snapStart is true and provisionedConcurrency is {settings.provisioned_concurrency}: "
-            "Lambda allows one or the other, so one must be off."
-        )
-    if 0 < settings.reserved_concurrency < settings.provisioned_concurrency:
-        yield (
-            f"provisionedConcurrency is {settings.provisioned_concurrency}: "
-            f"it must be at most reservedConcurrency, which is {settings.reserved_concurrency}."
-        )
-    yield from _of_jobs(settings)
-    if bool(settings.domain_name) != bool(settings.certificate_arn):
-        yield (
-            f"domainName is {settings.domain_name!r} and certificateArn is {settings.certificate_arn!r}: "
-            "they go together, so both must be set or neither."
-        )
 
 
 def _of_bands(settings: StackSettings) -> Iterator[str]:
@@ -182,20 +169,3 @@ def _of_bands(settings: StackSettings) -> Iterator[str]:
 
 def _policies() -> list[str]:
     return sorted(path.stem for path in _POLICIES.glob("*.json"))
-
-
-def _of_jobs(settings: StackSettings) -> Iterator[str]:
-    for field in ("job_buckets", "stream_buckets"):
-        names = getattr(settings, field)
-        for bucket in names:
-            if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket):
-                yield f"{key_of(field)} has {bucket!r}: it must be the name of a bucket, without s3:// and prefix."
-        if len(set(names)) < len(names):
-            yield f"{key_of(field)} is {list(names)}: it must name each bucket once."
-        if names and not settings.jobs:
-            yield f"{key_of(field)} is {list(names)}: jobs must be true, or it is ignored."
-    for field in ("videos", "manage_notifications", "tag_objects"):
-        if getattr(settings, field) and not settings.jobs:
-            yield f"{key_of(field)} is true: jobs must be true, or it is ignored."
-    if settings.jobs and not (settings.job_buckets or settings.stream_buckets):
-        yield "jobs is true: jobBuckets or streamBuckets must name the buckets that it may read."

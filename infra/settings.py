@@ -81,6 +81,7 @@ class StackSettings:
     default_label_set: str
     flag_from: str
     read_buckets: tuple[str, ...]
+    bucket_key_arns: tuple[str, ...]
     log_labels: bool
 
     auth: str
@@ -109,6 +110,7 @@ class StackSettings:
     tag_objects: bool
     stream_lines: bool
     videos: bool
+    videos_image_uri: str
     results_days: int
 
     alarm_email: str

@@ -80,8 +80,8 @@ class Tokens(pulumi.ComponentResource):
         )
         self.register_outputs({})
 
-    def attach(self, api: aws.apigatewayv2.Api, parent: pulumi.Resource) -> Mapping[str, aws.apigatewayv2.Authorizer]:
-        """Return the API's authorizers by where they look, `header` or `query`, once it may ask them."""
+    def attach(self, api: aws.apigatewayv2.Api, parent: pulumi.Resource) -> Mapping[str, pulumi.Output[str]]:
+        """Return the ids of the API's authorizers by where they look, `header` or `query`, once it may ask them."""
         child = pulumi.ResourceOptions(parent=parent)
         authorizers = {
             place: aws.apigatewayv2.Authorizer(
@@ -98,8 +98,8 @@ class Tokens(pulumi.ComponentResource):
             )
             for place, source in _SOURCES.items()
         }
-        for place, authorizer in authorizers.items():
-            aws.lambda_.Permission(
+        allowed = {
+            place: aws.lambda_.Permission(
                 f"{self._name}-{place}",
                 action="lambda:InvokeFunction",
                 function=self._function.name,
@@ -107,7 +107,13 @@ class Tokens(pulumi.ComponentResource):
                 source_arn=pulumi.Output.format("{0}/authorizers/{1}", api.execution_arn, authorizer.id),
                 opts=child,
             )
-        return authorizers
+            for place, authorizer in authorizers.items()
+        }
+        # With the permission in it, an id makes its routes wait for that.
+        return {
+            place: pulumi.Output.all(authorizer.id, allowed[place].id).apply(lambda ids: str(ids[0]))
+            for place, authorizer in authorizers.items()
+        }
 
 
 def hashes_of(tokens: Mapping[str, str]) -> str:

@@ -16,6 +16,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 Configuration = Mapping[str, Any]  # one version, as Lambda's GetFunctionConfiguration answers it
 
+# The aliases of a release: the one that answers, without and with snapshots. All others are somebody else's.
+LIVE, LIVE_SNAPSHOTS = "live", "live-snapshots"
+
 # A version with a snapshot takes minutes to be ready.
 _PAUSE_SECONDS, _MOST_PAUSES = 3.0, 200
 
@@ -36,6 +39,7 @@ class Versions:
         self._pause_seconds, self._drain_seconds = pause_seconds, drain_seconds
         self._live_before: frozenset[str] = frozenset()
         self._warned = False
+        self._why = ""  # the last version that could not be deleted could not
 
     async def ready(self, function: str, version: str) -> str:
         """Return `version` once it can be called.
@@ -45,7 +49,7 @@ class Versions:
         """
         if pulumi.runtime.is_dry_run():
             return version
-        self._live_before = frozenset(await self._ask(lambda: self._aliased(function)) or ())
+        self._live_before = frozenset(await self._ask(lambda: self._live(function)) or ())
         for _ in range(_MOST_PAUSES):
             found = await self._ask(
                 lambda: self._lambda.get_function_configuration(FunctionName=function, Qualifier=version)
@@ -81,8 +85,12 @@ class Versions:
         if set(old) & self._live_before:
             # It may still be answering, and Lambda needs a moment until every request goes to the new one.
             await asyncio.sleep(self._drain_seconds)
-        for version in old:
-            await self._ask(lambda version=version: self._delete(function, version))  # type: ignore[misc]  # a default
+        stay = [version for version in old if not await self._deleted(function, version)]
+        if stay:
+            pulumi.log.warn(
+                f"These versions of {function} could not be deleted and stay until the next up: {', '.join(stay)} "
+                f"({self._why})."
+            )
 
     @property
     def _lambda(self) -> Any:
@@ -108,9 +116,16 @@ class Versions:
         pages = self._lambda.get_paginator("list_versions_by_function").paginate(FunctionName=function)
         return [version for page in pages for version in page["Versions"]]
 
-    def _aliased(self, function: str) -> list[str]:
+    def _live(self, function: str) -> list[str]:
+        """Return what the release's own aliases name; one of somebody else's says nothing of what was live."""
+        return [one["FunctionVersion"] for one in self._aliases(function) if one["Name"] in (LIVE, LIVE_SNAPSHOTS)]
+
+    def _aliases(self, function: str) -> list[Mapping[str, Any]]:
         pages = self._lambda.get_paginator("list_aliases").paginate(FunctionName=function)
-        aliases = [alias for page in pages for alias in page["Aliases"]]
+        return [alias for page in pages for alias in page["Aliases"]]
+
+    def _aliased(self, function: str) -> list[str]:
+        aliases = self._aliases(function)
         weighted = [
             version
             for alias in aliases
@@ -118,8 +133,13 @@ class Versions:
         ]
         return [*(alias["FunctionVersion"] for alias in aliases), *weighted]
 
-    def _delete(self, function: str, version: str) -> bool:
-        self._lambda.delete_function(FunctionName=function, Qualifier=version)
+    async def _deleted(self, function: str, version: str) -> bool:
+        """Return whether the version is gone; one that stays keeps no other."""
+        try:
+            await asyncio.to_thread(self._lambda.delete_function, FunctionName=function, Qualifier=version)
+        except (BotoCoreError, ClientError) as error:
+            self._why = str(error)
+            return False
         return True
 
 

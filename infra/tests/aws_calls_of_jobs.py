@@ -37,8 +37,16 @@ def _lifecycle(inputs: Inputs) -> Inputs:
 
 
 def _encryption(inputs: Inputs) -> Inputs:
-    defaults = [rule["applyServerSideEncryptionByDefault"] for rule in inputs["rules"]]
-    rules = [{"applyServerSideEncryptionByDefault": {"SSEAlgorithm": one["sseAlgorithm"]}} for one in defaults]
+    names = {"sseAlgorithm": "SSEAlgorithm", "kmsMasterKeyId": "KMSMasterKeyID"}
+    rules = [
+        {
+            **rule,
+            "applyServerSideEncryptionByDefault": {
+                names[key]: value for key, value in rule["applyServerSideEncryptionByDefault"].items()
+            },
+        }
+        for rule in inputs["rules"]
+    ]
     return {"bucket": inputs["bucket"], "serverSideEncryptionConfiguration": {"rules": rules}}
 
 

@@ -73,6 +73,8 @@ STREAM: dict[str, object] = {
     "videos": True,
 }
 
+BUCKET_KEY = "arn:aws:kms:eu-central-1:111122223333:key/fedcba98-89ab-cdef-0123-456789abcdef"
+
 CONFIGURATIONS: dict[str, dict[str, object]] = {
     "defaults": {},
     "no cache": {"cache": "none"},
@@ -92,7 +94,11 @@ CONFIGURATIONS: dict[str, dict[str, object]] = {
 
 
 # With a second function and its own things: what holds for them is promised in test_jobs.py.
-WITH_JOBS: dict[str, dict[str, object]] = {"jobs": JOBS, "jobs and a stream": STREAM}
+WITH_JOBS: dict[str, dict[str, object]] = {
+    "jobs": JOBS,
+    "jobs and a stream": STREAM,
+    "platform with jobs": {**PLATFORM, **STREAM, **READ_BUCKETS, "bucketKeyArns": [BUCKET_KEY]},
+}
 
 
 @cache

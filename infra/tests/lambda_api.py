@@ -1,4 +1,4 @@
-"""A server that answers as Lambda's own API does, and CloudWatch's, as far as the program asks them."""
+"""A server that answers as Lambda's own API does, CloudWatch's and STS', as far as the program asks them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-ERRORS = {403: "AccessDeniedException", 404: "ResourceNotFoundException"}
+_IDENTITY = """<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
+<GetCallerIdentityResult><Account>{account}</Account></GetCallerIdentityResult></GetCallerIdentityResponse>"""
+
+ERRORS = {403: "AccessDeniedException", 409: "ResourceConflictException", 404: "ResourceNotFoundException"}
 
 
 @dataclass
@@ -24,12 +27,16 @@ class LambdaApi:
     # What shares the requests to an alias with its version; all that was ever set, in order, is in `shared`.
     weights: dict[str, dict[str, float]] = field(default_factory=dict)
     shared: list[dict[str, float]] = field(default_factory=list)
-    # Of the canary's alarm, as `states`.
+    # Whose credentials these are.
+    account: str = "111122223333"
+    # Of the canary's alarm, as `states`; ENDED for credentials that end there.
     alarm_states: list[str] = field(default_factory=lambda: ["OK"])
     # Of each version: the states that it says it is in, one after the other; the last one stays.
     states: list[str] = field(default_factory=lambda: ["Active"])
     answer: str = '{"statusCode": 500}'
     refuses: bool = False
+    # Versions that cannot be deleted.
+    held: frozenset[str] = frozenset()
     asked: list[str] = field(default_factory=list)
     url: str = ""
 
@@ -41,7 +48,8 @@ class LambdaApi:
             def _answer(self) -> None:
                 sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 status, body = api.reply(self.command, self.path, sent)
-                assert self.path != "/" or self.headers["x-amz-target"].endswith(".DescribeAlarms"), sent
+                if self.path == "/" and b"GetCallerIdentity" not in sent:
+                    assert self.headers["x-amz-target"].endswith(".DescribeAlarms"), sent
                 self.send_response(status)
                 if status in ERRORS:
                     self.send_header("x-amzn-ErrorType", ERRORS[status])
@@ -67,6 +75,8 @@ class LambdaApi:
             server.server_close()
 
     def reply(self, method: str, target: str, sent: bytes) -> tuple[int, bytes]:
+        if b"Action=GetCallerIdentity" in sent:
+            return 200, _IDENTITY.format(account=self.account).encode()
         if target == "/":
             return self._alarm()
         path, query = urlsplit(target).path, parse_qs(urlsplit(target).query)
@@ -91,6 +101,8 @@ class LambdaApi:
             case "POST", "invocations":
                 return 200, self.answer.encode()
             case "DELETE", "":
+                if version in self.held:
+                    return 409, b'{"Message": "in use"}'
                 # Without a version this would be the whole function.
                 del self.versions[version]
                 return 204, b""
@@ -112,7 +124,8 @@ class LambdaApi:
     def _alarm(self) -> tuple[int, bytes]:
         """Answer DescribeAlarms, the one thing that CloudWatch is asked."""
         self.asked.append("DescribeAlarms")
-        if self.alarm_states == ["REFUSED"]:
+        self.refuses |= self.alarm_states == ["ENDED"]
+        if self.refuses or self.alarm_states == ["REFUSED"]:
             return 403, b'{"__type": "AccessDenied", "message": "not allowed"}'
         state = self.alarm_states.pop(0) if len(self.alarm_states) > 1 else self.alarm_states[0]
         return 200, json.dumps({"MetricAlarms": [{"AlarmName": "canary", "StateValue": state}]}).encode()

@@ -26,6 +26,7 @@ ACCOUNT = "111122223333"
 REGION = "eu-central-1"
 # Of nobody.
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "wJalr/EXAMPLE+KEY", "AWS_DEFAULT_REGION": REGION}
+KEYS["AWS_REGION"] = REGION
 
 Inputs = dict[str, Any]
 
@@ -95,6 +96,8 @@ class _Cloud(Mocks):
         match args.token:
             case "aws:index/getRegion:getRegion":
                 return {"region": REGION, "id": REGION}
+            case "aws:index/getCallerIdentity:getCallerIdentity":
+                return {"accountId": ACCOUNT, "id": ACCOUNT, "arn": f"arn:aws:iam::{ACCOUNT}:user/a", "userId": "a"}
             case "aws:index/getAvailabilityZones:getAvailabilityZones":
                 return {"zoneIds": ["euc1-az2", "euc1-az3", "euc1-az1"], "names": ["a", "b", "c"]}
             case "aws:index/getPartition:getPartition":
@@ -305,7 +308,8 @@ def run(
         with (
             api.serving(),
             patch.dict(
-                os.environ, {"AWS_ENDPOINT_URL_LAMBDA": api.url, "AWS_ENDPOINT_URL_CLOUDWATCH": api.url, **KEYS}
+                os.environ,
+                {f"AWS_ENDPOINT_URL_{service}": api.url for service in ("LAMBDA", "CLOUDWATCH", "STS")} | KEYS,
             ),
         ):
             loop.run_until_complete(whole())

@@ -103,6 +103,17 @@ def test_an_authorizers_answer_is_kept_by_the_one_thing_that_it_reads(run: Calla
         assert one["authorizerUri"] == "invoke-arn-of-clip-authorizer"
 
 
+def test_nothing_is_sent_to_what_may_not_be_called_yet(every: Recorded) -> None:
+    """A change is live at once, and a permission of another alias or authorizer is another one."""
+    permission = "aws:lambda/permission:Permission"
+    integration = every.one("aws:apigatewayv2/integration:Integration")
+    assert f"{permission}::clip" in integration.waits_for
+    for route in every.all(ROUTE):
+        if route.inputs["authorizationType"] == "CUSTOM":
+            place = route.inputs["authorizerId"].removesuffix("-id")
+            assert f"{permission}::{place}" in route.waits_for
+
+
 def test_a_browser_is_told_of_the_page_where_it_can_use_it(every: Recorded, run: Callable[[str], Recorded]) -> None:
     is_open = every.one(ROUTE, "clip-GET /").inputs["authorizationType"] == "NONE"
     assert ("pageUrl" in every.exports) == is_open

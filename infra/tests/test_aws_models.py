@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pulumi
 import pytest
 
 from infra.tests.aws_calls import CALLS, MADE_OTHERWISE
 from infra.tests.aws_models import faults
-from infra.tests.program import Recorded
+from infra.tests.conftest import STREAM, TOKENS
+from infra.tests.program import PROJECT, Recorded, run_program
 
 pytestmark = pytest.mark.slow
 
@@ -22,6 +24,37 @@ def test_every_resource_is_one_that_aws_allows(every: Recorded) -> None:
         for fault in faults(call.service, call.operation, call.made_of(resource.name, resource.inputs))
     ]
     assert found == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "longest"),
+    [
+        ({}, 36),
+        ({"cache": "none"}, 64),
+        ({**STREAM, "cache": "none"}, 59),
+        ({"cache": "none", "auth": "token", "authTokens": TOKENS}, 53),
+    ],
+    ids=["store", "no store", "jobs", "token"],
+)
+def test_the_longest_name_that_a_stack_may_have_is_one_that_aws_allows(
+    settings: dict[str, object], longest: int
+) -> None:
+    room = longest - len(f"{PROJECT}-")
+    stack = run_program(settings, stack="a" * room)
+    found = [
+        f"{resource.key}: {fault}"
+        for resource in stack.resources
+        if resource.type not in MADE_OTHERWISE
+        for call in [CALLS[resource.type]]
+        for fault in faults(call.service, call.operation, call.made_of(resource.name, resource.inputs))
+    ]
+    assert found == []
+    # Which the model does not say: it counts an ARN's characters.
+    # https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html
+    functions = [resource.inputs["name"] for resource in stack.all("aws:lambda/function:Function")]
+    assert max(map(len, functions)) <= 64
+    with pytest.raises(pulumi.RunError, match=rf"{longest} characters"):
+        run_program(settings, stack="a" * (room + 1))
 
 
 FUNCTION: dict[str, Any] = {"functionName": "f", "role": "arn:aws:iam::111122223333:role/r", "code": {}}

@@ -8,12 +8,13 @@ import pulumi
 import pytest
 
 from infra.canary import Canary, Share
-from infra.sign_in import cloudwatch_client, lambda_client
+from infra.sign_in import SignIn
 from infra.tests.lambda_api import LambdaApi
-from infra.tests.program import Recorded, run, run_program
+from infra.tests.program import ACCOUNT, Recorded, run, run_program
 
 pytestmark = pytest.mark.slow
 
+SIGN_IN = SignIn(account=ACCOUNT)
 ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 SHARE = {"7": 0.1}
 
@@ -21,9 +22,10 @@ SHARE = {"7": 0.1}
 def canary(minutes: float = 0.001) -> Canary:
     return Canary(
         Share(percent=10, minutes=minutes),
-        connect_lambda=lambda_client,
-        connect_cloudwatch=cloudwatch_client,
+        connect_lambda=SIGN_IN.lambda_client,
+        connect_cloudwatch=SIGN_IN.cloudwatch_client,
         pause_seconds=0.01,
+        settle_seconds=0.05,
     )
 
 
@@ -58,10 +60,39 @@ def test_one_whose_alarm_goes_off_does_not_and_the_old_one_has_everything_again(
 
 
 def test_the_share_is_taken_back_also_when_cloudwatch_cannot_be_asked() -> None:
-    api = LambdaApi(aliases={"live": "6"}, alarm_states=["REFUSED"])
+    api = LambdaApi(aliases={"live": "6"}, alarm_states=["OK", "REFUSED"])
     with pytest.raises(pulumi.RunError, match="With canaryMinutes 0 it goes live without"):
         tried(api)
     assert api.shared == [SHARE, {}]
+
+
+def test_a_share_that_credentials_end_upon_is_said_to_be_left() -> None:
+    """They are of 15 minutes to an hour, and a canary may take half an hour."""
+    api = LambdaApi(aliases={"live": "6"}, alarm_states=["OK", "OK", "ENDED"])
+    with pytest.raises(pulumi.RunError, match=r"7 still answers 10 % .*next up does it, or: aws lambda update-alias"):
+        tried(api, minutes=1)
+    assert api.weights == {"live": SHARE}
+
+
+def test_errors_of_the_last_minutes_are_waited_for_with_the_share_taken_back() -> None:
+    """CloudWatch hears of them late."""
+    api = LambdaApi(aliases={"live": "6"}, alarm_states=["OK", "OK", "OK", "ALARM"])
+    with pytest.raises(pulumi.RunError, match=r"Version 7 failed .*version 6 answers all of them again"):
+        tried(api, minutes=0)
+    assert api.shared == [SHARE, {}]
+    assert api.asked[-1] == "DescribeAlarms", "after the share is taken back"
+
+
+def test_an_alarm_that_is_on_from_the_deployment_before_is_waited_out() -> None:
+    api = LambdaApi(aliases={"live": "6"}, alarm_states=["ALARM", "ALARM", "OK"])
+    assert (tried(api), api.shared) == (["7"], [SHARE, {}])
+
+
+def test_one_that_stays_on_gets_no_share_and_is_told() -> None:
+    api = LambdaApi(aliases={"live": "6"}, alarm_states=["ALARM"])
+    with pytest.raises(pulumi.RunError, match="its alarm the-alarm is still on from the deployment before"):
+        tried(api)
+    assert api.shared == []
 
 
 def test_whoever_may_not_ask_lambda_is_told_and_nothing_goes_live() -> None:
@@ -113,7 +144,7 @@ def test_the_alias_waits_for_the_canary_which_waits_for_the_checks(run: Callable
 
 
 def test_a_whole_program_goes_back_and_moves_nothing() -> None:
-    api, made = LambdaApi(versions={"6": {}, "7": {}}, aliases={"live": "6"}, alarm_states=["ALARM"]), []  # type: ignore[var-annotated]
+    api, made = LambdaApi(versions={"6": {}, "7": {}}, aliases={"live": "6"}, alarm_states=["OK", "ALARM"]), []  # type: ignore[var-annotated]
     with pytest.raises(pulumi.RunError, match="version 6 answers all of them again"):
         run_program({"canaryMinutes": 30, "canaryPercent": 25}, api=api, made=made)
     assert api.shared == [{"7": 0.25}, {}]

@@ -6,6 +6,7 @@ import pulumi
 import pytest
 
 from infra.models import SUPPORTED_MODELS, needed_memory
+from infra.tests.conftest import KEY
 from infra.tests.exportable import described, exportable
 from infra.tests.program import SECRETS, defaults, run_program
 
@@ -104,7 +105,7 @@ WRONG: list[tuple[dict[str, object], str]] = [
     ),
     (
         {"cache": "url", "cacheUrl": "redis://host", "cachePasswordArn": "mine"},
-        "cachePasswordArn is 'mine': it must be the ARN of a secret in Secrets Manager.",
+        "cachePasswordArn is 'mine': it must be the whole ARN of a secret in Secrets Manager,",
     ),
     ({"secretsEndpoint": True}, "secretsEndpoint is true: it must be false but where subnetIds are set and the store"),
     ({"networkCidr": "10.0.0.0/8"}, "networkCidr is '10.0.0.0/8': it must be a block of private addresses from /16"),
@@ -165,6 +166,98 @@ WRONG: list[tuple[dict[str, object], str]] = [
         "alarmBlockShare has [10, 1] for 'moderation': it must be two percentages, as [1, 10].",
     ),
 ]
+
+CERTIFICATE = "arn:aws:acm:eu-central-1:111122223333:certificate/1"
+SECRET = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:a-AbCdEf"
+IMAGE = f"111122223333.dkr.ecr.eu-central-1.amazonaws.com/clip@sha256:{'1' * 64}"
+WRONG += [
+    ({"torchIndex": ""}, "torchIndex is '': it must be the URL of a package index, or none for PyPI."),
+    ({"rewarmSchedule": "rate(1 days)"}, "rewarmSchedule is 'rate(1 days)': it must be like rate(7 days) or cron("),
+    ({"rewarmSchedule": "rate(2 day)"}, "rewarmSchedule is 'rate(2 day)': it must be like rate(7 days) or cron("),
+    (
+        {"domainName": "https://clip.example.org/", "certificateArn": CERTIFICATE},
+        "domainName is 'https://clip.example.org/': it must be a name like clip.example.org, in lower case.",
+    ),
+    (
+        {"domainName": "Clip.example.org", "certificateArn": CERTIFICATE},
+        "domainName is 'Clip.example.org': it must be a name like clip.example.org, in lower case.",
+    ),
+    ({**JWT, "jwtIssuer": "https://"}, "jwtIssuer is 'https://': with auth jwt it must be the https:// URL"),
+    (
+        {"cache": "url", "cacheUrl": "redis://h/3", "cacheCluster": True},
+        "cacheUrl is 'redis://h/3': it must name no database, as a cluster has the one, 0.",
+    ),
+    (
+        {"cache": "url", "cacheUrl": "redis://h", "cachePasswordArn": SECRET.removesuffix("-AbCdEf")},
+        "it must be the whole ARN of a secret in Secrets Manager, with the six characters at its end.",
+    ),
+    (
+        {
+            "cache": "url",
+            "cacheUrl": "redis://h",
+            "cachePasswordArn": SECRET.replace("eu-central-1", "us-east-1"),
+            "secretsEndpoint": True,
+            "subnetIds": ["subnet-01234567"],
+            "securityGroupIds": ["sg-01234567"],
+        },
+        "cachePasswordArn is 'arn:aws:secretsmanager:us-east-1:111122223333:secret:a-AbCdEf': it must be in "
+        "eu-central-1, the stack's region, with secretsEndpoint.",
+    ),
+    (
+        {"zoneIds": ["use1-az1", "use1-az2"]},
+        "zoneIds has 'use1-az1': it must be one of eu-central-1, the stack's region, as euc1-az1 is.",
+    ),
+    ({"canaryMinutes": 4}, "canaryMinutes is 4: it must be 0 or from 5 to 30, as errors are counted by the minute"),
+    ({"canaryPercent": 20}, "canaryPercent is 20: canaryMinutes must be set, or it is ignored."),
+    (
+        {"canaryMinutes": 5, "provisionedConcurrency": 1},
+        "canaryMinutes is 5 and provisionedConcurrency is 1: one must be 0, as Lambda moves an alias",
+    ),
+    (
+        {"imageUri": IMAGE, "jobs": True, "jobBuckets": ["pictures"], "videos": True},
+        "videosImageUri is '': with imageUri and videos it must be the worker's image",
+    ),
+    ({"bucketKeyArns": [KEY]}, "readBuckets, jobBuckets or streamBuckets must name what they encrypt"),
+    (
+        {"readBuckets": ["pictures"], "bucketKeyArns": ["mine"]},
+        "bucketKeyArns has 'mine': it must be the ARN of a KMS key, ending in key/ and its id, not an alias.",
+    ),
+    ({"videosImageUri": IMAGE}, "it must go with videos and imageUri, or it is ignored."),
+    (
+        {"imageUri": IMAGE, "videosImageUri": "mine:latest", "jobs": True, "jobBuckets": ["pictures"], "videos": True},
+        "videosImageUri is 'mine:latest': it must be an image in ECR by its digest",
+    ),
+    (
+        {
+            "model": "ViT-L-14-quickgelu",
+            "memory": 3008,
+            "jobs": True,
+            "jobBuckets": ["pictures"],
+            "jobMemory": 512,
+        },
+        "jobMemory is 512: with ViT-L-14-quickgelu it must be at least 2569, in MB.",
+    ),
+    (
+        {
+            "subnetIds": ["subnet-01234567", "subnet-89abcdef"],
+            "securityGroupIds": [f"sg-0123456{number}" for number in range(5)],
+        },
+        "it must be four different groups at most",
+    ),
+]
+
+ELSEWHERE = {
+    "certificateArn": CERTIFICATE,
+    "imageUri": IMAGE,
+    "kmsKeyArn": KEY,
+    "alarmTopicArn": "arn:aws:sns:eu-central-1:111122223333:ours",
+}
+for _key, _value in ELSEWHERE.items():
+    _elsewhere = _value.replace("eu-central-1", "us-east-1")
+    _domain = {"domainName": "clip.example.org", "certificateArn": CERTIFICATE}
+    WRONG.append(
+        ({**_domain, _key: _elsewhere}, f"{_key} is {_elsewhere!r}: it must be in eu-central-1, the stack's region.")
+    )
 
 TOKEN = "0123456789abcdef" * 2
 OWN = {"cache": "url", "cacheUrl": "redis://host"}
@@ -242,6 +335,24 @@ def test_another_image_may_hold_any_model() -> None:
     """Which one is not known here, nor what memory it needs."""
     image = f"111122223333.dkr.ecr.eu-central-1.amazonaws.com/clip@sha256:{'1' * 64}"
     assert run_program({"imageUri": image, "model": "theirs", "memory": 512}).exports["imageDigest"] == image[-71:]
+
+
+def test_an_image_with_ffmpeg_comes_from_elsewhere_too() -> None:
+    """Built from this checkout, it might hold another model than the one that the API answers by."""
+    of_worker = IMAGE.replace("1" * 64, "2" * 64)
+    settings = {"imageUri": IMAGE, "videosImageUri": of_worker, "jobs": True, "jobBuckets": ["pictures"]}
+    stack = run_program({**settings, "videos": True, "model": "theirs"})
+    function = "aws:lambda/function:Function"
+    assert [stack.inputs(function, name)["imageUri"] for name in ("clip", "clip-jobs")] == [IMAGE, of_worker]
+    assert not [one.key for one in stack.resources if one.type.startswith(("docker-build:", "aws:ecr/"))]
+    assert stack.exports["videosImageDigest"] == f"sha256:{'2' * 64}"
+
+
+def test_a_stacks_name_leaves_room_for_the_workers() -> None:
+    jobs = {"cache": "none", "jobs": True, "jobBuckets": ["pictures"]}
+    with pytest.raises(pulumi.RunError, match="with jobs it must have 59 characters at most"):
+        run_program(jobs, stack="a" * 39)
+    run_program(jobs, stack="a" * 38)
 
 
 def test_a_stacks_name_leaves_room_for_the_authorizers() -> None:

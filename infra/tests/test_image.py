@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,7 @@ from infra.tests.conftest import DIGEST
 from infra.tests.conftest import IMAGE as DEV_IMAGE
 from infra.tests.program import Recorded, run_program
 from model_build.export import main as export
+from tools.image_tree.dockerfile import instructions
 
 pytestmark = pytest.mark.slow
 
@@ -67,10 +70,12 @@ def test_the_repository_is_private_and_scanned(built: Recorded) -> None:
     assert not [one.key for one in built.resources if one.type.startswith("aws:ecrpublic/")]
 
 
-def test_the_repository_keeps_the_last_ten_images(defaults: Recorded) -> None:
-    (rule,) = json.loads(defaults.inputs("aws:ecr/lifecyclePolicy:LifecyclePolicy")["policy"])["rules"]
-    assert rule["selection"] == {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 10}
-    assert rule["action"] == {"type": "expire"}
+def test_a_live_image_outlasts_many_builds_that_come_to_nothing(built: Recorded) -> None:
+    """Each build is one image more, and Lambda fails a version whose image has been dropped."""
+    for policy in built.all("aws:ecr/lifecyclePolicy:LifecyclePolicy"):
+        (rule,) = json.loads(policy.inputs["policy"])["rules"]
+        assert (rule["selection"]["countType"], rule["action"]) == ("imageCountMoreThan", {"type": "expire"})
+        assert rule["selection"]["countNumber"] >= 100
 
 
 def test_the_place_of_the_checkout_is_not_part_of_the_image(defaults: Recorded) -> None:
@@ -95,6 +100,25 @@ def test_the_build_is_told_which_model() -> None:
         "PRECISION": "fp32",
         "TORCH_INDEX": "https://cpu",
     }
+
+
+def test_torch_comes_without_cuda_unless_it_is_asked_for(defaults: Recorded, tmp_path: Path) -> None:
+    """The usual index has it with gigabytes of CUDA; where no other can be reached, `none` asks it alone."""
+    cpu = "https://download.pytorch.org/whl/cpu"
+    assert defaults.inputs(IMAGE)["buildArgs"]["TORCH_INDEX"] == cpu
+    text = (CONTEXT / "Dockerfile").read_text(encoding="utf-8")
+    assert f"ARG TORCH_INDEX={cpu}\n" in text
+    (step,) = (rest for step, rest in instructions(text) if step == "RUN" and "model_build/requirements.txt" in rest)
+    (tmp_path / "pip").write_text('#!/bin/sh\necho "$@"\n')
+    (tmp_path / "pip").chmod(0o755)
+
+    def asked(index: str) -> str:
+        environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "MODEL": "ViT-B-32", "TORCH_INDEX": index}
+        command = ["/bin/sh", "-c", step]  # as an engine runs it
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+    assert asked(cpu) == f"install --no-cache-dir --extra-index-url {cpu} -r model_build/requirements.txt\n"
+    assert asked("none") == "install --no-cache-dir -r model_build/requirements.txt\n"
 
 
 def test_the_precision_is_measured_unless_it_is_chosen(defaults: Recorded) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from infra.config import ROOT
+from infra.job_states import job_states
 from infra.tests.aws_calls import CALLS, MADE_OTHERWISE
 from infra.tests.aws_models import faults
 from infra.tests.conftest import WITH_JOBS
@@ -72,6 +75,22 @@ def test_the_worker_is_outside_the_network_with_the_services_image(run: Callable
     variables = worker["environment"]["variables"]
     assert not [name for name in variables if name.startswith("CACHE_URL")]
     assert variables["JOBS_POLICY"] == "moderation"
+
+
+def test_the_worker_leaves_no_versions_that_nobody_deletes(run: Callable[[str], Recorded]) -> None:
+    published = {one.name: one.inputs["publish"] for one in run("jobs").all(FUNCTION)}
+    assert published == {"clip": True, "clip-jobs": False}
+
+
+def test_no_part_of_aws_is_written_out() -> None:
+    """Elsewhere, as in China, every ARN begins otherwise."""
+    states = job_states(
+        function_arn="f", results_bucket="b", batch=1, concurrency=1, tolerated=0, standard=True, partition="aws-cn"
+    )
+    found = set(re.findall(r'"Resource": "(arn:[^:]*|[^"]*)', json.dumps(states)))
+    assert found == {"arn:aws-cn"}
+    for path in (ROOT / "infra").glob("*.py"):
+        assert not re.search(r'"arn:aws:', path.read_text(encoding="utf-8")), path.name
 
 
 def test_with_videos_the_worker_alone_has_ffmpeg(run: Callable[[str], Recorded]) -> None:
@@ -160,6 +179,14 @@ def test_the_results_are_private_encrypted_and_versioned(run: Callable[[str], Re
     assert policy["Statement"][0]["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     versioning = stack.inputs("aws:s3/bucketVersioning:BucketVersioning")
     assert versioning["versioningConfiguration"]["status"] == "Enabled"
+
+
+def test_what_was_judged_stays_with_all_that_protects_it_when_the_stack_goes(run: Callable[[str], Recorded]) -> None:
+    """S3 deletes no bucket that is not empty, and would by then have lost its policy."""
+    stack = run("jobs and a stream")
+    of_results = {one.key for one in stack.resources if one.name == "clip-jobs-results"}
+    assert len(of_results) == 6
+    assert {one.key for one in stack.resources if one.retained_on_delete and one.type.startswith("aws:")} == of_results
 
 
 def test_trouble_of_the_stream_sets_off_an_alarm(run: Callable[[str], Recorded]) -> None:

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.slow
 
 CACHE = "aws:elasticache/serverlessCache:ServerlessCache"
 FUNCTION = "aws:lambda/function:Function"
+MARK = "sg-clipfunction"
 OWN_NETWORK: dict[str, list[str]] = {
     key: list(map(str, value)) for key, value in OWN.items() if isinstance(value, list)
 }
@@ -114,6 +115,21 @@ def test_the_right_to_take_interfaces_away_outlives_the_places_where_they_are(de
     assert "aws:iam/role:Role::clip" in defaults.one("aws:iam/rolePolicy:RolePolicy", "clip-join-network").waits_for
 
 
+@pytest.mark.parametrize("configuration", ["own network", "platform"])
+def test_in_subnets_of_ones_own_it_outlives_lambdas_interfaces_too(
+    run: Callable[[str], Recorded], configuration: str
+) -> None:
+    """Each interface is in a group that can be deleted only when they are gone, and is deleted before the right."""
+    stack = run(configuration)
+    group = stack.one("aws:ec2/securityGroup:SecurityGroup", "clip-function")
+    assert MARK in stack.inputs(FUNCTION)["vpcConfig"]["securityGroupIds"]
+    assert group.key in stack.one(FUNCTION, "clip").waits_for
+    assert "aws:iam/rolePolicy:RolePolicy::clip-join-network" in group.waits_for
+    assert group.delete_timeout == "45m"
+    rules = [one.inputs for one in stack.resources if one.type.startswith("aws:vpc/")]
+    assert not [rule for rule in rules if rule["securityGroupId"] == MARK], "it lets nothing through"
+
+
 def test_without_a_cache_there_is_no_network_at_all(run: Callable[[str], Recorded]) -> None:
     stack = run("no cache")
     assert not [r.key for r in stack.resources if r.type.startswith(("aws:ec2/", "aws:vpc/", "aws:elasticache/"))]
@@ -191,10 +207,11 @@ def test_in_subnets_of_ones_own_the_stack_makes_a_group_for_its_store_and_nothin
     subnets, groups = OWN_NETWORK["subnetIds"], OWN_NETWORK["securityGroupIds"]
     made = {one.type.split(":")[-1] for one in stack.resources if one.type.startswith(("aws:ec2/", "aws:vpc/"))}
     assert made == {"SecurityGroup", "SecurityGroupIngressRule"}, "theirs are not touched"
-    assert stack.inputs(FUNCTION)["vpcConfig"] == {"subnetIds": subnets, "securityGroupIds": groups}
+    assert stack.inputs(FUNCTION)["vpcConfig"] == {"subnetIds": subnets, "securityGroupIds": [*groups, MARK]}
     assert not {"replaceSecurityGroupsOnDestroy", "replacementSecurityGroupIds"} & stack.inputs(FUNCTION).keys()
     assert (stack.inputs(CACHE)["subnetIds"], stack.inputs(CACHE)["securityGroupIds"]) == (subnets, ["sg-clipstore"])
-    assert stack.inputs("aws:ec2/securityGroup:SecurityGroup")["vpcId"] == "vpc-0123456789abcdef0"
+    for group in stack.all("aws:ec2/securityGroup:SecurityGroup"):
+        assert group.inputs["vpcId"] == "vpc-0123456789abcdef0"
     rules = stack.all("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule")
     assert {rule.inputs["fromPort"] for rule in rules} == {6379, 6380}
     assert {rule.inputs["referencedSecurityGroupId"] for rule in rules} == set(OWN_NETWORK["securityGroupIds"])
@@ -233,4 +250,4 @@ def test_no_way_to_secrets_manager_is_made_and_paid_for_unless_asked_for(
 def test_a_function_without_a_store_may_stand_in_subnets_of_ones_own() -> None:
     stack = run_program({"cache": "none", **OWN_NETWORK})
     assert stack.inputs(FUNCTION)["vpcConfig"]["subnetIds"] == OWN_NETWORK["subnetIds"]
-    assert not stack.all("aws:ec2/securityGroup:SecurityGroup")
+    assert [group.name for group in stack.all("aws:ec2/securityGroup:SecurityGroup")] == ["clip-function"]

@@ -8,13 +8,14 @@ from typing import Any
 import pulumi
 import pytest
 
-from infra.sign_in import lambda_client
+from infra.sign_in import SignIn
 from infra.tests.lambda_api import LambdaApi
-from infra.tests.program import KEYS, Recorded, run
+from infra.tests.program import ACCOUNT, KEYS, Recorded, run
 from infra.versions import Versions, before
 
 pytestmark = pytest.mark.slow
 
+lambda_client = SignIn(account=ACCOUNT).lambda_client
 HERE = {"VpcConfig": {"SubnetIds": ["a", "b"], "SecurityGroupIds": ["g"]}}
 ELSEWHERE = {"VpcConfig": {"SubnetIds": ["a", "c"], "SecurityGroupIds": ["g"]}}
 NOWHERE: dict[str, Any] = {"VpcConfig": {"SubnetIds": [], "SecurityGroupIds": []}}
@@ -26,7 +27,7 @@ def deploy(api: LambdaApi, version: str = "7") -> LambdaApi:
 
     async def steps(_: int) -> None:
         assert await versions.ready("f", version) == version
-        api.aliases = {"live": version}
+        api.aliases["live"] = version
         await versions.prune("f", version)
 
     in_program(steps, api)
@@ -62,6 +63,14 @@ def test_a_version_that_another_alias_names_stays() -> None:
     versions = Versions(lambda_client)
     in_program(lambda _: versions.prune("f", "7"), api)
     assert "2" in api.versions
+
+
+def test_an_alias_of_ones_own_takes_nothing_from_the_version_to_go_back_to() -> None:
+    """Neither in an `up` that changes nothing, nor in one that publishes another version."""
+    for live in ("7", "6"):
+        api = LambdaApi(versions=dict.fromkeys(("2", "4", "6", "7"), HERE), aliases={"live": live, "mine": "2"})
+        deploy(api)
+        assert set(api.versions) == {"2", "6", "7"}
 
 
 @pytest.mark.parametrize(("live", "old"), [(HERE, ELSEWHERE), (NOWHERE, HERE), (ELSEWHERE, HERE)])
@@ -110,6 +119,15 @@ def test_whoever_may_not_ask_lambda_is_told_once_and_deploys(warnings: list[str]
     assert "old versions of the function stay" in warning
 
 
+def test_one_version_that_cannot_be_deleted_keeps_no_other(warnings: list[str]) -> None:
+    there = dict.fromkeys(("1", "2", "3", "6", "7"), HERE)
+    api = deploy(LambdaApi(versions=there, aliases={"live": "6"}, held=frozenset({"1"})))
+    assert set(api.versions) == {"1", "6", "7"}
+    (warning,) = warnings
+    assert "could not be deleted and stay until the next up: 1 (" in warning
+    assert "in use" in warning
+
+
 def test_a_preview_asks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: True)
     assert deploy(LambdaApi()).asked == []
@@ -117,13 +135,24 @@ def test_a_preview_asks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_program_signs_in_as_the_stack_says(monkeypatch: pytest.MonkeyPatch) -> None:
     """By the provider's own settings before anything in the environment."""
-    for name, value in KEYS.items():
-        monkeypatch.setenv(name, value)
-    settings = {"aws:region": "eu-west-1", "aws:accessKey": "AKIDSTACK", "aws:secretKey": "a", "aws:token": "t"}
-    pulumi.runtime.set_all_config(settings)
-    client = lambda_client()
-    credentials = client._request_signer._credentials
-    assert (client.meta.region_name, credentials.access_key, credentials.token) == ("eu-west-1", "AKIDSTACK", "t")
-    pulumi.runtime.set_all_config({})
-    credentials = lambda_client()._request_signer._credentials
-    assert credentials.access_key == KEYS["AWS_ACCESS_KEY_ID"]
+    api = LambdaApi()
+    with api.serving():
+        for name, value in {**KEYS, "AWS_ENDPOINT_URL_STS": api.url}.items():
+            monkeypatch.setenv(name, value)
+        settings = {"aws:region": "eu-west-1", "aws:accessKey": "AKIDSTACK", "aws:secretKey": "a", "aws:token": "t"}
+        pulumi.runtime.set_all_config(settings)
+        client = lambda_client()
+        credentials = client._request_signer._credentials
+        assert (client.meta.region_name, credentials.access_key, credentials.token) == ("eu-west-1", "AKIDSTACK", "t")
+        pulumi.runtime.set_all_config({})
+        assert lambda_client()._request_signer._credentials.access_key == KEYS["AWS_ACCESS_KEY_ID"]
+        monkeypatch.setenv("AWS_REGION", "eu-north-1")
+        assert lambda_client().meta.region_name == "eu-north-1", "as the provider; botocore reads the longer name alone"
+
+
+def test_nothing_is_asked_or_deleted_in_another_account(warnings: list[str]) -> None:
+    """There may be a stack of the same name: with `aws:assumeRoles` the provider deploys elsewhere than these keys."""
+    api = deploy(LambdaApi(versions=dict.fromkeys(("1", "2", "7"), HERE), account="999988887777"))
+    assert (api.asked, set(api.versions)) == ([], {"1", "2", "7"})
+    (warning,) = warnings
+    assert "for account 999988887777, and the stack is in 111122223333" in warning

@@ -30,6 +30,7 @@ from moderator.web.answers.adapter import Known
 from moderator.web.app import App
 from moderator.web.buckets import Buckets
 from moderator.web.http_event import is_http
+from moderator.web.instance import begin_again
 
 # The longest that a start waits for the store: about what a first request that misses takes to load the text tower.
 _SIGN_IN_SECONDS = 1.0
@@ -110,6 +111,8 @@ def build_handler(settings: Settings, *, load: Callable[[Model, int], Towers] = 
         (is_warm_up, lambda event, _: warm_up(event, labels, label_sets, policies)),
     )
 
+    if _SNAPSHOT:
+        _after_restore(begin_again)  # first: the sign-in is a part of the start
     if store is not None:
         _sign_in(store)
 
@@ -169,13 +172,20 @@ def _store(settings: Settings, model: Model, telemetry: Telemetry) -> LabelStore
     return store
 
 
+def _after_restore(call: Callable[..., object], *arguments: object) -> None:
+    """Let Lambda call this when a snapshot has been restored, before the first request.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/snapstart-runtime-hooks-python.html
+    """
+    from snapshot_restore_py import register_after_restore  # type: ignore[import-untyped]  # the runtime's; no types
+
+    register_after_restore(call, *arguments)
+
+
 def _sign_in(store: LabelStore) -> None:
     """Connect before the first request. No connection outlives a snapshot: after one, as soon as it is restored."""
     if _SNAPSHOT:
-        # Part of Lambda's runtime. https://docs.aws.amazon.com/lambda/latest/dg/snapstart-runtime-hooks-python.html
-        from snapshot_restore_py import register_after_restore  # type: ignore[import-untyped]  # ships no types
-
-        register_after_restore(store.open, _SIGN_IN_SECONDS)
+        _after_restore(store.open, _SIGN_IN_SECONDS)
     else:
         # What `open` began in the background imports it too: wait for that first, for it says nothing of the store.
         import redis  # noqa: F401

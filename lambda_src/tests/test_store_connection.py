@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import signal
 import ssl
@@ -280,6 +281,7 @@ def test_a_restored_snapshot_signs_in_before_its_first_request(redis_server: Red
     with closing(admin), runtime_api() as api, runtime(api, tmp_path, variables):
         assert api.restoring.wait(timeout=60)
         assert connections() == before, "a connection that the snapshot would not keep"
+        restored = time.monotonic()
         api.restored.set()
         deadline = time.monotonic() + 10
         while connections() == before:
@@ -289,4 +291,7 @@ def test_a_restored_snapshot_signs_in_before_its_first_request(redis_server: Red
         report = api.invoke(
             http_api("POST", "/classify", query=query, body=encoded(drawn()), kind="image/png", encode=True)
         )
+        health = api.invoke(http_api("GET", "/health", query="details", encode=False)).body
+        seconds = time.monotonic() - restored
     assert report.body["headers"]["X-Label-Cache"] == "precomputed=0, memory=0, store=3, computed=0"
+    assert json.loads(health["body"])["instance"]["seconds"] < seconds, "what made the snapshot was another process"

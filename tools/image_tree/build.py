@@ -140,8 +140,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "MODEL": options.model,
         "PRETRAINED": options.pretrained,
         "PRECISION": options.precision,
-        "TORCH_INDEX": options.torch_index,
     }
+    if options.torch_index:
+        build_arguments["TORCH_INDEX"] = options.torch_index
     with tempfile.TemporaryDirectory() as folder:
         try:
             engine.build(options.tag, build_arguments, options.options)
@@ -162,7 +163,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--model", default="demo")
     parser.add_argument("--pretrained", default="")
     parser.add_argument("--precision", default="auto")
-    parser.add_argument("--torch-index", default="", help="a package index of CPU-only torch for the export")
+    parser.add_argument("--torch-index", default="", help="a package index of CPU-only torch for the export, or none")
     parser.add_argument("--base-image", default="", help="instead of AWS' own")
     parser.add_argument("options", nargs="*", help="for the engine's build, after --")
     return parser.parse_args(arguments)

@@ -31,7 +31,8 @@ def build_tree(
         context=context,
         out=out,
         python=python,
-        arguments={"MODEL": model, "PRETRAINED": "none", "PRECISION": precision},
+        # Whichever index this machine's pip has been given, and no other.
+        arguments={"MODEL": model, "PRETRAINED": "none", "PRECISION": precision, "TORCH_INDEX": "none"},
         rewrite=(lambda command: platforms.sub("", command)) if native else (lambda command: command),
     )
     stages = {stage.name: stage for stage in builder.follow(context / "Dockerfile")}

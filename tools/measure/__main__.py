@@ -49,11 +49,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.function:
         _tell("Reading the function's log, which takes its time to arrive")
         try:
-            log = read(asked.function, region, _moment(first), found_warm.pictures, asked.wait)
+            pictures = found_store.pictures + found_warm.pictures
+            log = read(asked.function, region, _moment(first), pictures, asked.wait)
         except Trouble as error:
             trouble = str(error)
         else:
-            trouble = "" if log.complete else "The log had not all of these requests yet: its figures are of some."
+            trouble = log.trouble
     print(markdown(Measured(health=found_health, starts=found_starts, store=found_store, warm=found_warm, log=log)))
     if trouble:
         print(f"measure: {trouble}", file=sys.stderr)
@@ -77,7 +78,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make measure", description=__doc__)
     parser.add_argument("url", help="the service, as `pulumi stack output url` says it")
     parser.add_argument("--function", default="", help="the function's name, to read its log too")
-    parser.add_argument("--auth", default="", help="iam, token (with the variable TOKEN) or none")
+    parser.add_argument("--auth", default="", help="iam, token or jwt (with the variable TOKEN), or none")
     parser.add_argument("--picture", type=Path, help="a picture of your own, instead of a drawn one")
     parser.add_argument("--requests", type=_some, default=200, help="how many warm requests; 200 unless given")
     parser.add_argument("--wait", type=float, default=90.0, help="seconds that the log may take to arrive")

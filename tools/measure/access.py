@@ -71,12 +71,13 @@ def access_to(url: str, auth: str, token: str) -> Access:
     chosen = auth or ("token" if token else "iam" if host else "none")
     if chosen == "none":
         return EVERYBODY
-    if chosen == "token":
+    if chosen in ("token", "jwt"):
         if not token:
-            raise Trouble("AUTH=token needs TOKEN=, one of the stack's tokens.")
+            whose = "one of the stack's tokens" if chosen == "token" else "a token of the stack's issuer"
+            raise Trouble(f"AUTH={chosen} needs TOKEN=, {whose}.")
         return bearer(token)
     if chosen != "iam":
-        raise Trouble(f"AUTH={auth} is not known: it is iam, token or none, as the stack's setting `auth`.")
+        raise Trouble(f"AUTH={auth} is not known: it is iam, token, jwt or none, as the stack's setting `auth`.")
     try:
         session = Session()
         credentials = session.get_credentials()

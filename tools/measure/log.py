@@ -50,6 +50,18 @@ class Log:
     complete: bool  # as many pictures as were asked for, or more
 
     @property
+    def trouble(self) -> str:
+        """What keeps it from telling all, as a sentence; empty for nothing."""
+        if self.complete:
+            return ""
+        if not any(report.of_picture for report in self.reports):
+            return (
+                "The log has no line of a picture, so what one is billed is not known: with the stack's setting "
+                "logLevel above INFO the service writes none."
+            )
+        return "The log had not all of these requests yet: its figures are of some."
+
+    @property
     def pictures(self) -> list[Report]:
         """The invocations that answered a question about a picture without having to start first."""
         return [report for report in self.reports if report.of_picture and report.start_ms is None]
@@ -72,7 +84,9 @@ def read(function: str, region: str, since_ms: int, pictures: int, wait: float =
             ]
             reports = tuple(parse(events))
             complete = sum(report.of_picture for report in reports) >= pictures
-            if complete or time.monotonic() >= until:
+            # Where no invocation of that many tells of a picture, none will.
+            silent = len(reports) >= pictures and not any(report.of_picture for report in reports)
+            if complete or silent or time.monotonic() >= until:
                 break
             time.sleep(_PAUSE)
     except ClientError as error:

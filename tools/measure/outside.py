@@ -42,6 +42,7 @@ class StoreUse:
 
     state: str
     counts: Mapping[str, int]  # of `memory`, `store` and `computed`
+    pictures: int  # asked about in all
 
     @property
     def used(self) -> bool | None:
@@ -105,12 +106,14 @@ def store_use(caller: Caller, picture: bytes, state: str) -> StoreUse:
     if first.label_cache.get("computed") != 1:
         raise Trouble("A label that nobody has seen was not computed: the header X-Label-Cache is missing or wrong.")
     counts: Counter[str] = Counter()
+    pictures = 1
     for _ in range(_BURSTS if state != "none" else 0):
+        pictures += _AT_ONCE
         for answer in _at_once(caller, lambda one: _classify(one, picture, [label])):
             counts += Counter(answer.label_cache)
         if counts["store"]:
             break
-    return StoreUse(state=state, counts=counts)
+    return StoreUse(state=state, counts=counts, pictures=pictures)
 
 
 def warm(caller: Caller, picture: bytes, requests: int) -> Warm:

@@ -6,6 +6,7 @@ import http.server
 import re
 import statistics
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -18,7 +19,10 @@ from support.cloudwatch_logs import cloudwatch_logs
 from support.deployed import FUNCTION, MEMORY_MB, Deployed, deployed
 from support.harness import RedisServer, free_port
 from tools.measure.__main__ import main
-from tools.measure.log import parse
+from tools.measure.access import bearer
+from tools.measure.caller import Caller, address
+from tools.measure.log import parse, read
+from tools.measure.outside import drawn_picture, store_use
 from tools.measure.table import REKOGNITION
 
 pytestmark = pytest.mark.slow
@@ -133,7 +137,9 @@ def test_a_token_lets_in_and_without_a_log_the_figures_are_said_to_be_an_estimat
         ({"TOKEN": "a-wrong-token"}, [], "403: the API does not know this TOKEN="),
         ({}, [], "403: the API asks who calls"),
         ({}, ["--auth", "token"], "AUTH=token needs TOKEN="),
-        ({}, ["--auth", "basic"], "AUTH=basic is not known: it is iam, token or none"),
+        ({}, ["--auth", "basic"], "AUTH=basic is not known: it is iam, token, jwt or none"),
+        ({}, ["--auth", "jwt"], "AUTH=jwt needs TOKEN=, a token of the stack's issuer."),
+        ({"TOKEN": "another"}, ["--auth", "jwt"], "the API does not know this TOKEN=, or it has expired"),
     ],
 )
 def test_a_refusal_says_what_it_can_mean(
@@ -232,6 +238,29 @@ def test_a_log_that_cannot_be_read_is_said_beneath_the_table(
         assert rows(said_here.out)["healthy"].startswith("yes")
         assert said in said_here.err
         assert "Traceback" not in said_here.err
+
+
+def test_a_service_that_logs_no_picture_is_said_to_and_not_waited_for(stack: Deployed) -> None:
+    """With `logLevel: WARNING` no line tells that an invocation was one of a picture's."""
+    lines = [line for line in stack.lines if "classified" not in line["message"]]
+    reports = len(parse(lines))
+    assert reports
+    began = time.monotonic()
+    with pytest.MonkeyPatch.context() as patch, cloudwatch_logs(GROUP, lines) as logs:
+        patch.setenv("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", logs.url)
+        found = read(FUNCTION, "eu-central-1", 0, reports, wait=60)
+    assert time.monotonic() - began < 60, "it would wait for what never comes"
+    assert "with the stack's setting logLevel above INFO the service writes none" in found.trouble
+
+
+def test_every_picture_that_was_asked_about_is_waited_for(stack: Deployed) -> None:
+    """Those that found the store out are in the same log."""
+    caller = Caller(address(stack.url), bearer(TOKEN))
+    before = sum("classified" in line["message"] for line in stack.lines)
+    use = store_use(caller, drawn_picture(), "up")
+    caller.close()
+    assert use.pictures > 1
+    assert sum("classified" in line["message"] for line in stack.lines) - before == use.pictures
 
 
 def test_lambdas_own_lines_are_read_in_each_form() -> None:
