@@ -17,6 +17,7 @@ import torch
 from onnx import ModelProto
 from PIL import Image
 
+from model_build import samples
 from model_build import smoothing as smoothing_module
 from model_build.export import export, main
 from model_build.fidelity import BOUNDS, Bounds, Fidelity, Judge
@@ -238,7 +239,7 @@ def test_the_fingerprint_names_what_was_measured_on_pictures_too(
     towers = [ImageTower(read_model(folder), threads=1) for folder in (plain[0], tmp_path / "other")]
     embeddings = [tower.embed([pixels[0][:32, :32]]) for tower in towers]
     assert forms[0] == forms[1]
-    assert not np.array_equal(*embeddings)
+    assert not np.array_equal(embeddings[0], embeddings[1])
     assert other["fingerprint"] != again["fingerprint"]
 
 
@@ -328,6 +329,23 @@ def test_a_folder_of_samples_is_used_and_a_wrong_one_is_refused(
     assert "two.jpg" in capsys.readouterr().err
     (tmp_path / "own" / "two.jpg").unlink()
     assert main([*arguments, "--samples", str(tmp_path / "own")]) == 0
+
+
+def test_a_folder_of_samples_is_judged_on_between_bars_and_beside_blank_pictures_too(name: str, tmp_path: Path) -> None:
+    """There a transformer's values are largest, and a folder of one's own may have none."""
+    rng = np.random.default_rng(0)
+    for number in range(60):
+        Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(tmp_path / f"{number:02}.png")
+    pictures = samples.pictures(load(name, "none"), tmp_path)
+    pixels = np.concatenate(pictures.batches)
+    blank = [len(np.unique(one.reshape(-1, 3), axis=0)) == 1 for one in pixels]
+    barred = [min(one[:, 0].std(axis=0).max(), one[0].std(axis=0).max()) == 0 for one in pixels]
+    assert (pictures.count, pictures.photographs) == (64, 42)
+    assert sum(blank) == 4
+    assert sum(barred) - sum(blank) >= 16
+    # Those few by which single products are judged, too.
+    assert any(blank[: len(pictures.batches[0])])
+    assert any(barred[: len(pictures.batches[0])])
 
 
 def choices(*, chosen: float, fastest: float) -> Choices:
