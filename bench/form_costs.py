@@ -14,8 +14,8 @@ from bench.machine import machine
 from model_build.costs import Shape, write_costs
 from moderator.clip.session import cpu_session
 
-_ROUNDS = 40
-_CALLS = 10
+_ROUNDS = 200
+_CALLS = 2  # few, so that on a busy machine some turns are not interrupted
 
 
 def main() -> None:

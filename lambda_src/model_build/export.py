@@ -31,7 +31,7 @@ from model_build.norms import with_plain_norms
 from model_build.onnx_files import Towers, image_graph, save, text_graph
 from model_build.optimise import optimised
 from model_build.photographs import refuse_missing_photographs
-from model_build.precision_choice import choose_precision, forms_of, refuse_choice, table
+from model_build.precision_choice import choose_precision, forms_of, judge_written, refuse_choice, table
 from model_build.precision_choice import summary as summary_of_choices
 from model_build.samples import refuse_folder
 from model_build.source import ExportError, Source, add_config, load
@@ -97,9 +97,11 @@ def export(
             towers = Towers(image=choices.image.model, text=choices.text.model)
         if choices is not None or costs.norm == "plain":
             tell("Writing the towers as chosen, and comparing them with open_clip again")
-            save(Towers(image=_finished(towers.image, costs), text=_finished(towers.text, costs)), folder)
+            towers = Towers(image=_finished(towers.image, costs), text=_finished(towers.text, costs))
+            save(towers, folder)
             agreement = measure(source, folder, label_template)
             refuse_disagreement(agreement, LIMITS[precision])
+        judged = judge_written(choices, folder) if choices is not None else {}
 
         # 4. The manifest, last.
         manifest = {
@@ -112,6 +114,7 @@ def export(
                 forms=[*forms_of(choices), f"{costs.norm} norms"],
                 tokenizer=tokenizer,
                 label_template=label_template,
+                written=[] if choices is None else [towers.image, towers.text],
             ),
             "embedding_size": text_tower.embedding_size,
             "context_length": source.context_length,
@@ -129,8 +132,14 @@ def export(
         }
         if choices is not None:
             manifest["samples"] = {"pictures": choices.pictures, "photographs": choices.photographs}
-            manifest["smoothing"] = {tower: smoothing.exponent for tower, smoothing in choices.smoothing.items()}
-            manifest["layers"] = {"image": choices.image.as_json(), "text": choices.text.as_json()}
+            manifest["smoothing"] = {
+                tower: {"exponent": smoothing.exponent, "largest_change_in_float32": smoothing.change}
+                for tower, smoothing in choices.smoothing.items()
+            }
+            manifest["layers"] = {
+                "image": choices.image.as_json(judged["image"]),
+                "text": choices.text.as_json(judged["text"]),
+            }
         write_manifest(manifest, folder)
     return manifest
 

@@ -53,20 +53,21 @@ TIE = 0.01
 
 @dataclass(frozen=True, kw_only=True)
 class Judge:
-    """What a tower is judged by: what to embed, and the other tower's embeddings to compare with."""
+    """What a tower is judged by: what to embed, what float32 makes of it, and the other tower's embeddings."""
 
     feeds: Sequence[Feed]
+    reference: Embeddings  # of the tower itself, in float32 and as it was exported: neither smoothed nor rewritten
     others: Embeddings  # of the other tower, in float32
     logit_scale: float
     label_sets: LabelSets
     embeds_pictures: bool
 
-    def fidelity(self, reference: Embeddings, candidate: Embeddings) -> Fidelity:
-        """Compare a tower's embeddings with those of its float32 form."""
-        cosines = (reference.astype(np.float64) * candidate).sum(axis=1)
+    def fidelity(self, candidate: Embeddings) -> Fidelity:
+        """Compare a tower's embeddings of all feeds with those of its float32 form."""
+        cosines = (self.reference.astype(np.float64) * candidate).sum(axis=1)
         if not np.isfinite(cosines).all():
             return Fidelity(mean_cosine=0.0, worst_cosine=0.0, top_1_agreement=0.0, top_1_identical=0.0)
-        exact, approximate = reference @ self.others.T, candidate @ self.others.T
+        exact, approximate = self.reference @ self.others.T, candidate @ self.others.T
         if not self.embeds_pictures:
             exact, approximate = exact.T, approximate.T
         losses = top_1_losses(exact, approximate, self.label_sets, self.logit_scale)

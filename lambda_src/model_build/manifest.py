@@ -11,18 +11,38 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from onnx import ModelProto, numpy_helper
+
 from model_build.source import ExportError, Source
 
 FORMAT = 1
 # Raised when the export writes graphs that compute in another order: an embedding's last bits then change.
 _ROUNDING = 2
 IMAGE, TEXT, TOKENIZER, MANIFEST = "image.onnx", "text.onnx", "tokenizer.json", "manifest.json"
-# The towers' weights. In files of their own they are mapped at the start, and not copied.
+# The towers' weights, which are most of a tower.
 IMAGE_DATA, TEXT_DATA = "image.data", "text.data"
 
 
-def fingerprint(source: Source, *, precision: str, forms: Sequence[str], tokenizer: str, label_template: str) -> str:
-    """Return 16 hex digits that change with anything that could change an embedding."""
+def fingerprint(
+    source: Source,
+    *,
+    precision: str,
+    forms: Sequence[str],
+    tokenizer: str,
+    label_template: str,
+    written: Sequence[ModelProto] = (),
+) -> str:
+    """Return 16 hex digits that change with anything that could change an embedding.
+
+    Args:
+        source: the model; its own weights count.
+        precision: the export's.
+        forms: of its products, in order.
+        tokenizer: the file's content.
+        label_template: wraps every label.
+        written: the towers where they hold more than the model's own weights: scales that were measured on pictures
+            and on the exporting machine, and what was rounded by them.
+    """
     digest = hashlib.sha256()
     facts = {
         "format": FORMAT,
@@ -36,6 +56,8 @@ def fingerprint(source: Source, *, precision: str, forms: Sequence[str], tokeniz
     digest.update(json.dumps(facts, sort_keys=True).encode())
     digest.update(hashlib.sha256(tokenizer.encode()).digest())
     digest.update(_weights_digest(source.model))
+    for tower in written:
+        digest.update(_tower_digest(tower))
     return digest.hexdigest()[:16]
 
 
@@ -45,6 +67,18 @@ def _weights_digest(model: Any) -> bytes:
         digest.update(f"{name} {tuple(weights.shape)} {weights.dtype}\n".encode())
         digest.update(weights.contiguous().numpy().tobytes())
     return digest.digest()
+
+
+def _tower_digest(tower: ModelProto) -> bytes:
+    """Of a tower's constants and operators, whatever their names and order, which ONNX Runtime does not promise."""
+    parts = [
+        hashlib.sha256(f"{tensor.data_type} {list(tensor.dims)}\n".encode() + numpy_helper.to_array(tensor).tobytes())
+        for tensor in tower.graph.initializer
+    ]
+    parts += [
+        hashlib.sha256("".join([node.op_type, *sorted(map(str, node.attribute))]).encode()) for node in tower.graph.node
+    ]
+    return hashlib.sha256(b"".join(sorted(part.digest() for part in parts))).digest()
 
 
 def described_files(folder: Path) -> dict[str, dict[str, Any]]:

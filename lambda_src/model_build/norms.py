@@ -31,7 +31,8 @@ def with_plain_norms(model: ModelProto) -> ModelProto:
 
 def _over_the_last_axis(node: NodeProto) -> bool:
     axes = [attribute.i for attribute in node.attribute if attribute.name == "axis"]
-    return node.op_type == "LayerNormalization" and axes in ([], [-1]) and len(node.output) == 1
+    whole = len(node.input) == 3 and len(node.output) == 1  # gain and bias in, nothing but the result out
+    return node.op_type == "LayerNormalization" and axes in ([], [-1]) and whole
 
 
 def _plain(node: NodeProto, constants: dict[str, TensorProto]) -> Iterator[NodeProto]:

@@ -64,6 +64,8 @@ def save(towers: Towers, folder: Path) -> None:
         onnx.save(
             written, folder / graph, save_as_external_data=True, location=data, size_threshold=_LEAST_BYTES_OUTSIDE
         )
+        # onnx makes it for its owner alone; whoever may read the rest of the folder must be able to read this too.
+        (folder / data).chmod((folder / graph).stat().st_mode)
 
 
 def _exported(tower: nn.Module, example: Tensor, name: str, dynamic: dict[int, str]) -> ModelProto:

@@ -50,10 +50,10 @@ class Choice:
     fidelity: Fidelity
     fastest: Fidelity  # what the tower would lose were every product in its fastest form
 
-    def as_json(self) -> dict[str, Any]:
-        """The manifest's form."""
+    def as_json(self, written: Fidelity) -> dict[str, Any]:
+        """The manifest's form; `written` is the fidelity of the tower that was written, after its last rewriting."""
         return {
-            "fidelity": asdict(self.fidelity),
+            "fidelity": asdict(written),
             "all_in_the_fastest_form": asdict(self.fastest),
             "layers": [
                 {
@@ -71,8 +71,8 @@ def choose(model: ModelProto, judge: Judge, *, forms: Sequence[Form], costs: Cos
     """Find the fastest forms that keep the tower within `BOUNDS`.
 
     Args:
-        model: the tower in float32.
-        judge: what to measure it by.
+        model: the tower in float32, smoothed.
+        judge: what to measure it by; its reference is the tower before it was smoothed.
         forms: the forms that may be used, `fp32` among them.
         costs: the target's, which say which form is cheapest for a product.
     """
@@ -82,7 +82,6 @@ def choose(model: ModelProto, judge: Judge, *, forms: Sequence[Form], costs: Cos
         for product in products
     }
     errors = _layer_errors(model, products, allowed, judge.feeds[:1])
-    reference = embed(model, judge.feeds)
     measured: dict[tuple[Form, ...], tuple[ModelProto, Fidelity]] = {}
 
     def measure(chosen: Mapping[str, Form]) -> tuple[ModelProto, Fidelity]:
@@ -90,13 +89,13 @@ def choose(model: ModelProto, judge: Judge, *, forms: Sequence[Form], costs: Cos
         if key not in measured:
             measured.clear()  # one candidate of a large tower is enough to hold
             candidate = rewritten(model, chosen)
-            measured[key] = (candidate, judge.fidelity(reference, embed(candidate, judge.feeds)))
+            measured[key] = (candidate, judge.fidelity(embed(candidate, judge.feeds)))
         return measured[key]
 
     chosen = _within(float("inf"), allowed, None)
     fastest = measure(chosen)[1]
     if not BOUNDS.hold(fastest):
-        losses = _Losses(model, judge.feeds[:1], reference)
+        losses = _Losses(model, judge.feeds[:1], judge.reference)
         limit = _largest_limit(lambda limit: BOUNDS.hold(measure(_within(limit, allowed, losses))[1]))
         chosen = _within(limit, allowed, losses)
     candidate, fidelity = measure(chosen)

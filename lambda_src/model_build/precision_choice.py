@@ -11,13 +11,14 @@ import numpy as np
 
 from model_build import samples
 from model_build.costs import Costs
-from model_build.fidelity import BOUNDS, Feed, Judge
+from model_build.fidelity import BOUNDS, Feed, Fidelity, Judge
 from model_build.forms import Form
-from model_build.manifest import TOKENIZER
+from model_build.manifest import IMAGE, TEXT, TOKENIZER
 from model_build.onnx_files import Towers
 from model_build.precision import Choice, choose, embed
 from model_build.smoothing import Smoothing, best_smoothing
 from model_build.source import ExportError, Source
+from moderator.clip.session import cpu_session
 from moderator.clip.tokenizer import Tokenizer
 
 _FORMS: Sequence[Form] = ("row", "block256", "block128", "fp32")
@@ -34,6 +35,7 @@ class Choices:
     image: Choice
     text: Choice
     smoothing: Mapping[str, Smoothing]  # of `image` and `text`
+    judges: Mapping[str, Judge]  # likewise
     pictures: int  # that they were measured on
     photographs: int  # of which these many are different photographs, whole
 
@@ -66,24 +68,31 @@ def choose_precision(
         "image": best_smoothing(towers.image, image_feeds[:_SMOOTHED_BY]),
         "text": best_smoothing(towers.text, text_feeds[:_SMOOTHED_BY]),
     }
+    judges = {
+        "image": Judge(
+            feeds=image_feeds,
+            reference=pictures_embedded,
+            others=labels_embedded,
+            logit_scale=scale,
+            label_sets=sets,
+            embeds_pictures=True,
+        ),
+        "text": Judge(
+            feeds=text_feeds,
+            reference=labels_embedded,
+            others=pictures_embedded,
+            logit_scale=scale,
+            label_sets=sets,
+            embeds_pictures=False,
+        ),
+    }
     return Choices(
         smoothing=smoothing,
+        judges=judges,
         pictures=pictures.count,
         photographs=pictures.photographs,
-        image=choose(
-            smoothing["image"].model,
-            Judge(feeds=image_feeds, others=labels_embedded, logit_scale=scale, label_sets=sets, embeds_pictures=True),
-            forms=_FORMS,
-            costs=costs,
-        ),
-        text=choose(
-            smoothing["text"].model,
-            Judge(
-                feeds=text_feeds, others=pictures_embedded, logit_scale=scale, label_sets=sets, embeds_pictures=False
-            ),
-            forms=_FORMS,
-            costs=costs,
-        ),
+        image=choose(smoothing["image"].model, judges["image"], forms=_FORMS, costs=costs),
+        text=choose(smoothing["text"].model, judges["text"], forms=_FORMS, costs=costs),
     )
 
 
@@ -101,6 +110,28 @@ def refuse_choice(choices: Choices, precision: str) -> None:
                 f"With 8 bits everywhere the {tower} tower is out of bounds: {choice.fastest}; wanted {BOUNDS}. "
                 "Use PRECISION=auto, which keeps the layers that need it in a finer form."
             )
+
+
+def judge_written(choices: Choices, folder: Path) -> dict[str, Fidelity]:
+    """Return how closely the towers in `folder` follow the ones in float32 that the choice began with.
+
+    Between the choice and the files lie the target's norms and another optimisation: what is judged is what is served.
+
+    Raises:
+        ExportError: a tower is out of bounds.
+    """
+    found = {}
+    for tower, file in (("image", IMAGE), ("text", TEXT)):
+        judge = choices.judges[tower]
+        session = cpu_session(folder / file)
+        embeddings = [session.run(["embeddings"], dict(feed))[0] for feed in judge.feeds]
+        found[tower] = judge.fidelity(np.concatenate(embeddings))
+        if not BOUNDS.hold(found[tower]):
+            raise ExportError(
+                f"The written {tower} tower is out of bounds against itself in float32: {found[tower]}; wanted "
+                f"{BOUNDS}. Use PRECISION=fp32, which rounds nothing."
+            )
+    return found
 
 
 def forms_of(choices: Choices | None) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, zip_longest
 from pathlib import Path
@@ -23,6 +23,8 @@ LabelSets = Sequence[NDArray[np.intp]]  # of each set, its labels' places
 
 # More than these take long and change nothing: the figures are means over them.
 _MOST_PICTURES = 64
+# Of the user's own: the rest are some of them between bars, and blank ones.
+_MOST_OWN, _PADDED_OWN = 42, 16
 _BATCH = 4
 _SETS = 400
 _LABELS_A_SET = 5
@@ -88,15 +90,15 @@ def pictures(source: Source, folder: Path | None) -> Pictures:
 
     Args:
         source: the model, which says how its pictures are prepared.
-        folder: pictures of the user's own; else the photographs of `photographs.py`, whole, between bars and cut, blank
-            pictures, and drawn ones.
+        folder: pictures of the user's own, some of them between bars too, and blank ones; else the photographs of
+            `photographs.py`, whole, between bars and cut, blank pictures, and drawn ones.
 
     Raises:
         ExportError: the folder has no pictures, or the photographs are missing.
     """
-    own = list(islice(_own_pictures(folder), _MOST_PICTURES)) if folder else []
-    real = own or photographs()
-    chosen = own or list(islice(_mixed(real), _MOST_PICTURES))
+    real = list(islice(_own_pictures(folder), _MOST_OWN)) if folder else photographs()
+    kinds = _mixed_own(real) if folder else _mixed(real)
+    chosen = list(islice(kinds, _MOST_PICTURES))
     pixels = [resized_pixels(source, picture) for picture in chosen]
     batches = [np.stack(pixels[start : start + _BATCH]) for start in range(0, len(pixels), _BATCH)]
     return Pictures(photographs=len(real), batches=batches)
@@ -108,7 +110,7 @@ def refuse_folder(folder: Path) -> None:
     Raises:
         ExportError: it does not exist, has no pictures, or one of those that would be used cannot be read.
     """
-    for _ in islice(_own_pictures(folder), _MOST_PICTURES):
+    for _ in islice(_own_pictures(folder), _MOST_OWN):
         pass
 
 
@@ -128,9 +130,18 @@ def _own_pictures(folder: Path) -> Iterator[Image.Image]:
 
 
 def _mixed(real: Sequence[Image.Image]) -> Iterator[Image.Image]:
-    """Every kind by turns, so that each batch has all of them: whole photographs, padded ones, crops, the rest."""
-    rest = [*flat_pictures(), *_drawn()]
-    for several in zip_longest(real, padded(real), map(_middle, real), rest):
+    """Whole photographs, padded ones, crops, the rest."""
+    return _by_turns(real, padded(real), map(_middle, real), [*flat_pictures(), *_drawn()])
+
+
+def _mixed_own(own: Sequence[Image.Image]) -> Iterator[Image.Image]:
+    """The user's own pictures, and those on which a transformer's values are largest, which a folder may lack."""
+    return _by_turns(own, _by_turns(flat_pictures(), padded(own[:_PADDED_OWN])))
+
+
+def _by_turns(*kinds: Iterable[Image.Image]) -> Iterator[Image.Image]:
+    """One of each kind and again, as long as there are any, so that each batch has all of them."""
+    for several in zip_longest(*kinds):
         yield from (picture for picture in several if picture is not None)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,8 @@ from moderator.clip.session import cpu_session
 
 # From 0.3 to 0.7 the loss changes by less than a tenth (ViT-B/32's image tower, random weights, planted outliers too).
 _EXPONENTS = (0.3, 0.5, 0.7)
+# By how much a number of an embedding may differ once smoothed. In exact arithmetic none would.
+MOST_CHANGE = 1e-5
 # What leads one position of the whole to the products of the last block; channels stay where they are.
 _PICKS = ("Gather", "GatherElements", "Slice")
 
@@ -36,21 +38,27 @@ class Smoothing:
     model: ModelProto
     exponent: float | None
     losses: Mapping[float | None, float]  # 1 - mean cosine of the tower in rows to itself in float32
+    change: float  # the largest difference of a number in an embedding that smoothing alone makes, in float32
 
 
 def best_smoothing(model: ModelProto, feeds: Sequence[Feed]) -> Smoothing:
-    """Smooth a float32 tower by the exponent with which it loses least when all its products are in rows."""
+    """Smooth a float32 tower by the exponent with which it loses least when all its products are in rows.
+
+    An exponent that changes the function itself by more than `MOST_CHANGE` is not taken.
+    """
     reference = embed(model, feeds)
     sizes = _channel_sizes(model, feeds)
-    best: tuple[float | None, ModelProto] = (None, model)
+    best = Smoothing(model=model, exponent=None, losses={}, change=0.0)
     losses: dict[float | None, float] = {}
     for exponent in (None, *_EXPONENTS):
         candidate = model if exponent is None else _smoothed(model, sizes, exponent)
+        change = float(np.abs(embed(candidate, feeds) - reference).max()) if exponent is not None else 0.0
         rows = rewritten(candidate, {product.node: "row" for product in find_products(candidate)})
-        losses[exponent] = 1 - float((reference.astype(np.float64) * embed(rows, feeds)).sum(axis=1).mean())
-        if losses[exponent] < losses[best[0]] or exponent is None:
-            best = exponent, candidate
-    return Smoothing(model=best[1], exponent=best[0], losses=losses)
+        loss = 1 - float((reference.astype(np.float64) * embed(rows, feeds)).sum(axis=1).mean())
+        losses[exponent] = loss if np.isfinite(loss) else float("inf")
+        if losses[exponent] < losses[best.exponent] and change <= MOST_CHANGE:
+            best = Smoothing(model=candidate, exponent=exponent, losses={}, change=change)
+    return replace(best, losses=losses)
 
 
 def smoothed(model: ModelProto, feeds: Sequence[Feed], exponent: float) -> ModelProto:

@@ -171,6 +171,17 @@ def test_the_manifest_says_what_was_written_and_how_well_it_agrees(exported: tup
     assert agreement["probability_difference"] <= 1e-4
 
 
+def test_whoever_may_read_one_file_of_a_model_may_read_all(exported: tuple[Source, Path]) -> None:
+    """An export by one user is served by another, as from a shared disk or in a container."""
+    _, folder = exported
+    (folder / "beside").touch()
+    usual = (folder / "beside").stat().st_mode
+    (folder / "beside").unlink()
+    assert {path.name: oct(path.stat().st_mode) for path in folder.iterdir()} == {
+        path.name: oct(usual) for path in folder.iterdir()
+    }
+
+
 def test_mobileclip_keeps_its_own_preprocessing_without_a_tag() -> None:
     source = load("MobileCLIP-S1", "none")
     assert source.model.visual.preprocess_cfg["mean"] == (0.0, 0.0, 0.0)

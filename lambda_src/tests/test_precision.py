@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +17,16 @@ import torch
 from onnx import ModelProto
 from PIL import Image
 
+from model_build import samples
+from model_build import smoothing as smoothing_module
 from model_build.export import export, main
-from model_build.fidelity import BOUNDS, Bounds, Fidelity
+from model_build.fidelity import BOUNDS, Bounds, Fidelity, Judge
 from model_build.image_tower import image_tower
-from model_build.onnx_files import image_graph, text_graph
+from model_build.onnx_files import Towers, image_graph, save, text_graph
 from model_build.optimise import optimised
 from model_build.precision import Choice, embed
-from model_build.precision_choice import Choices, refuse_choice
-from model_build.samples import top_1_losses
+from model_build.precision_choice import Choices, judge_written, refuse_choice
+from model_build.samples import label_sets, top_1_losses
 from model_build.smoothing import best_smoothing, smoothed
 from model_build.source import ExportError, Source, add_config, load
 from model_build.text_tower import TextTower
@@ -80,6 +84,19 @@ def outliers(name: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Sourc
     source = with_outliers(load(name, "none"))
     folder = tmp_path_factory.mktemp("models") / "outliers"
     return source, folder, export(source, folder, precision="auto")
+
+
+def with_outlier_values(source: Source, factor: float) -> Source:
+    """Scale some of the channels that attention adds up, and the weights that read them down: the same function."""
+    with torch.no_grad():
+        for transformer in (source.model.visual.transformer, source.model.transformer):
+            for block in transformer.resblocks:
+                width = block.attn.out_proj.in_features
+                for channel in OUTLIER_CHANNELS:
+                    block.attn.in_proj_weight[2 * width + channel] *= factor
+                    block.attn.in_proj_bias[2 * width + channel] *= factor
+                    block.attn.out_proj.weight[:, channel] /= factor
+    return source
 
 
 def fidelity(described: dict[str, float]) -> Fidelity:
@@ -147,9 +164,100 @@ def test_smoothing_keeps_the_function_and_saves_what_outlier_channels_ruin(
     assert smoothing.losses[smoothing.exponent] < 0.001 < smoothing.losses[None]
 
 
-def test_a_model_without_outliers_runs_in_8_bits_throughout(name: str, tmp_path: Path) -> None:
-    told: list[str] = []
-    manifest = export(load(name, "none"), tmp_path / "auto", precision="auto", tell=told.append, verbose=True)
+@pytest.mark.parametrize("tower", ["image", "text"])
+def test_smoothing_saves_what_outlier_values_ruin(name: str, tower: str) -> None:
+    """Those that the attention adds up, which no norm makes."""
+    model, feeds = tower_and_feeds(with_outlier_values(load(name, "none"), 400.0), tower)
+    reference = embed(model, feeds)
+    smoothing = best_smoothing(model, feeds)
+    assert np.abs(embed(smoothing.model, feeds) - reference).max() < 1e-5
+    assert smoothing.exponent is not None
+    assert smoothing.losses[smoothing.exponent] < 0.1 * smoothing.losses[None]
+
+
+def test_an_exponent_that_changes_the_function_is_not_taken(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, feeds = tower_and_feeds(with_outliers(load(name, "none")), "image")
+    taken = best_smoothing(model, feeds)
+    assert 0 < taken.change <= smoothing_module.MOST_CHANGE
+    monkeypatch.setattr(smoothing_module, "MOST_CHANGE", taken.change / 1000)
+    assert best_smoothing(model, feeds).exponent is None
+
+
+def test_what_is_written_is_held_to_the_bounds_and_not_only_what_was_chosen(name: str, tmp_path: Path) -> None:
+    """A last rewriting that costs a little everywhere: no picture is far off, their mean is."""
+    source = load(name, "none")
+    (image, pixels), (text, tokens) = tower_and_feeds(source, "image"), tower_and_feeds(source, "text")
+    embedded = {"image": embed(image, pixels), "text": embed(text, tokens)}
+    labels = label_sets(len(embedded["text"]))
+    judges = {
+        tower: Judge(
+            feeds=feeds,
+            reference=embedded[tower],
+            others=embedded[other],
+            logit_scale=1.0,
+            label_sets=labels,
+            embeds_pictures=tower == "image",
+        )
+        for tower, other, feeds in (("image", "text", pixels), ("text", "image", tokens))
+    }
+    chosen = replace(choices(chosen=1.0, fastest=1.0), judges=judges)
+    save(Towers(image=image, text=text), tmp_path)
+    assert judge_written(chosen, tmp_path)["image"].mean_cosine > 0.99999
+    save(Towers(image=coarser(image), text=text), tmp_path)
+    with pytest.raises(ExportError, match="written image tower is out of bounds against itself in float32") as refused:
+        judge_written(chosen, tmp_path)
+    worst = re.search(r"worst_cosine=([0-9.]+)", str(refused.value))
+    assert worst
+    assert float(worst[1]) >= BOUNDS.worst_cosine
+
+
+def coarser(tower: ModelProto) -> ModelProto:
+    result = ModelProto()
+    result.CopyFrom(tower)
+    rng = np.random.default_rng(0)
+    for tensor in result.graph.initializer:
+        if len(tensor.dims) == 2:
+            weight = onnx.numpy_helper.to_array(tensor)
+            noisy = weight * (1 + 0.06 * rng.standard_normal(weight.shape).astype(np.float32))
+            tensor.CopyFrom(onnx.numpy_helper.from_array(noisy.astype(weight.dtype), tensor.name))
+    return result
+
+
+def test_the_fingerprint_names_what_was_measured_on_pictures_too(
+    name: str, plain: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    """Other pictures, other scales, other embeddings: the same forms and exponents are not the same model."""
+    again = export(load(name, "none"), tmp_path / "again", precision="auto")
+    assert again["fingerprint"] == plain[1]["fingerprint"]
+    own = tmp_path / "own"
+    own.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3), dtype=np.uint8)
+    for number, picture in enumerate(pixels):
+        Image.fromarray(picture).save(own / f"{number}.png")
+    other = export(load(name, "none"), tmp_path / "other", precision="auto", samples=own)
+    forms = [[layer["form"] for layer in manifest["layers"]["image"]["layers"]] for manifest in (again, other)]
+    towers = [ImageTower(read_model(folder), threads=1) for folder in (plain[0], tmp_path / "other")]
+    embeddings = [tower.embed([pixels[0][:32, :32]]) for tower in towers]
+    assert forms[0] == forms[1]
+    assert not np.array_equal(embeddings[0], embeddings[1])
+    assert other["fingerprint"] != again["fingerprint"]
+
+
+@pytest.fixture(scope="module")
+def told() -> list[str]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def plain(name: str, told: list[str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("models") / "plain"
+    return folder, export(load(name, "none"), folder, precision="auto", tell=told.append, verbose=True)
+
+
+def test_a_model_without_outliers_runs_in_8_bits_throughout(
+    name: str, plain: tuple[Path, dict[str, Any]], told: list[str], tmp_path: Path
+) -> None:
+    _, manifest = plain
     printed = "\n".join(told)
     for tower in ("image", "text"):
         layers = manifest["layers"][tower]["layers"]
@@ -223,6 +331,23 @@ def test_a_folder_of_samples_is_used_and_a_wrong_one_is_refused(
     assert main([*arguments, "--samples", str(tmp_path / "own")]) == 0
 
 
+def test_a_folder_of_samples_is_judged_on_between_bars_and_beside_blank_pictures_too(name: str, tmp_path: Path) -> None:
+    """There a transformer's values are largest, and a folder of one's own may have none."""
+    rng = np.random.default_rng(0)
+    for number in range(60):
+        Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(tmp_path / f"{number:02}.png")
+    pictures = samples.pictures(load(name, "none"), tmp_path)
+    pixels = np.concatenate(pictures.batches)
+    blank = [len(np.unique(one.reshape(-1, 3), axis=0)) == 1 for one in pixels]
+    barred = [min(one[:, 0].std(axis=0).max(), one[0].std(axis=0).max()) == 0 for one in pixels]
+    assert (pictures.count, pictures.photographs) == (64, 42)
+    assert sum(blank) == 4
+    assert sum(barred) - sum(blank) >= 16
+    # Those few by which single products are judged, too.
+    assert any(blank[: len(pictures.batches[0])])
+    assert any(barred[: len(pictures.batches[0])])
+
+
 def choices(*, chosen: float, fastest: float) -> Choices:
     """What was chosen, with these mean cosines: as it is, and in 8 bits everywhere."""
 
@@ -230,7 +355,7 @@ def choices(*, chosen: float, fastest: float) -> Choices:
         return Fidelity(mean_cosine=cosine, worst_cosine=cosine, top_1_agreement=1.0, top_1_identical=1.0)
 
     tower = Choice(model=ModelProto(), layers=(), fidelity=fidelity(chosen), fastest=fidelity(fastest))
-    return Choices(image=tower, text=tower, smoothing={}, pictures=1, photographs=1)
+    return Choices(image=tower, text=tower, smoothing={}, judges={}, pictures=1, photographs=1)
 
 
 def test_int8_fails_instead_of_falling_back() -> None:
