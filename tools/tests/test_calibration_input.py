@@ -92,6 +92,14 @@ def test_fewer_than_five_are_refused_with_how_many_are_needed(tmp_path: Path, ca
     assert refused.why in (tmp_path / "report/report.html").read_text()
 
 
+def test_too_few_others_and_none_at_all_are_said_as_such(tmp_path: Path, calibrated: Callable[..., Done]) -> None:
+    with pytest.raises(DataError) as refused:
+        calibrated(data(tmp_path / "data", red=30, green=3))
+    assert "There are only 3 different pictures without red circles: it takes at least 5.\n" in f"{refused.value}\n"
+    assert "There are no pictures of blue squares: it takes at least 5, 19 to promise" in str(refused.value)
+    assert not list(tmp_path.glob("*.json"))
+
+
 def test_near_duplicates_are_not_enough(tmp_path: Path, calibrated: Callable[..., Done]) -> None:
     folder = data(tmp_path / "data", red=30, green=30)
     (folder / "blue squares").mkdir()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from moderator.errors import ConfigurationError
 from moderator.labels.precomputed import write_precomputed
 from moderator.policy.file import check_calibration, read_policies
 from moderator.policy.score import scores
+from moderator.policy.verdict import action_of
 from moderator.settings import Settings
 from support.lit_embeddings import DIM, LOGIT_SCALE, photographs, texts
 from tools.calibration.embed import EMBEDDINGS
@@ -76,6 +78,34 @@ def test_the_figures_are_those_that_the_service_itself_would_give(done: tuple[Do
                 assert (figure["recall"]["hits"], figure["recall"]["of"]) == counts[:2]
                 assert (figure["precision"]["hits"], figure["precision"]["of"]) == (counts[0], counts[2])
                 assert figure["false_positive_rate"]["hits"] == counts[3]
+
+
+def test_the_verdicts_are_counted_as_the_service_would_give_them(done: tuple[Done, Path]) -> None:
+    written, numbers = read_policies(done[1] / "policies", max_labels=1000), sorted(photographs())
+    rows = np.stack([photographs()[number] for number in numbers])
+    verdicts: dict[str, list[str]] = {}
+    for when, policy in (("before", written["photographs"]), ("after", written["photographs-next"])):
+        scored = scores(policy, rows @ np.stack([texts()[label] for label in policy.labels]).T, LOGIT_SCALE)
+        verdicts[when] = [
+            max(
+                (action_of(category, score) for category, score in zip(policy.categories, of_one, strict=True)),
+                key=("allow", "review", "block").index,
+            )
+            for of_one in scored.tolist()
+        ]
+        shows = {name: [number in SHOWN[name] for number in numbers] for name in SHOWN}
+        shows["nothing"] = [not any(number in of_it for of_it in SHOWN.values()) for number in numbers]
+        assert done[0].figures["verdicts"][when] == {
+            name: {
+                action: sum(one == action and it for one, it in zip(verdicts[when], shown, strict=True))
+                for action in ("allow", "review", "block")
+            }
+            for name, shown in shows.items()
+        }
+    changed = Counter(zip(verdicts["before"], verdicts["after"], strict=True))
+    assert done[0].figures["verdicts"]["from_to"] == {
+        was: {now: changed[was, now] for now in ("allow", "review", "block")} for was in ("allow", "review", "block")
+    }
 
 
 def evidence_of_toys(without: str = "") -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
