@@ -89,12 +89,14 @@ def test_what_the_dashboard_and_the_alarms_watch_is_counted_under_the_stacks_own
 
 def test_what_the_dashboard_shows_of_policies_is_counted_under_these_very_dimensions(defaults: Recorded) -> None:
     """An expression that looks for another set of dimensions finds nothing, and says nothing of it."""
-    policy = {"neutral": ["x"], "categories": {"a": {"labels": ["y"], "block": 0.5}}, "candidate": "moderation"}
+    policy = {"neutral": ["x"], "categories": {"a": {"labels": ["y"], "block": 0.5}}, "candidate": "demo"}
     event = picture_event()
     picture = json.loads(event["body"])["image_data"]
     text = json.dumps({**event, "body": json.dumps({"image_data": picture, "policy": policy})})
-    (judged,), metrics = answer(variables_without_cloud(defaults), json.loads(text.replace("/classify", "/moderate")))
-    assert judged["statusCode"] == 200, judged
+    # Several times: a candidate has a second for its labels, and a busy machine may need more of them for the first.
+    events = [json.loads(text.replace("/classify", "/moderate"))] * 5
+    judged, metrics = answer(variables_without_cloud(defaults), *events)
+    assert {one["statusCode"] for one in judged} == {200}, judged
     counted = {
         metric["Name"]: set(directive["Dimensions"][0])
         for line in metrics
