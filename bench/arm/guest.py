@@ -1,6 +1,7 @@
-"""What runs on the emulated machine: each graph once warm between two marks, or a whole request.
+"""What runs on the emulated machine: each graph once warm between two marks, a whole request, or both towers.
 
 `python guest.py graphs FILE`: a JSON list of graphs with their inputs' files. `python guest.py request FILE`: an event.
+`python guest.py embeddings FILE OUT`: a model folder, pixels and labels, embedded alone and together.
 """
 
 from __future__ import annotations
@@ -24,12 +25,14 @@ def mark() -> None:
 
 def main() -> None:
     """Do what the command line says."""
-    kind, path = sys.argv[1:]
+    kind, path, *out = sys.argv[1:]
     asked = json.loads(Path(path).read_text())
     if kind == "graphs":
         _graphs(asked)
-    else:
+    elif kind == "request":
         _request(asked)
+    else:
+        _embeddings(asked, *out)
 
 
 def _graphs(graphs: list[dict[str, str]]) -> None:
@@ -53,6 +56,23 @@ def _request(event: dict[str, Any]) -> None:
     answer = handler(event, None)
     mark()
     print("ANSWER" + json.dumps(answer))
+
+
+def _embeddings(asked: dict[str, Any], out: str) -> None:
+    from moderator.clip.model import read_model
+    from moderator.clip.towers import ImageTower, TextTower
+
+    model = read_model(Path(asked["model"]))
+    pixels, labels = [*np.load(asked["pixels"])], asked["labels"]
+    found: dict[str, Any] = {}
+    for threads in (1, 2):
+        image, text = ImageTower(model, threads=threads), TextTower(model, threads=threads)
+        if threads == 1:
+            found["image, alone"] = np.concatenate([image.embed([one]) for one in pixels])
+            found["text, alone"] = np.concatenate([text.embed([one]) for one in labels])
+        way = "together" if threads == 1 else "together, 2 threads"
+        found[f"image, {way}"], found[f"text, {way}"] = image.embed(pixels), text.embed(labels)
+    np.savez(out, allow_pickle=False, **found)
 
 
 if __name__ == "__main__":

@@ -62,7 +62,9 @@ class Machine:
             text=True,
         )
 
-    def run(self, arguments: Sequence[str], *, counts: Path, environment: Mapping[str, str] | None = None) -> str:
+    def run(
+        self, arguments: Sequence[str], *, counts: Path | None = None, environment: Mapping[str, str] | None = None
+    ) -> str:
         """Run Python with `arguments` and return what it printed.
 
         Raises:

@@ -12,15 +12,18 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from onnx import ModelProto
+from onnx import ModelProto, numpy_helper
 
+from model_build.fidelity import Feed
 from model_build.forms import Form, possible_forms, rewritten
 from model_build.image_tower import image_tower
 from model_build.libraries import open_clip
 from model_build.norms import with_plain_norms
 from model_build.onnx_files import image_graph, text_graph
 from model_build.optimise import optimised
+from model_build.precision import embed
 from model_build.products import find_products
+from model_build.smoothing import MOST_CHANGE, smoothed
 from model_build.source import Source, add_config, load
 from model_build.text_tower import TextTower
 from moderator.clip import towers
@@ -42,6 +45,9 @@ PICTURES = 3
 FORMS: Sequence[Form] = ("row", "block256", "fp32")
 # Beside them, both ways to write a norm.
 PLAIN_NORMS: Sequence[Form] = ("row", "block256")
+# Of the products of two blocks, those that smoothing reaches: all but the patches' and, in each block, what reads the
+# activation function's. The last block makes its queries apart. Convolutions leave no norm for it.
+SMOOTHED_PRODUCTS = 8
 # Looking up a token's row is the same in a short table, and the real one is most of a text tower.
 VOCABULARY = 1000
 # In tokens; the shortest, those of usual labels, one beyond each multiple of a vector's width, and a whole context.
@@ -125,6 +131,38 @@ def test_a_label_is_embedded_the_same_in_any_company(source: Source, text: Model
             (found,) = session.run(None, {"tokens": tokens})
             for embedding, index in zip(found, company, strict=True):
                 assert np.array_equal(embedding, alone.setdefault(index, embedding)), (threads, company, index)
+
+
+def test_smoothing_keeps_the_image_towers_function(source: Source, image: ModelProto) -> None:
+    rng = np.random.default_rng(1)
+    seen, others = (rng.integers(0, 256, (2, *source.image_size, 3), dtype=np.uint8) for _ in range(2))
+    others[1] = 255
+    transformer = "ViT" in source.name
+    hold_smoothing(image, {"pixels": seen}, {"pixels": others}, products=SMOOTHED_PRODUCTS if transformer else 0)
+
+
+def test_smoothing_keeps_the_text_towers_function(text: ModelProto) -> None:
+    rng = np.random.default_rng(1)
+    context = text.graph.input[0].type.tensor_type.shape.dim[1].dim_value
+    seen, others = (rng.integers(1, VOCABULARY - 2, (2, context or length)) for length in (7, 12))
+    seen[:, -1] = others[:, -1] = VOCABULARY - 1
+    hold_smoothing(text, {"tokens": seen}, {"tokens": others}, products=SMOOTHED_PRODUCTS)
+
+
+def hold_smoothing(model: ModelProto, seen: Feed, others: Feed, *, products: int) -> None:
+    """Hold a tower to its function, on what its scales were not made on too, and to the products that get scales."""
+    result = smoothed(model, [seen], 0.5)
+    for feed in (seen, others):
+        assert np.abs(embed(result, [feed]) - embed(model, [feed])).max() <= MOST_CHANGE
+    before, after = weights_of_products(model), weights_of_products(result)
+    assert set(before) == set(after)
+    assert sum(not np.array_equal(before[node], after[node]) for node in before) == products
+
+
+def weights_of_products(model: ModelProto) -> dict[str, NDArray[np.float32]]:
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    read = {node.output[0]: node.input[1] for node in model.graph.node if node.op_type == "MatMul"}
+    return {product.node: constants[read[product.node]] for product in find_products(model)}
 
 
 def test_the_demo_models_towers_answer_the_same_in_any_company() -> None:
