@@ -23,7 +23,7 @@ from infra.own_store import OwnStore, OwnStoreArgs
 from infra.read_buckets import allow_decrypting, allow_reading, way_to_s3
 from infra.release import Release, ReleaseArgs
 from infra.role import FunctionRole
-from infra.sign_in import SignIn
+from infra.sign_in import cloudwatch_client, lambda_client
 from infra.stream import Stream, StreamArgs
 from infra.tags import tag_everything
 from infra.tokens import Tokens, TokensArgs
@@ -41,7 +41,6 @@ keep_to(
     )
 )
 region = aws.get_region_output().region
-sign_in = SignIn(account=aws.get_caller_identity().account_id)
 
 role = FunctionRole(NAME)
 rights: list[pulumi.Resource] = []
@@ -128,15 +127,15 @@ release = Release(
     NAME,
     ReleaseArgs(
         function=function,
-        versions=Versions(sign_in.lambda_client, drain_seconds=settings.timeout),
+        versions=Versions(lambda_client, drain_seconds=settings.timeout),
         label_sets=settings.label_sets if store else (),
         snap_start=settings.snap_start,
         provisioned_concurrency=settings.provisioned_concurrency,
         rewarm_schedule=settings.rewarm_schedule,
         canary=Canary(
             Share(percent=settings.canary_percent, minutes=settings.canary_minutes),
-            connect_lambda=sign_in.lambda_client,
-            connect_cloudwatch=sign_in.cloudwatch_client,
+            connect_lambda=lambda_client,
+            connect_cloudwatch=cloudwatch_client,
         )
         if settings.canary_minutes
         else None,

@@ -53,6 +53,8 @@ class Canary:
     async def pass_(self, function: str, alias: str, version: str, alarm: str) -> str:
         """Return `version` once it has answered its share without the alarm; at once where nothing else is live.
 
+        `function` is its whole ARN, so that no other account's is meant.
+
         Raises:
             pulumi.RunError: the alarm went off, or AWS cannot be asked; says whether the version that was live has
                 everything again.

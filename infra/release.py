@@ -42,11 +42,11 @@ class Release(pulumi.ComponentResource):
         self._function, self._versions, self._prefix = args.function, args.versions, args.prefix
 
         # 1. A version that cannot start fails the deployment here, and the old one stays live.
-        ready: pulumi.Output[str] = pulumi.Output.all(args.function.name, args.function.version).apply(
+        ready: pulumi.Output[str] = pulumi.Output.all(args.function.arn, args.function.version).apply(
             lambda known: args.versions.ready(known[0], known[1])
         )
         health = self._invoke("health", HEALTH_EVENT, ready)
-        healthy: pulumi.Output[str] = pulumi.Output.all(args.function.name, ready, health.result).apply(
+        healthy: pulumi.Output[str] = pulumi.Output.all(args.function.arn, ready, health.result).apply(
             lambda known: self._healthy(known[0], known[1], known[2])
         )
         # 2. After the health check, so that the warm-ups find an instance that has started.
@@ -80,7 +80,7 @@ class Release(pulumi.ComponentResource):
             self._rewarm(name, args.rewarm_schedule, warm_event(args.label_sets) if args.label_sets else HEALTH_EVENT)
 
         # 4. What nobody needs any more goes, before Pulumi deletes the subnets and groups that it may stand in.
-        moved = pulumi.Output.all(args.function.name, self.alias.function_version, self.alias.id)
+        moved = pulumi.Output.all(args.function.arn, self.alias.function_version, self.alias.id)
         _: pulumi.Output[None] = moved.apply(lambda known: args.versions.prune(known[0], known[1]))
         self.register_outputs({})
 
@@ -127,7 +127,7 @@ class Release(pulumi.ComponentResource):
             # Each version has an alarm of its own: the state of the last one's says nothing about this one.
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(checked), replace_on_changes=["dimensions"]),
         )
-        return pulumi.Output.all(function, version, alarm.name).apply(
+        return pulumi.Output.all(self._function.arn, version, alarm.name).apply(
             lambda known: canary.pass_(known[0], alias, known[1], known[2])
         )
 

@@ -24,7 +24,7 @@ _PAUSE_SECONDS, _MOST_PAUSES = 3.0, 200
 
 
 class Versions:
-    """Waits for a function's versions, asks them, and deletes those that nobody needs.
+    """Waits for a function's versions, asks them, and deletes those that nobody needs; a function is its whole ARN.
 
     Lambda may not answer here although Pulumi can reach it, as where only the provider's own settings say how to sign
     in: then a warning says so, and the deployment goes on as it would without.

@@ -57,8 +57,6 @@ CALLS_OF_JOBS: dict[str, Call] = {
     "aws:lambda/eventSourceMapping:EventSourceMapping": Call(
         service="lambda",
         operation="CreateEventSourceMapping",
-        # The mock writes every ARN with a slash.
-        shape=lambda inputs: {**inputs, "functionName": inputs["functionName"].replace("Function/", "function:")},
     ),
     "aws:s3/bucket:Bucket": Call(service="s3", operation="CreateBucket", named="bucket", without=frozenset({"tags"})),
     "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": Call(

@@ -1,4 +1,4 @@
-"""A server that answers as Lambda's own API does, CloudWatch's and STS', as far as the program asks them."""
+"""A server that answers as Lambda's own API does, and CloudWatch's, as far as the program asks them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
-
-_IDENTITY = """<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
-<GetCallerIdentityResult><Account>{account}</Account></GetCallerIdentityResult></GetCallerIdentityResponse>"""
+from urllib.parse import parse_qs, unquote, urlsplit
 
 ERRORS = {403: "AccessDeniedException", 409: "ResourceConflictException", 404: "ResourceNotFoundException"}
 
@@ -27,7 +24,7 @@ class LambdaApi:
     # What shares the requests to an alias with its version; all that was ever set, in order, is in `shared`.
     weights: dict[str, dict[str, float]] = field(default_factory=dict)
     shared: list[dict[str, float]] = field(default_factory=list)
-    # Whose credentials these are.
+    # Whose credentials these are: a function is looked for there, unless its whole name says where it is.
     account: str = "111122223333"
     # Of the canary's alarm, as `states`; ENDED for credentials that end there.
     alarm_states: list[str] = field(default_factory=lambda: ["OK"])
@@ -48,8 +45,7 @@ class LambdaApi:
             def _answer(self) -> None:
                 sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 status, body = api.reply(self.command, self.path, sent)
-                if self.path == "/" and b"GetCallerIdentity" not in sent:
-                    assert self.headers["x-amz-target"].endswith(".DescribeAlarms"), sent
+                assert self.path != "/" or self.headers["x-amz-target"].endswith(".DescribeAlarms"), sent
                 self.send_response(status)
                 if status in ERRORS:
                     self.send_header("x-amzn-ErrorType", ERRORS[status])
@@ -75,20 +71,18 @@ class LambdaApi:
             server.server_close()
 
     def reply(self, method: str, target: str, sent: bytes) -> tuple[int, bytes]:
-        if b"Action=GetCallerIdentity" in sent:
-            return 200, _IDENTITY.format(account=self.account).encode()
         if target == "/":
             return self._alarm()
-        path, query = urlsplit(target).path, parse_qs(urlsplit(target).query)
+        path, query = unquote(urlsplit(target).path), parse_qs(urlsplit(target).query)
         version = query.get("Qualifier", [""])[0]
-        found = re.fullmatch(r"/2015-03-31/functions/[\w-]+/?(\w*)/?([\w-]*)", path)
+        found = re.fullmatch(r"/2015-03-31/functions/([\w:-]+)/?(\w*)/?([\w-]*)", path)
         assert found, path
-        self.asked.append(f"{method} {found[1] or 'function'} {version or found[2]}".strip())
-        if self.refuses:
+        self.asked.append(f"{method} {found[2] or 'function'} {version or found[3]}".strip())
+        if self.refuses or found[1].split(":")[4:5] not in ([], [self.account]):
             return 403, b'{"Message": "not allowed"}'
-        match method, found[1]:
-            case "GET" | "PUT", "aliases" if found[2]:
-                return self._alias(method, found[2], sent)
+        match method, found[2]:
+            case "GET" | "PUT", "aliases" if found[3]:
+                return self._alias(method, found[3], sent)
             case "GET", "configuration":
                 state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
                 return 200, json.dumps({"Version": version, "State": state, "StateReason": "why"}).encode()

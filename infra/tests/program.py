@@ -96,8 +96,6 @@ class _Cloud(Mocks):
         match args.token:
             case "aws:index/getRegion:getRegion":
                 return {"region": REGION, "id": REGION}
-            case "aws:index/getCallerIdentity:getCallerIdentity":
-                return {"accountId": ACCOUNT, "id": ACCOUNT, "arn": f"arn:aws:iam::{ACCOUNT}:user/a", "userId": "a"}
             case "aws:index/getAvailabilityZones:getAvailabilityZones":
                 return {"zoneIds": ["euc1-az2", "euc1-az3", "euc1-az1"], "names": ["a", "b", "c"]}
             case "aws:index/getPartition:getPartition":
@@ -128,7 +126,8 @@ class _Cloud(Mocks):
             case "Image":
                 return {"digest": f"sha256:{'0' * 64}", "ref": f"clip:tag@sha256:{'0' * 64}"}
             case "Function":
-                return {"version": "7", "invokeArn": f"invoke-arn-of-{args.name}"}
+                arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{args.inputs.get('name', args.name)}"
+                return {"arn": arn, "version": "7", "invokeArn": f"invoke-arn-of-{args.name}"}
             case "Secret":
                 return {"arn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{args.name}-AbCdEf"}
             case "VpcEndpoint":
@@ -309,7 +308,7 @@ def run(
             api.serving(),
             patch.dict(
                 os.environ,
-                {f"AWS_ENDPOINT_URL_{service}": api.url for service in ("LAMBDA", "CLOUDWATCH", "STS")} | KEYS,
+                {f"AWS_ENDPOINT_URL_{service}": api.url for service in ("LAMBDA", "CLOUDWATCH")} | KEYS,
             ),
         ):
             loop.run_until_complete(whole())

@@ -8,13 +8,13 @@ import pulumi
 import pytest
 
 from infra.canary import Canary, Share
-from infra.sign_in import SignIn
+from infra.sign_in import cloudwatch_client, lambda_client
 from infra.tests.lambda_api import LambdaApi
 from infra.tests.program import ACCOUNT, Recorded, run, run_program
 
 pytestmark = pytest.mark.slow
 
-SIGN_IN = SignIn(account=ACCOUNT)
+FUNCTION = f"arn:aws:lambda:eu-central-1:{ACCOUNT}:function:f"
 ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 SHARE = {"7": 0.1}
 
@@ -22,8 +22,8 @@ SHARE = {"7": 0.1}
 def canary(minutes: float = 0.001) -> Canary:
     return Canary(
         Share(percent=10, minutes=minutes),
-        connect_lambda=SIGN_IN.lambda_client,
-        connect_cloudwatch=SIGN_IN.cloudwatch_client,
+        connect_lambda=lambda_client,
+        connect_cloudwatch=cloudwatch_client,
         pause_seconds=0.01,
         settle_seconds=0.05,
     )
@@ -34,7 +34,7 @@ def tried(api: LambdaApi, version: str = "7", minutes: float = 0.001) -> list[st
     passed: list[str] = []
 
     async def steps(_: int) -> None:
-        passed.append(await canary(minutes).pass_("f", "live", version, "the-alarm"))
+        passed.append(await canary(minutes).pass_(FUNCTION, "live", version, "the-alarm"))
 
     def program() -> None:
         _: pulumi.Output[None] = pulumi.Output.from_input(0).apply(steps)

@@ -9,8 +9,8 @@ from infra.function import Function, FunctionArgs
 from infra.network import Network, NetworkArgs, allow_joining
 from infra.release import Release, ReleaseArgs
 from infra.role import FunctionRole
-from infra.sign_in import SignIn
-from infra.tests.program import ACCOUNT, Recorded, run
+from infra.sign_in import lambda_client
+from infra.tests.program import Recorded, run
 from infra.versions import Versions
 
 
@@ -40,7 +40,7 @@ def two_functions() -> None:
             name,
             ReleaseArgs(
                 function=function,
-                versions=Versions(SignIn(account=ACCOUNT).lambda_client),
+                versions=Versions(lambda_client),
                 prefix=f"{name}-",
                 snap_start=False,
                 label_sets=["moderation"],

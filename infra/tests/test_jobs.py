@@ -123,7 +123,7 @@ def test_the_state_machines_rights_are_these(run: Callable[[str], Recorded]) -> 
         "s3:GetObject": ["arn:aws:s3:::pictures/*", f"{RESULTS}/jobs/*/unjudged.jsonl"],
         "s3:ListBucket": ["arn:aws:s3:::pictures"],
         "s3:PutObject s3:GetObject s3:ListMultipartUploadParts s3:AbortMultipartUpload": [f"{RESULTS}/jobs/maps/*"],
-        "lambda:InvokeFunction": ["arn:aws:lambda:eu-central-1:111122223333:Function/clip-jobs"],
+        "lambda:InvokeFunction": ["arn:aws:lambda:eu-central-1:111122223333:function:clip-video-moderator-dev-jobs"],
         "states:StartExecution": ["arn:aws:sfn:eu-central-1:111122223333:StateMachine/clip-jobs"],
         "states:DescribeExecution states:StopExecution states:RedriveExecution": [
             "arn:aws:sfn:eu-central-1:111122223333:StateMachine/clip-jobs/*"
