@@ -35,7 +35,7 @@ def main() -> None:
     for threads in (1, 2):
         result[f"threads_{threads}"] = _in_a_process("steady", threads)
     result["peers"] = _in_a_process("peers", 2)
-    result["static_int8_with_outlier_tokens"] = _in_a_process("fixed_scales", 2)
+    result["fixed_scales"] = _in_a_process("fixed_scales", 2)
     result["outliers"] = _in_a_process("outliers", 2)
     _tell("Measuring cold starts")
     result |= _starts()
@@ -63,10 +63,10 @@ def _part(name: str, threads: int) -> dict[str, Any]:
     from importlib import import_module
 
     if name == "fixed_scales":
-        from bench.peers import static_int8_with_outlier_tokens
+        from bench.peers import fixed_scales
 
         try:
-            return dict(static_int8_with_outlier_tokens())
+            return fixed_scales(threads)
         except ImportError as error:
             return {"absent": str(error)}
     figures: dict[str, Any] = import_module(f"bench.{name}").measure(threads)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from bench import bars, cost, floor, folder, machine, pictures, plot, report
+from bench.judge import judged
 from bench.timing import fastest
+from model_build.fidelity import Judge
 from moderator.settings import Settings
 
 
@@ -61,6 +65,8 @@ def test_every_action_is_timed_alike() -> None:
     assert calls["a"] == calls["b"] == 3 * 4
 
 
+CLOSE = {"mean_cosine": 1.0, "worst_cosine": 1.0, "top_1_agreement": 1.0, "within_bounds": True}
+FAR = {"mean_cosine": 0.9, "worst_cosine": 0.8, "top_1_agreement": 0.7, "within_bounds": False}
 RESULT = {
     "machine": {
         "cpu": "c",
@@ -82,9 +88,9 @@ RESULT = {
     "folder": folder.figures(judged_s=20.0, decode_cpu_s=4.0, cpus=2, tower_s=16.0) | {"pictures": 1000, "parts": 1500},
     "clients": {"openai": 0.2},
     "peers": {
-        "ours": {"one_ms": 10.0, "eight_ms": 80.0, "mean_cosine": 1.0, "worst_cosine": 1.0, "within_bounds": True},
-        "torch": {"one_ms": 90.0, "eight_ms": 500.0, "mean_cosine": 1.0, "worst_cosine": 1.0, "within_bounds": True},
-        "onnx_int8": {"one_ms": 8.0, "eight_ms": 80.0, "mean_cosine": 0.9, "worst_cosine": 0.8, "within_bounds": False},
+        "ours": {"one_ms": 10.0, "eight_ms": 80.0, **CLOSE},
+        "torch": {"one_ms": 90.0, "eight_ms": 500.0, **CLOSE},
+        "onnx_int8": {"one_ms": 8.0, "eight_ms": 80.0, **FAR},
         "openvino_int8": {"absent": "ImportError: no such wheel"},
     },
     "outliers": {
@@ -93,7 +99,7 @@ RESULT = {
             for tower in ("image", "text")
         }
     },
-    "static_int8_with_outlier_tokens": {"absent": "no such wheel"},
+    "fixed_scales": {"absent": "no such wheel"},
     "cost_per_1000_usd": {"ours": {"arithmetic": "1 + 1 = 2"}},
 }
 
@@ -134,6 +140,54 @@ def test_only_peers_within_the_bounds_are_compared_with() -> None:
     assert "| 9.00 | 1 | 1.5 | stretch" in row(written, "fastest peer within the same bounds / ours")
     assert "does not run here: ImportError: no such wheel" in written
     assert "1 + 1 = 2" in written
+
+
+@pytest.mark.parametrize(
+    ("fixed", "ours", "said"), [(FAR, CLOSE, True), (CLOSE, CLOSE, False), (FAR, FAR, False), (CLOSE, FAR, False)]
+)
+def test_fixed_scales_are_said_to_fail_only_where_they_did_and_ours_did_not(
+    fixed: dict[str, Any], ours: dict[str, Any], said: bool
+) -> None:
+    figures = dict.fromkeys(report.MEANINGS, 10.0)
+    found = {"openvino_int8": fixed, "ours": ours}
+    written = report.markdown({**RESULT, "fixed_scales": found, "threads_1": figures, "threads_2": figures})
+    assert ("do not survive" in written) == said
+    assert f"mean cosine of {fixed['mean_cosine']:.4f}" in written
+
+
+def test_a_peer_is_judged_on_all_the_exports_pictures_and_by_every_bound() -> None:
+    """One that is close but for a single flat picture, and one that finds other labels, are both out of bounds."""
+    rng = np.random.default_rng(0)
+    reference = _unit(rng.standard_normal((64, 8)))
+    judge = Judge(
+        feeds=[{"pixels": np.full((1, 1, 1, 3), place, np.uint8)} for place in range(64)],
+        reference=reference,
+        others=_unit(rng.standard_normal((200, 8))),
+        logit_scale=100.0,
+        label_sets=[np.arange(200)],
+        embeds_pictures=True,
+    )
+
+    def exact(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return 2 * reference[pixels[:, 0, 0, 0]]  # of whatever length
+
+    def wrong_once(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return _unit(exact(pixels) + 0.5 * (pixels[:, 0, 0] == 40)[:, :1])
+
+    def other_labels(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return _unit(reference[pixels[:, 0, 0, 0]] + 0.04 * _unit(rng.standard_normal((1, 8))))
+
+    assert judged(judge, exact)["within_bounds"] is True
+    assert judged(judge, wrong_once)["within_bounds"] is False
+    found = judged(judge, other_labels)
+    assert found["mean_cosine"] > 0.999
+    assert found["worst_cosine"] > 0.99
+    assert found["top_1_agreement"] < 0.995
+    assert found["within_bounds"] is False
+
+
+def _unit(rows: NDArray[Any]) -> NDArray[np.float32]:
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
 
 
 def test_the_plots_bars_begin_at_a_true_zero(tmp_path: Path) -> None:
