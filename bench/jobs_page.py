@@ -39,7 +39,9 @@ def page(measured: Sequence[Measured], machine: Mapping[str, Any]) -> str:
         _paragraph(
             "Memory is the sum of both processes' highest, which need not be at the same moment; Lambda counts both.",
             "Other programs' load stretches the clock's times, of both alike, and not the CPU's: the dollars are made",
-            "of these. The demo model's tower takes less than S3's client library: of overlap a real model tells.",
+            "of these. `none` stands for seeded random weights, which take as long as trained ones. The demo model's",
+            "tower takes less than S3's client library: of overlap a real model tells. Larger pictures take more memory:",
+            "up to 64 MB of them are read ahead, and each is decoded.",
         ),
         "",
         _arithmetic(measured[-1]),
@@ -62,12 +64,16 @@ def _rows(measured: Sequence[Measured]) -> Iterator[tuple[str, list[str]]]:
     yield "an object by the clock, in ms: worker", [ms(one.worker_s, one) for one in measured]
     yield "an object by the clock, in ms: image tower alone", [ms(one.tower_s, one) for one in measured]
     yield (
-        "**tower alone / worker**: median of the rounds (lowest to highest)",
+        "**tower alone / worker** by the clock: median of ten rounds (lowest to highest)",
         [f"**{one.overlap:.0%}** ({min(one.ratios):.0%} to {max(one.ratios):.0%})" for one in measured],
     )
     yield "an object's CPU time, in ms: reading and writing S3", [ms(one.cpu_s["worker"], one) for one in measured]
     yield "an object's CPU time, in ms: decoding and judging", [ms(one.cpu_s["judge"], one) for one in measured]
     yield "an object's CPU time, in ms: image tower alone", [ms(one.tower_cpu_s, one) for one in measured]
+    yield (
+        "**tower alone / worker** by the CPU's time",
+        [f"**{one.tower_cpu_s / sum(one.cpu_s.values()):.0%}**" for one in measured],
+    )
     yield "**memory at its peak**, both processes, in MB", [f"**{sum(one.peak_mb.values()):.0f}**" for one in measured]
     yield "of which the process that reads and writes S3", [f"{one.peak_mb['worker']:.0f}" for one in measured]
     yield "memory after each tenth, in MB", [", ".join(f"{mb:.0f}" for mb in one.after_mb) for one in measured]
