@@ -40,7 +40,7 @@ def page(measured: Sequence[Measured], machine: Mapping[str, Any]) -> str:
             "Memory is the sum of both processes' highest, which need not be at the same moment; Lambda counts both.",
             "Other programs' load stretches the clock's times, of both alike, and not the CPU's: the dollars are made",
             "of these. `none` stands for seeded random weights, which take as long as trained ones. The demo model's",
-            "tower takes less than S3's client library: of overlap a real model tells. Larger pictures take more memory:",
+            "tower takes less than S3's client library: of overlap a real model tells. Larger pictures take more:",
             "up to 64 MB of them are read ahead, and each is decoded.",
         ),
         "",
