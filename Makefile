@@ -43,6 +43,7 @@ LIST       :=
 ANY_POLICY :=
 STATE_MACHINE :=
 EXECUTION  :=
+CONCURRENCY :=
 REDRIVE    :=
 STOP       :=
 DETACH     :=
@@ -183,12 +184,12 @@ measure: $(VENV)/.tools ## Measure a deployed stack: one table for an issue (URL
 # An option of a command, where its variable has a value.
 option = $(if $($(2)),--$(1) $(call quoted,$($(2))))
 
-job: $(VENV)/.tools ## Judge what is in S3 (BUCKET= PREFIX= | INVENTORY=s3://.. | LIST=s3://.., POLICY=, STATE_MACHINE=, DETACH=1, EXECUTION=arn, REDRIVE=arn, STOP=arn, ENDPOINT=)
+job: $(VENV)/.tools ## Judge what is in S3 (BUCKET= PREFIX= | INVENTORY=s3://.. | LIST=s3://.., POLICY=, STATE_MACHINE=, DETACH=1, EXECUTION=arn, CONCURRENCY=, REDRIVE=arn, STOP=arn, ENDPOINT=)
 	@$(BIN)/python -m tools.jobs $(call option,bucket,BUCKET) $(call option,prefix,PREFIX) \
 	  $(call option,inventory,INVENTORY) $(call option,list,LIST) $(call option,policy,POLICY) \
 	  $(if $(ANY_POLICY),--any-policy) $(call option,state-machine,STATE_MACHINE) $(if $(DETACH),--detach) \
 	  $(call option,execution,EXECUTION) $(call option,redrive,REDRIVE) $(call option,stop,STOP) \
-	  $(call option,endpoint,ENDPOINT)
+	  $(call option,concurrency,CONCURRENCY) $(call option,endpoint,ENDPOINT)
 
 redrive: $(VENV)/.tools ## Put uploads that were given up back into the stream's queue (DRY_RUN=1 only lists them, QUEUE=, ENDPOINT=)
 	@$(BIN)/python -m tools.jobs.redrive $(call option,queue,QUEUE) $(if $(DRY_RUN),--dry-run) $(call option,endpoint,ENDPOINT)

@@ -170,3 +170,12 @@ def test_trouble_of_the_stream_sets_off_an_alarm(run: Callable[[str], Recorded])
     name = "clip-video-moderator-dev-jobs"
     assert ("ApproximateAgeOfOldestMessage", name) in watched
     assert {("ApproximateNumberOfMessagesVisible", f"{name}-{what}") for what in ("dead", "undelivered")} <= watched
+
+
+def test_the_stack_says_what_the_commands_at_a_desk_ask_for(run: Callable[[str], Recorded]) -> None:
+    """`make job` and `make redrive` ask for two outputs, and for the rule's dead letters by the queue's name."""
+    stack = run("jobs and a stream")
+    assert stack.exports["jobsStateMachine"].endswith(":StateMachine/clip-jobs")
+    assert "clip-jobs" in stack.exports["uploadsQueue"]
+    names = {queue.inputs["name"].removeprefix(stack.inputs(QUEUE, "clip-jobs")["name"]) for queue in stack.all(QUEUE)}
+    assert names == {"", "-dead", "-undelivered"}

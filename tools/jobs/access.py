@@ -18,7 +18,7 @@ from tools.jobs.trouble import Trouble
 _EMULATED_REGION = "eu-central-1"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Access:
     """Makes clients; `endpoint` is an emulator's address, or empty."""
 

@@ -25,6 +25,12 @@ _OTHER_MS = (40, 160)
 # Lambda asks the queue for messages by five pollers, which wait for 20 s each where there is none.
 _POLLS_A_DAY = 5 * 86_400 / 20
 
+# A line by the policy `moderation`, about; and what keeping it and asking about it costs.
+# https://aws.amazon.com/s3/pricing/ https://aws.amazon.com/athena/pricing/
+LINE_BYTES = 1300
+_KEEPING_GB = 0.023  # a month
+_ASKING_TB = 5.00
+
 _WHAT = {
     "worker": "the worker's time and calls",
     "reading": "reading the objects",
@@ -55,7 +61,7 @@ def tables() -> str:
         "worker": f"10 million · {seconds:.4f} s · {MEMORY_MB}/1024 GB · ${prices.lambda_gb_second:.10f}, "
         f"and 100,000 · ${prices.lambda_request * 1e6:.2f} per million",
         "reading": f"10 million GET · ${prices.s3_get * 1e6:.2f} per million",
-        "lines": "100,000 · (a listing, a part, a count · $5.00 per million; a GET of the count)",
+        "lines": "100,000 · (a GET; a listing at most, a part and its counts, $5.00 per million each)",
         "listing": "10,000 listings of 1000 · $5.00 per million",
         "states": f"100,000 · ${prices.express_request * 1e6:.2f} per million, and the worker's seconds · 64 MB · "
         f"${prices.express_gb_second:.8f}",
@@ -83,7 +89,12 @@ def tables() -> str:
         total = sum(catalogue_parts(prices, milliseconds).values())
         day = _sum(upload_parts(prices, milliseconds))
         text += f"| {milliseconds} | {total:.2f} | {total / CATALOGUE * 1e6:.2f} | {day:.2f} |\n"
-    return text
+    gigabytes = CATALOGUE * LINE_BYTES / 1e9
+    return text + (
+        f"\nLines take about {LINE_BYTES} bytes each: 10 million are {gigabytes:.0f} GB, "
+        f"${gigabytes * _KEEPING_GB:.2f} a month in S3, and a question to Athena that reads them all "
+        f"${gigabytes / 1000 * _ASKING_TB:.2f}.\n"
+    )
 
 
 def catalogue_parts(prices: Prices, vcpu_ms: float) -> dict[str, float]:

@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("build/job"))
     given = parser.parse_args(arguments)
     if not given.folder.is_dir():
-        print(f"job-local: there is no folder {given.folder}.", file=sys.stderr)
+        print(f"job-local: There is no folder {given.folder}.", file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory() as temporary, running(Path(temporary)) as emulator:
         print("Making what the Pulumi program asks for on a local AWS", file=sys.stderr)

@@ -37,13 +37,13 @@ def follow(machine: Machine, execution: str, s3: Any, *, every: float, out: Text
     said.end(progress_line(progress))
     if progress.status == "SUCCEEDED":
         summary = json.loads(progress.found["output"])
-        for line in summary_lines(summary, progress):
+        for line in summary_lines(summary, machine.results_bucket):
             print(line, file=out)
         if progress.failed:
             for line in _why_batches_failed(watch, s3, machine.results_bucket):
                 print(line, file=out)
         print(f"written      s3://{machine.results_bucket}/jobs/{job_of(execution)}/summary.json", file=out)
-        return not progress.failed
+        return not progress.failed and not summary["unjudged"]["objects"]
     for line in _what_went_wrong(progress, watch, s3, machine.results_bucket):
         print(line, file=out)
     print(f"Go on where it stopped: make job REDRIVE={execution}", file=out)

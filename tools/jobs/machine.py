@@ -34,6 +34,18 @@ class Machine:
         given = json.dumps(asked.as_input(), ensure_ascii=False)
         return str(self.states.start_execution(stateMachineArn=self.arn, name=name, input=given)["executionArn"])
 
+    def change_concurrency(self, execution: str, most: int) -> None:
+        """Let a running job judge so many batches at once.
+
+        Raises:
+            Trouble: it has not begun to judge.
+        """
+        runs = self.states.list_map_runs(executionArn=execution)["mapRuns"]
+        if not runs:
+            raise Trouble("The job has not begun to judge: CONCURRENCY= changes one that has.")
+        newest = max(runs, key=lambda run: run["startDate"])["mapRunArn"]
+        self.states.update_map_run(mapRunArn=newest, maxConcurrency=most)
+
 
 def find_machine(access: Access, arn: str) -> Machine:
     """Return the state machine of that ARN or, without one, the emulator's or the stack's.

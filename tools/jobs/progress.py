@@ -15,8 +15,9 @@ from tools.jobs.trouble import is_denied
 
 # A rate is that of the last minute.
 _RATE_SECONDS = 60
-# Of the time that goes by, listing may take this share: of a job of 10 million objects it is a hundred requests.
-_LISTING_SHARE = 0.05
+# Of the time that goes by, listing may take this share: of a job of 10 million objects it is a hundred requests, about
+# once a minute.
+_LISTING_SHARE = 0.2
 _OVER = ("succeeded", "failed", "timedOut", "aborted")
 
 

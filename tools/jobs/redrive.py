@@ -32,7 +32,7 @@ def _redrive(given: argparse.Namespace) -> None:
     queue = given.queue or stack_output("uploadsQueue", instead="QUEUE=")
     # https://sqs.REGION.amazonaws.com/...: the address says where it is.
     region = queue.partition("://sqs.")[2].partition(".")[0]
-    queues = find_queues(Access(endpoint=given.endpoint).client("sqs", region), queue)
+    queues = find_queues(Access(given.endpoint).client("sqs", region), queue)
     for what, url in (("given up by the worker", queues.dead), ("undelivered by the rule", queues.undelivered)):
         waiting = queues.waiting(url) if url else 0
         print(f"{waiting:,} {what}")

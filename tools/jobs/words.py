@@ -26,8 +26,8 @@ def progress_line(progress: Progress) -> str:
     return " · ".join(said)
 
 
-def summary_lines(summary: Mapping[str, Any], progress: Progress) -> Iterator[str]:
-    """Say what a job found, from its summary.json; `progress` is the last look at it."""
+def summary_lines(summary: Mapping[str, Any], results_bucket: str) -> Iterator[str]:
+    """Say what a job found, from its summary.json in the bucket."""
     objects, known = summary["objects"], summary["known"]
     again = f", {known:,} of them known from before" if known else ""
     yield f"{objects:,} objects ({summary['bytes'] / 1e6:,.1f} MB) in {summary['batches']:,} batches{again}"
@@ -40,11 +40,12 @@ def summary_lines(summary: Mapping[str, Any], progress: Progress) -> Iterator[st
     yield f"cost         ${summary['dollars']:,.4f} by list prices of us-east-1"
     policy, model = summary["policy"], summary["model"]
     yield f"judged by    {policy['name']} {policy['version']}, {model['name']} ({model['pretrained']})"
-    if progress.failed:
-        yield (
-            f"{progress.failed:,} objects have no line, for their batches failed. "
-            "Run the job again: it judges only what has none."
-        )
+    unjudged = summary["unjudged"]
+    if unjudged["objects"]:
+        alone = " Judge these alone:" if unjudged["list"] else ""  # a list's line may name nothing
+        yield f"{unjudged['objects']:,} objects have no line, for their batches failed.{alone}"
+    if unjudged["list"]:
+        yield f"             make job LIST=s3://{results_bucket}/{unjudged['list']} POLICY={policy['name']}"
 
 
 def verdicts(counts: Mapping[str, int]) -> str:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +43,18 @@ class Stack:
 
     def redrive(self, *arguments: str) -> int:
         return redrive(["--endpoint", self.emulator.url, "--queue", self.names["queue"].rpartition("/")[2], *arguments])
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let the workers that there are do nothing meanwhile, so that a job cannot be over too soon."""
+        workers = self.emulator.workers()
+        for number in workers:
+            os.kill(number, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for number in workers:
+                os.kill(number, signal.SIGCONT)
 
     def put(self, key: str, data: bytes, bucket: str = "pictures") -> None:
         self.emulator.client("s3").put_object(Bucket=bucket, Key=key, Body=data)

@@ -14,6 +14,7 @@ from botocore.stub import Stubber
 from moderator.jobs.cost import Prices, job_dollars, job_parts
 from tools.jobs import costs
 from tools.jobs.__main__ import main
+from tools.jobs.access import Access
 from tools.jobs.asked import Asked, read_asked
 from tools.jobs.checks import check_objects
 from tools.jobs.dead_letters import Queues, move_dead
@@ -23,6 +24,7 @@ from tools.jobs.trouble import Trouble
 from tools.jobs.words import duration, progress_line
 
 MACHINE = "arn:aws:states:eu-west-1:111122223333:stateMachine:clip-jobs"
+EXECUTION = MACHINE.replace("stateMachine", "execution") + ":job"
 
 
 @pytest.fixture(autouse=True)
@@ -146,22 +148,26 @@ def test_a_bucket_that_only_the_jobs_role_may_read_is_no_reason_to_refuse() -> N
         assert "may not look into pictures, so nothing there was checked" in check_objects(asked(bucket="pictures"), s3)
 
 
+def test_a_look_has_the_map_runs_counts_and_the_verdicts_of_the_batches_records() -> None:
+    (s3, s3_stub), (states, states_stub) = client("s3"), client("stepfunctions")
+    names = ["a.allow_90.block_10.json", "b.allow_100.eabc27.json", "c.none_0.json"]
+    listed = {"Contents": [{"Key": f"jobs/job/batches/{name}"} for name in names], "KeyCount": 3}
+    s3_stub.add_response("list_objects_v2", listed, {"Bucket": "results", "Prefix": "jobs/job/batches/"})
+    add_look(states_stub, 200, first=True)
+    with s3_stub, states_stub:
+        progress = Watch(EXECUTION, states, s3, "results").look()
+    assert progress.running
+    assert (progress.done, progress.failed, progress.listed) == (200, 50, 1000)
+    assert progress.verdicts == {"allow": 190, "block": 10}
+
+
 def test_who_may_not_list_the_results_sees_the_counts_of_objects_nevertheless() -> None:
     """And is refused once, not at every look."""
     (s3, s3_stub), (states, states_stub) = client("s3"), client("stepfunctions")
-    execution, run = MACHINE.replace("stateMachine", "execution") + ":job", MACHINE.replace("stateMachine", "mapRun")
-    moment = datetime(2026, 11, 28, tzinfo=UTC)
-    zeros = dict.fromkeys(("pending", "running", "failed", "timedOut", "aborted", "resultsWritten"), 0)
-    said = {"executionArn": execution, "stateMachineArn": MACHINE, "status": "RUNNING", "startDate": moment}
-    listed = {"executionArn": execution, "mapRunArn": run, "stateMachineArn": MACHINE, "startDate": moment}
     s3_stub.add_client_error("list_objects_v2", "AccessDenied", http_status_code=403)
-    for looked, done in enumerate((100, 250)):
-        counts = zeros | {"total": 1000, "succeeded": done, "timedOut": 50}
-        states_stub.add_response("describe_execution", said)
-        if not looked:
-            states_stub.add_response("list_map_runs", {"mapRuns": [listed]})
-        states_stub.add_response("describe_map_run", described(run, execution, moment, counts))
-    watch = Watch(execution, states, s3, "results")
+    add_look(states_stub, 100, first=True)
+    add_look(states_stub, 250, first=False)
+    watch = Watch(EXECUTION, states, s3, "results")
     with s3_stub, states_stub:
         watch.look()
         progress = watch.look()
@@ -170,18 +176,45 @@ def test_who_may_not_list_the_results_sees_the_counts_of_objects_nevertheless() 
     assert progress.seconds_left == pytest.approx(700 / progress.rate)
 
 
-def described(run: str, execution: str, moment: datetime, counts: dict[str, int]) -> dict[str, Any]:
-    return {
-        "mapRunArn": run,
-        "executionArn": execution,
-        "status": "RUNNING",
-        "startDate": moment,
-        "maxConcurrency": 50,
-        "toleratedFailurePercentage": 5.0,
-        "toleratedFailureCount": 0,
-        "itemCounts": counts,
-        "executionCounts": counts,
+def add_look(stub: Stubber, done: int, *, first: bool) -> None:
+    """Answer one look at a job of 1000 objects, 50 of which ran out of time."""
+    moment, run = datetime(2026, 11, 28, tzinfo=UTC), MACHINE.replace("stateMachine", "mapRun")
+    common = {"executionArn": EXECUTION, "startDate": moment}
+    stub.add_response("describe_execution", common | {"stateMachineArn": MACHINE, "status": "RUNNING"})
+    if first:
+        stub.add_response("list_map_runs", {"mapRuns": [common | {"mapRunArn": run, "stateMachineArn": MACHINE}]})
+    zeros = dict.fromkeys(("pending", "running", "failed", "aborted", "resultsWritten"), 0)
+    counts = zeros | {"total": 1000, "succeeded": done, "timedOut": 50}
+    limits = {"maxConcurrency": 50, "toleratedFailurePercentage": 5.0, "toleratedFailureCount": 0}
+    answer = common | limits | {"mapRunArn": run, "status": "RUNNING", "itemCounts": counts, "executionCounts": counts}
+    stub.add_response("describe_map_run", answer)
+
+
+def test_credentials_that_expire_on_the_way_end_the_watching_and_not_the_job(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (s3, _), (states, stub) = client("s3"), client("stepfunctions")
+    moment = datetime(2026, 11, 28, tzinfo=UTC)
+    definition = {"States": {"EachOfPrefix": {"ResultWriter": {"Parameters": {"Bucket": "results"}}}}}
+    made = {
+        "stateMachineArn": MACHINE,
+        "name": "clip-jobs",
+        "definition": json.dumps(definition),
+        "creationDate": moment,
     }
+    stub.add_response("describe_state_machine", made | {"roleArn": "arn:aws:iam::1:role/x", "type": "STANDARD"})
+    stub.add_client_error("describe_execution", "ExpiredTokenException", "The security token has expired")
+
+    class Stubbed(Access):
+        def client(self, service: str, region: str = "") -> Any:
+            assert region == "eu-west-1"
+            return {"s3": s3, "stepfunctions": states}[service]
+
+    with stub:
+        assert main(["--execution", EXECUTION], Stubbed) == 2
+    said = capsys.readouterr().err
+    assert "The AWS credentials have expired: sign in again." in said
+    assert f"Follow it: make job EXECUTION={EXECUTION}\n" in said
 
 
 def test_a_move_that_sqs_gives_up_is_said() -> None:

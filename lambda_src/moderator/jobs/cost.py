@@ -42,7 +42,7 @@ def job_parts(prices: Prices, *, objects: int, batches: int, worker_seconds: flo
     return {
         "worker": _lambdas(prices, batches, worker_seconds, memory_mb),
         "reading": objects * prices.s3_get,
-        # A batch lists earlier parts once, and writes a part and its counts, which the end reads.
+        # A batch looks for its own part, lists earlier ones once at most, and writes a part and its counts.
         "lines": batches * (3 * prices.s3_put + prices.s3_get),
         # A listing of the bucket names 1000 objects.
         "listing": objects / 1000 * prices.s3_put,

@@ -27,6 +27,7 @@ from support.films import Studio
 from support.object_store import ObjectStore
 from support.pictures import drawn, encoded
 from support.videos import EVERY_SECOND, Desk
+from tools.jobs.costs import LINE_BYTES
 
 pytestmark = pytest.mark.slow
 
@@ -56,29 +57,40 @@ KIND: dict[str, type | tuple[type, ...]] = {
 }
 
 
+Results = dict[str, bytes]
+
+
 @pytest.fixture(scope="module")
-def bucket() -> Iterator[dict[str, bytes]]:
-    """The results of a job and of one upload."""
-    store = ObjectStore({"pictures": dict(OBJECTS), "results": {}})
+def judge() -> Iterator[JudgeProcess]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
         patch.setenv("JOBS_RESULTS_BUCKET", "results")
-        judge = JudgeProcess(seconds=30, video_seconds=60)
-        clients = cast("Clients", SimpleNamespace(s3=store, events=store))
-        worker = build_worker(Settings(), WorkerSettings(results_bucket="results", policy="demo"), clients, judge)
-        try:
-            given = {"job": "job", "policy": "demo", "bucket": "pictures"}
-            worker({"BatchInput": given, "Items": store.items("pictures", "in/")}, None)
-            detail = {"bucket": {"name": "pictures"}, "object": {"key": "in/00ü.png", "version-id": "1", "etag": "x"}}
-            body = json.dumps({"detail": detail})
-            worker({"Records": [{"messageId": "1", "eventSource": "aws:sqs", "body": body}]}, None)
-        finally:
-            judge.stop()
-    yield {key: data for key, data in store.buckets["results"].items() if key.startswith("verdicts/")}
+        running = JudgeProcess(seconds=30, video_seconds=60)
+        running.start()
+        yield running
+        running.stop()
+
+
+def judged(judge: JudgeProcess, policy: str) -> Results:
+    """The results of a job, and of one upload, by the worker."""
+    store = ObjectStore({"pictures": dict(OBJECTS), "results": {}})
+    clients = cast("Clients", SimpleNamespace(s3=store, events=store))
+    worker = build_worker(Settings(), WorkerSettings(results_bucket="results", policy=policy), clients, judge)
+    given = {"job": "job", "policy": policy, "bucket": "pictures"}
+    worker({"BatchInput": given, "Items": store.items("pictures", "in/")}, None)
+    detail = {"bucket": {"name": "pictures"}, "object": {"key": "in/00ü.png", "version-id": "1", "etag": "x"}}
+    body = json.dumps({"detail": detail})
+    worker({"Records": [{"messageId": "1", "eventSource": "aws:sqs", "body": body}]}, None)
+    return {key: data for key, data in store.buckets["results"].items() if key.startswith("verdicts/")}
 
 
 @pytest.fixture(scope="module")
-def lines(bucket: dict[str, bytes]) -> list[dict[str, Any]]:
+def bucket(judge: JudgeProcess) -> Results:
+    return judged(judge, "demo")
+
+
+@pytest.fixture(scope="module")
+def lines(bucket: Results) -> list[dict[str, Any]]:
     return [json.loads(line) for part in bucket.values() for line in part.splitlines()]
 
 
@@ -137,7 +149,7 @@ def test_a_videos_line_fits_its_column(desk: Desk, studio: Studio) -> None:
 
 
 @pytest.fixture(scope="module")
-def ask(bucket: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def ask(bucket: Results, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Ask DuckDB, with the bucket's files in the folders that they are in."""
     folder = tmp_path_factory.mktemp("results")
     for key, data in bucket.items():
@@ -192,3 +204,10 @@ def test_the_folders_are_the_tables_partitions(ask: Any, lines: list[dict[str, A
     found = ask(f"SELECT DISTINCT {', '.join(names)} FROM verdicts")  # noqa: S608  # the page's own
     assert found == [("pictures", lines[0]["policy"]["version"], lines[0]["model"]["fingerprint"])]
     assert ask("SELECT count(*) FROM verdicts") == [(len(OBJECTS) + 1,)]
+
+
+def test_a_line_is_about_as_long_as_the_costs_say(judge: JudgeProcess) -> None:
+    lines = [
+        line for part in judged(judge, "moderation").values() for line in part.splitlines() if b"error" not in line
+    ]
+    assert sum(map(len, lines)) / len(lines) == pytest.approx(LINE_BYTES, rel=0.2)

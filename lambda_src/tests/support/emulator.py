@@ -52,7 +52,7 @@ class Emulator:
 
 @contextmanager
 def running(folder: Path) -> Iterator[Emulator]:
-    """Start ministack; it fails where `make emulator` was not run, for nothing else shows that the parts fit."""
+    """Start ministack; it fails where `make ministack` was not run, for nothing else shows that the parts fit."""
     assert PYTHON.exists(), "ministack is not installed: run `make ministack`"
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
