@@ -73,7 +73,7 @@ RELIABILITY_TESTS := $(addprefix lambda_src/tests/,$(addprefix test_,lambda_runt
   store_cluster.py hostile_pictures.py hostile_requests.py largest_bodies.py out_of_time.py \
   openapi_fuzzed.py nothing_leaks.py) web/test_server_odd_requests.py)
 
-.PHONY: help run test test-fast check moderate calibrate compare bench bench-arm audit soak reliability screenshots videos model demo-model image image-tree measure job job-local redrive job-costs supported-models lock format clean
+.PHONY: help run test test-fast check moderate calibrate compare bench bench-jobs bench-arm audit soak reliability screenshots videos model demo-model image image-tree measure job job-local redrive job-costs supported-models lock format clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -134,6 +134,9 @@ check: $(VENV)/.dev ## Formatting, lint, strict types
 format: $(VENV)/.dev ## Format the code and fix what lint can fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+bench-jobs: $(VENV)/.bench $(DEMO)/labels.safetensors ## Measure the worker of jobs: docs/benchmark-jobs.md (MODEL_DIR= of an exported model beside the demo model)
+	$(BIN)/python -W ignore -m bench.jobs $(if $(MODEL_DIR),--model-dir $(call quoted,$(MODEL_DIR)))
 
 bench-arm: $(VENV)/.dev emulator ## Count for Graviton2 under emulation: docs/benchmark-arm.md and that target's costs
 	$(BIN)/python -W ignore -m bench.arm

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from moderator.errors import TooMuch
-from moderator.jobs.video import HEAD_BYTES, is_video
+from moderator.jobs.video_kind import HEAD_BYTES, is_video
 
 # Files with these names are pictures to whoever named them: one that cannot be read is reported, not skipped.
 SUFFIXES = frozenset(

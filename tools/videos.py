@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from moderator.jobs.video import JudgedVideo
+from moderator.jobs.video_judged import JudgedVideo
 from support.films import FILMS, Studio
 from support.videos import EVERY_SECOND, Desk, make_desk
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from moderator.errors import RequestError, UnknownVideo
-from moderator.jobs.video import HEAD_BYTES, Videos, can_judge_videos, is_video
+from moderator.jobs.video import Videos, can_judge_videos
+from moderator.jobs.video_kind import HEAD_BYTES, is_video
 from moderator.moderation import Moderation, Moderator
 from moderator.pictures.decode import Decoded
 from moderator.policy.policy import Policy

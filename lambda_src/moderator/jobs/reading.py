@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from moderator.errors import RequestError
 from moderator.jobs.objects import Objects
 from moderator.jobs.sources import Source
-from moderator.jobs.video import is_video
+from moderator.jobs.video_kind import is_video
 
 # Judged together, where they are small: as many parts as the image tower takes at once.
 GROUP = 16

@@ -9,15 +9,17 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, BinaryIO
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import BinaryIO
 
 from moderator.clip.model import Model
 from moderator.errors import UnknownVideo
-from moderator.jobs.video_footage import Asked, Film, Footage, Spent, footage
+from moderator.jobs.video_footage import Asked, Footage, footage
+from moderator.jobs.video_judged import JudgedVideo, VideoCoverage
+from moderator.jobs.video_kind import HEAD_BYTES, container_of
 from moderator.jobs.video_likeness import Likeness, likeness
-from moderator.jobs.video_pipe import Container, Limits
+from moderator.jobs.video_pipe import Limits
 from moderator.jobs.video_process import DECODER
 from moderator.moderation import Moderation, Moderator
 from moderator.pictures.decode import Decoded, Frame
@@ -27,99 +29,13 @@ from moderator.policy.score import scores
 from moderator.policy.verdict import Verdict, partly_unseen, with_sample
 from moderator.question import ModerationQuestion
 
-HEAD_BYTES = 32  # of a file: enough for `is_video`
-
-_MATROSKA = b"\x1a\x45\xdf\xa3"  # and WebM: https://www.rfc-editor.org/rfc/rfc8794#section-11.2.1
-# The first box of an MP4 or MOV. Old cameras write no `ftyp`. https://developer.apple.com/documentation/quicktime-file-format
-_FIRST_BOXES = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
-# What is a picture although it begins as an MP4 does: AVIF, HEIF, and Canon's raw files. https://mp4ra.org/registered-types/brands
-_PICTURE_BRANDS = (
-    b"avif",
-    b"avis",
-    b"mif1",
-    b"mif2",
-    b"msf1",
-    b"heic",
-    b"heix",
-    b"heim",
-    b"heis",
-    b"hevc",
-    b"hevx",
-    b"crx ",
-)
-
 # What the sample is drawn by: a video's bytes are never read whole.
 _SAMPLED_BYTES = 1 << 16
-# Under so many frames, or half of those asked for, a verdict is worth little.
-_FEW = 3
-
-
-def is_video(head: bytes) -> bool:
-    """Return whether a file that begins with `head`, of 12 bytes or more, is an MP4, MOV, WebM or MKV."""
-    return _container(head) is not None
 
 
 def can_judge_videos() -> bool:
     """Return whether PyAV is installed: it is in the worker's image with videos, and at a desk, and nowhere else."""
     return importlib.util.find_spec("av") is not None
-
-
-@dataclass(frozen=True, kw_only=True)
-class VideoCoverage:
-    """How much of a video was looked at, in frames."""
-
-    asked: int  # moments, by the policy's `frames`
-    seen: int  # of these, those for which a frame was decoded
-    dark: int  # of those seen, nearly black ones, which were dropped
-    alike: int  # of those seen, ones so like their neighbour that they share its scores
-    stopped: str | None  # half a sentence: why the video was not looked at to its end
-
-    @property
-    def failed(self) -> int:
-        """The number of moments without a frame."""
-        return self.asked - self.seen
-
-    @property
-    def low_confidence(self) -> bool:
-        """Whether the verdict rests on too little: under three frames, or half of those asked for."""
-        return self.seen - self.dark < _FEW or self.mostly_unseen
-
-    @property
-    def mostly_unseen(self) -> bool:
-        """Whether less than half was seen."""
-        return 2 * self.seen < self.asked
-
-
-@dataclass(frozen=True, kw_only=True)
-class JudgedVideo:
-    """What a policy says of a video."""
-
-    moderation: Moderation  # of one picture, whose frames are the video's
-    coverage: VideoCoverage
-    fired: Mapping[str, tuple[float, ...]]  # of each category that is a reason, the seconds that reach its threshold
-    film: Film
-    spent: Spent
-
-    @property
-    def verdict(self) -> Verdict:
-        """The verdict."""
-        return self.moderation.verdicts[0]
-
-    def described(self) -> dict[str, Any]:
-        """Return what a verdict line says of a video besides what it says of any picture."""
-        coverage = self.coverage
-        return {
-            "seconds": round(self.film.seconds, 3),
-            "codec": self.film.codec,
-            "size": [self.film.width, self.film.height],
-            "asked": coverage.asked,
-            "seen": coverage.seen,
-            "failed": coverage.failed,
-            "dark": coverage.dark,
-            "alike": coverage.alike,
-            "low_confidence": coverage.low_confidence,
-            "fired": {category: [round(second, 3) for second in seconds] for category, seconds in self.fired.items()},
-        } | ({"stopped": coverage.stopped} if coverage.stopped else {})
 
 
 class Videos:
@@ -157,7 +73,7 @@ class Videos:
         # 1. Which kind, by its first bytes.
         file.seek(0)
         head = file.read(HEAD_BYTES)
-        container = _container(head)
+        container = container_of(head)
         if container is None:
             raise UnknownVideo("The file does not begin like a video: MP4, MOV, WebM and MKV are read.")
 
@@ -217,15 +133,6 @@ class Videos:
             for reason in moderation.verdicts[0].reasons
             if reason.threshold is not None
         }
-
-
-def _container(head: bytes) -> Container | None:
-    if head.startswith(_MATROSKA):
-        return "matroska"
-    kind, brand = head[4:8], head[8:12]
-    if kind in _FIRST_BOXES or (kind == b"ftyp" and brand not in _PICTURE_BRANDS):
-        return "mov"
-    return None
 
 
 def _decoded(seen: Footage, found: Likeness, policy: Policy) -> Decoded:

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from moderator.errors import UnknownVideo
-from moderator.jobs.video import is_video
+from moderator.jobs.video_kind import is_video
 from moderator.jobs.video_pipe import Limits
 from moderator.pictures.batch import Picture
 from moderator.question import ModerationQuestion

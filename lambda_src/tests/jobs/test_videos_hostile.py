@@ -38,7 +38,7 @@ def test_a_crash_of_the_decoder_costs_what_comes_after_it(desk: Desk, h264: Path
 
 
 def test_a_crash_before_the_first_frame_is_an_error_that_names_it(desk: Desk, h264: Path) -> None:
-    program = decoder_that(f"child._open = lambda *_: {CRASH}")
+    program = decoder_that(f"child.open_video = lambda *_: {CRASH}")
     with pytest.raises(BrokenVideo, match=r"no frame that can be decoded: its decoder crashed \(SIGSEGV\)"):
         desk.judge(h264, program=program)
 
@@ -55,7 +55,7 @@ def test_a_decoder_that_never_ends_is_ended(desk: Desk, h264: Path) -> None:
 
 
 def test_no_video_takes_longer_than_its_caller_has(desk: Desk, h264: Path) -> None:
-    program = decoder_that(f"child._open = lambda *_: {FOR_EVER}")
+    program = decoder_that(f"child.open_video = lambda *_: {FOR_EVER}")
     began = time.monotonic()
     with pytest.raises(BrokenVideo, match="took too long"):
         desk.videos(program=program).judge(io.BytesIO(h264.read_bytes()), desk.policy, until=began + 1.5)
@@ -65,7 +65,7 @@ def test_no_video_takes_longer_than_its_caller_has(desk: Desk, h264: Path) -> No
 
 
 def test_a_decoder_that_asks_for_all_memory_gets_none(desk: Desk, h264: Path) -> None:
-    program = decoder_that("child._open = lambda *_: bytearray(3_000_000_000)")
+    program = decoder_that("child.open_video = lambda *_: bytearray(3_000_000_000)")
     with pytest.raises(TooMuch, match="more memory than allowed"):
         desk.judge(h264, program=program)
 
@@ -108,8 +108,8 @@ def test_the_decoder_has_no_key_and_no_file_of_ours(
         "    names = [name for name in os.environ if name.startswith(('AWS', 'CACHE'))]",
         "    files = [one for one in os.listdir('/proc/self/fd') if os.path.exists('/proc/self/fd/' + one)]",
         "    kinds = {os.readlink('/proc/self/fd/' + one).split(':')[0] for one in files}",
-        "    raise child._Refused('broken', f'{names} {sorted(kinds)}')",
-        "child._open = tell",
+        "    raise child.Refused('broken', f'{names} {sorted(kinds)}')",
+        "child.open_video = tell",
     )
     with (tmp_path / "open").open("w"), pytest.raises(BrokenVideo) as raised:
         desk.judge(h264, program=program)

@@ -10,7 +10,8 @@ from pathlib import Path
 from moderator.classifier import Classifier
 from moderator.clip.model import read_model
 from moderator.handler import load_towers
-from moderator.jobs.video import JudgedVideo, Videos
+from moderator.jobs.video import Videos
+from moderator.jobs.video_judged import JudgedVideo
 from moderator.jobs.video_pipe import Limits
 from moderator.jobs.video_process import DECODER
 from moderator.labels.cache import LabelCache
