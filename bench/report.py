@@ -105,9 +105,9 @@ Python {machine["python"]}. {_busy(machine["load"], machine["cpus"])}
 
 def _busy(load: float, cpus: int) -> str:
     if load < cpus / 4:
-        return "Nothing else ran."
+        return "When it began, nothing else ran."
     return (
-        f"**Other programs were busy meanwhile** (a load of {load:.0f}):\nratios with 2 threads are worse than on a"
+        f"**Other programs were busy when it began** (a load of {load:.0f}):\nratios with 2 threads are worse than on a"
         " quiet machine."
     )
 
@@ -123,11 +123,14 @@ def row(bar: Bar, why: str | None) -> tuple[str, ...]:
     return bar.name, alone, f"{bar.measured:.{digits}f}", f"{bar.bar:g}", stretch, verdict
 
 
+_IN_COMPANY = "Pictures alone or with seven others, labels alone or with four, on one thread or two"
+
+
 def _company(shows: Mapping[str, bool]) -> str:
     different = [tower for tower, differs in shows.items() if differs]
     if different:
-        return f"Alone or with seven others, on one thread or two: **the {' and the '.join(different)} tower differs**."
-    return "Alone or with seven others, on one thread or two: both towers' embeddings are the same, bit for bit."
+        return f"{_IN_COMPANY}: **the {' and the '.join(different)} tower differs**."
+    return f"{_IN_COMPANY}: both towers' embeddings are the same, bit for bit."
 
 
 def _peer(name: str, figures: Mapping[str, Any]) -> tuple[str, ...]:
