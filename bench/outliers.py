@@ -29,7 +29,10 @@ def measure(threads: int) -> dict[str, Any]:
     }
     found: dict[str, Any] = {name: {} for name in models.PLANTED}
     for tower, feed in feeds.items():
-        sessions = {name: cpu_session(folder / f"{tower}.onnx", threads=threads) for name, folder in folders.items()}
+        sessions = {
+            name: cpu_session(folder / f"{tower}.onnx", threads=threads, optimise=False)
+            for name, folder in folders.items()
+        }
         times = fastest({name: partial(one.run, None, feed) for name, one in sessions.items()}, rounds=_ROUNDS)
         for name in models.PLANTED:
             chosen = _manifest(folders[name])["layers"][tower]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bench.bars import REASONS, Bar, bars
+from bench.bars import Bar, bars, reason
 from bench.peers import NAMES as PEERS
 
 MEANINGS = {
@@ -52,7 +52,11 @@ def markdown(result: Mapping[str, Any]) -> str:
             ((meaning, f"{one[key]:.1f}", f"{two[key]:.1f}") for key, meaning in MEANINGS.items()),
         ),
         "## What it is held to\n\nWith 2 threads; what is a ratio of two figures above stands beside it with 1.",
-        _table(("", "1 thread", "measured", "bar", "stretch", ""), (row(bar) for bar in bars(result)), right=5),
+        _table(
+            ("", "1 thread", "measured", "bar", "stretch", ""),
+            (row(bar, reason(bar, result)) for bar in bars(result)),
+            right=5,
+        ),
         _company(result["company_shows"]),
         _BESIDE,
         _table(
@@ -101,29 +105,32 @@ Python {machine["python"]}. {_busy(machine["load"], machine["cpus"])}
 
 def _busy(load: float, cpus: int) -> str:
     if load < cpus / 4:
-        return "Nothing else ran."
+        return "When it began, nothing else ran."
     return (
-        f"**Other programs were busy meanwhile** (a load of {load:.0f}):\nratios with 2 threads are worse than on a"
+        f"**Other programs were busy when it began** (a load of {load:.0f}):\nratios with 2 threads are worse than on a"
         " quiet machine."
     )
 
 
-def row(bar: Bar) -> tuple[str, ...]:
-    """Return a bar's cells."""
+def row(bar: Bar, why: str | None) -> tuple[str, ...]:
+    """Return a bar's cells; `why` stands beside one that is missed."""
     digits = 4 if "cosine" in bar.name else 2
     stretch = "" if bar.stretch is None else f"{bar.stretch:g}"
     verdict = bar.verdict
     if verdict == "falls short":
-        verdict = f"**falls short**: {REASONS.get(bar.name, 'not explained yet')}"
+        verdict = f"**falls short**: {why or 'not explained yet'}"
     alone = "" if bar.one_thread is None else f"{bar.one_thread:.{digits}f}"
     return bar.name, alone, f"{bar.measured:.{digits}f}", f"{bar.bar:g}", stretch, verdict
+
+
+_IN_COMPANY = "Pictures alone or with seven others, labels alone or with four, on one thread or two"
 
 
 def _company(shows: Mapping[str, bool]) -> str:
     different = [tower for tower, differs in shows.items() if differs]
     if different:
-        return f"Alone or with seven others, on one thread or two: **the {' and the '.join(different)} tower differs**."
-    return "Alone or with seven others, on one thread or two: both towers' embeddings are the same, bit for bit."
+        return f"{_IN_COMPANY}: **the {' and the '.join(different)} tower differs**."
+    return f"{_IN_COMPANY}: both towers' embeddings are the same, bit for bit."
 
 
 def _peer(name: str, figures: Mapping[str, Any]) -> tuple[str, ...]:

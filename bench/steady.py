@@ -20,6 +20,7 @@ from bench.replaced import OpenClip
 from bench.store import running_store
 from bench.timing import calls, fastest
 from moderator.clip.model import read_model
+from moderator.clip.session import cpu_session
 from moderator.clip.towers import Embeddings, ImageTower, TextTower
 from moderator.pictures.decode import read_picture
 from moderator.web.gateway import event_of
@@ -40,7 +41,8 @@ def measure(threads: int) -> dict[str, float]:
 
     replaced = OpenClip(threads)
     body = json.dumps({"image_data": base64.b64encode(thumbnail).decode(), "labels": LABELS})
-    plain, tower = _session(models.plain_image_tower(), threads), _session(auto / "image.onnx", threads)
+    plain = _session(models.plain_image_tower(), threads)
+    tower = cpu_session(auto / "image.onnx", threads=threads, optimise=False)  # as the service loads it
     products = floor.Floor(floor.shapes(fp32 / "image.onnx"), threads)
 
     # The service writes its metrics to standard output, as it does in the Lambda; here they would mix with the table.

@@ -14,6 +14,7 @@ import onnx
 
 from bench import cost, forms, models
 from bench.arm import estimate, report
+from bench.arm.embeddings import compared_embeddings
 from bench.arm.machine import FOLDER, LLVM, Machine
 from bench.arm.service import compared_answers
 from bench.ours import LABELS
@@ -38,6 +39,8 @@ def main() -> None:
     towers = _count(machine, _towers())
     print("Counting a whole warm request ...", flush=True)
     request = _count_request(machine)
+    print("Embedding there and here ...", flush=True)
+    embeddings = compared_embeddings(machine, FOLDER / "model")
     print("Asking the demo model's service there and here ...", flush=True)
     result = {
         "towers": towers,
@@ -45,6 +48,7 @@ def main() -> None:
         "usd": cost.of(request["ms"] / 1000, cost.ONE_VCPU_GB, "estimated").total,
         "arithmetic": cost.of(request["ms"] / 1000, cost.ONE_VCPU_GB, "estimated").arithmetic,
         "answers": compared_answers(machine),
+        "embeddings": embeddings,
         "costs": json.loads(written.read_text()),
     }
     (FOLDER / "bench-arm.json").write_text(json.dumps(result, indent=2) + "\n")

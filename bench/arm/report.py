@@ -40,8 +40,11 @@ The image tower as it is exported for this target: {image:.0f} million instructi
 
 ## The same answers
 
+{_embeddings(result["embeddings"])}
+
 The demo model's service, end to end under emulation and on x86: {answers["alike"]} of {answers["requests"]} answers
-have the same labels, verdicts and actions; no number differs by more than {answers["largest_difference"]:.1g}.
+have the same labels, verdicts and actions; no number, of those that are answered with six digits, differs by more than
+{answers["largest_difference"]:.1g}. That model computes in float32.
 
 ## What a product costs in each form
 
@@ -61,6 +64,27 @@ _REASON = (
     " The products themselves are three quarters of it, and each row's scale costs what one scale for a whole tensor\n"
     "does not; that is the price of answers that do not depend on company."
 )
+
+
+_ITEMS = {"image": "pictures", "text": "labels"}
+
+
+def _embeddings(found: Mapping[str, Mapping[str, Any]]) -> str:
+    """Say what company does there, and that a CPU of another kind rounds otherwise."""
+    shows = [tower for tower, one in found.items() if one["company_shows"]]
+    company = (
+        f"**company shows in the {' and the '.join(shows)} tower**" if shows else "bit for bit the same, in both towers"
+    )
+    lines = [
+        f"- {tower}: {one['same_bits_as_here']} of {one['count']} {_ITEMS[tower]} have the same bits; no number differs"
+        f" by more than {one['largest_difference']:.1g}, the worst cosine is {one['worst_cosine']:.6f}"
+        for tower, one in found.items()
+    ]
+    return (
+        f"The towers above under emulation, alone, together, and together on two threads: {company}.\n\n"
+        "Beside x86, where sums of bytes are the same whole numbers, but what is computed between them in float32 is"
+        "\nrounded otherwise, and now and then becomes another byte:\n\n" + "\n".join(lines)
+    )
 
 
 def _line(name: str, figures: Mapping[str, float]) -> str:

@@ -67,7 +67,13 @@ def test_every_action_is_timed_alike() -> None:
 
 CLOSE = {"mean_cosine": 1.0, "worst_cosine": 1.0, "top_1_agreement": 1.0, "within_bounds": True}
 FAR = {"mean_cosine": 0.9, "worst_cosine": 0.8, "top_1_agreement": 0.7, "within_bounds": False}
-RESULT = {
+PEERS: dict[str, dict[str, Any]] = {
+    "ours": {"one_ms": 10.0, "eight_ms": 80.0, **CLOSE},
+    "torch": {"one_ms": 90.0, "eight_ms": 500.0, **CLOSE},
+    "onnx_int8": {"one_ms": 8.0, "eight_ms": 80.0, **FAR},
+    "openvino_int8": {"absent": "ImportError: no such wheel"},
+}
+RESULT: dict[str, Any] = {
     "machine": {
         "cpu": "c",
         "cpus": 2,
@@ -81,18 +87,13 @@ RESULT = {
     "cold_start_torch_s": 9.0,
     "peak_mb": 350.0,
     "peak_torch_mb": 1000.0,
-    "start_order_ms": {"Python": 20.0},
+    "start_order_ms": {"Python": 20.0, "numpy": 90.0, "Pillow": 10.0, "first request": 40.0},
     "cold_moderation": {"precomputed_s": 0.5, "stored_s": 0.6},
     "image_tower_operators_ms": {"MatMul": 9.0},
     "company_shows": {"image": False, "text": False},
     "folder": folder.figures(judged_s=20.0, decode_cpu_s=4.0, cpus=2, tower_s=16.0) | {"pictures": 1000, "parts": 1500},
     "clients": {"openai": 0.2},
-    "peers": {
-        "ours": {"one_ms": 10.0, "eight_ms": 80.0, **CLOSE},
-        "torch": {"one_ms": 90.0, "eight_ms": 500.0, **CLOSE},
-        "onnx_int8": {"one_ms": 8.0, "eight_ms": 80.0, **FAR},
-        "openvino_int8": {"absent": "ImportError: no such wheel"},
-    },
+    "peers": PEERS,
     "outliers": {
         "channels-60": {
             tower: {"ratio": 1.0, "mean_cosine": 0.9996, "worst_cosine": 0.99, "forms": {"row": 50}}
@@ -126,12 +127,25 @@ def test_the_page_says_what_falls_short(tower: float, verdict: str) -> None:
     assert verdict in row(page(image_tower_ms=tower), "image tower / floor")
 
 
-def test_a_reason_stands_beside_a_bar_that_is_missed_and_none_beside_one_that_is_reached() -> None:
-    for name, reason in bars.REASONS.items():
-        reached = bars.Bar(name=name, measured=1.0, bar=2.0)
-        missed = bars.Bar(name=name, measured=3.0, bar=2.0)
-        assert reason not in report.row(reached)[-1]
-        assert report.row(missed)[-1] == f"**falls short**: {reason}"
+def test_a_reason_is_what_the_same_run_shows_and_there_is_none_otherwise() -> None:
+    figures = dict.fromkeys(report.MEANINGS, 10.0)
+    slow = figures | {"image_tower_ms": 20.0}
+    with_two = report.markdown({**RESULT, "threads_1": figures, "threads_2": slow})
+    assert "**falls short**: with one thread it is reached" in row(with_two, "image tower / floor")
+    with_both = report.markdown({**RESULT, "threads_1": slow, "threads_2": slow})
+    assert "**falls short**: not explained yet" in row(with_both, "image tower / floor")
+    wide = page(moderate_wide_ms=30.0, batch_8_ms_per_picture=9.0)
+    assert "each takes 0.90 of what one takes alone" in row(wide, bars.WIDE)
+    start = row(page(), bars.IN_OUR_HANDS)
+    assert start.endswith("its longest steps: numpy 90 ms; first request 40 ms |")
+    assert "falls short" not in row(page(image_tower_ms=12.0), "image tower / floor")
+
+
+def test_the_peer_that_is_faster_is_named() -> None:
+    faster = RESULT | {"peers": {**PEERS, "openvino_int8": {"one_ms": 5.0, "eight_ms": 40.0, **CLOSE}}}
+    figures = dict.fromkeys(report.MEANINGS, 10.0)
+    written = report.markdown({**faster, "threads_1": figures, "threads_2": figures})
+    assert "0.50 | 1 | 1.5 | **falls short**: the fastest is openvino_int8" in row(written, bars.FASTEST_PEER)
 
 
 def test_only_peers_within_the_bounds_are_compared_with() -> None:
