@@ -22,7 +22,7 @@ _RETENTION_DAYS = (
 # One of a unit, or several of them in the plural: whatever else may be refused only when the schedule is made.
 # https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
 _UNIT = "(minute|hour|day)"
-_SCHEDULE = rf"rate\(1 {_UNIT}\)|rate\(([2-9]|[1-9]\d+) {_UNIT}s\)|cron\((\S+ ){5}\S+\)"
+_SCHEDULE = rf"rate\(1 {_UNIT}\)|rate\(([2-9]|[1-9]\d+) {_UNIT}s\)|cron\((\S+ ){{5}}\S+\)"
 
 # By the name of the field.
 _POLICIES = Path(__file__).resolve().parents[1] / "lambda_src" / "policies"

@@ -331,6 +331,14 @@ def test_an_address_with_a_password_in_it_is_not_told() -> None:
     assert "word" not in str(error.value).replace("password", "")
 
 
+@pytest.mark.parametrize(
+    "schedule", ["rate(1 day)", "rate(7 days)", "rate(12 hours)", "cron(0 6 * * ? *)", "cron(15 10 ? * 6L 2022-2023)"]
+)
+def test_a_schedule_as_aws_writes_it_is_taken(schedule: str) -> None:
+    stack = run_program({"rewarmSchedule": schedule})
+    assert stack.inputs("aws:scheduler/schedule:Schedule", "clip-rewarm")["scheduleExpression"] == schedule
+
+
 def test_another_image_may_hold_any_model() -> None:
     """Which one is not known here, nor what memory it needs."""
     image = f"111122223333.dkr.ecr.eu-central-1.amazonaws.com/clip@sha256:{'1' * 64}"
