@@ -45,6 +45,7 @@ class TestChoice:
         assert FrameSampling(most=8, every=2.0).chosen(starts) == [(0, 0), (20, 2), (40, 4)]
         assert FrameSampling(most=8, every=9.0).chosen(starts) == [(0, 0)]
         assert FrameSampling(most=1, every=0.0).chosen(starts) == [(0, 0)]
+        assert len(FrameSampling(most=8, every=1e-320).chosen(starts)) == 8
 
     @pytest.mark.parametrize("every", [0.1, 0.3, 0.7, 1 / 3, 1.1])
     def test_no_moment_is_lost_to_the_rounding_of_seconds(self, every: float) -> None:

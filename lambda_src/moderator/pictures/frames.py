@@ -7,7 +7,6 @@ decoded too. As for still pictures, that is limited by time and memory.
 from __future__ import annotations
 
 import bisect
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -50,9 +49,7 @@ class FrameSampling:
         """
         last = starts[-1] - starts[0]
         # Seconds that are added up fall short of 0.3 / 0.1 = 3 by a bit, which must not cost a frame.
-        steps = (
-            self.most - 1 if self.every <= 0 else min(self.most - 1, math.floor(last / self.every * (1 + _ROUNDING)))
-        )
+        steps = self.most - 1 if self.every <= 0 else int(min(self.most - 1, last / self.every * (1 + _ROUNDING)))
         moments = [starts[0] + last * step / steps for step in range(steps)] if steps else []
         moments.append(starts[-1] if steps else starts[0])
         shown: dict[int, float] = {}
