@@ -225,11 +225,7 @@ class Classifier:
             numbers=animation.numbers,
             total_frames=animation.total_frames,
             unreached=animation.unreached,
-            warnings=(
-                f"{picture.name} is of an animated picture: only the first "
-                f"{animation.total_frames - animation.unreached:,} of its {animation.total_frames:,} frames could be "
-                "looked at.",
-            )
+            warnings=(f"{picture.name} is of an animated picture that was not looked at to its end.",)
             if animation.unreached
             else (),
         )

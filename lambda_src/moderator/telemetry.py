@@ -109,16 +109,21 @@ class Telemetry:
             self.log.info("candidate differs", extra=fields)
 
     def _differing_categories(self, comparison: Comparison, live: Verdict, other: Verdict) -> list[str]:
-        """Name the categories that differ; those of a policy that came with a request are its client's own words."""
+        """Name the categories that differ, and `error` where that does.
+
+        Those of a policy that came with a request are its client's own words.
+        """
         names = set(other.categories)
         if comparison.policy.name is not None or self._log_labels:
             names |= live.categories.keys()
-        return sorted(
+        differing = [
             name
             for name in names
             if (live.categories[name].action if name in live.categories else None)
             != (other.categories[name].action if name in other.categories else None)
-        )
+        ]
+        errors = [[reason for reason in verdict.reasons if reason.category == "error"] for verdict in (live, other)]
+        return sorted(differing + (["error"] if errors[0] != errors[1] else []))
 
     def _count(self, scores: Scores, milliseconds: float, store_state: str | None) -> dict[str, object]:
         timing, labels = scores.timing, scores.labels

@@ -17,14 +17,16 @@ from PIL import Image
 from moderator.errors import BrokenPicture, TooMuch
 from moderator.pictures.batch import Picture, read_batch
 from moderator.pictures.decode import Decoded, read_picture
-from moderator.pictures.frames import FrameSampling
+from moderator.pictures.frames import FrameSampling, reachable
 from moderator.pictures.preprocessing import Preprocessing
 from support.animations import FORMATS, apng, gif, gif_frame, grey_of, numbered
+from support.harness import LAMBDA_SRC
 from support.pictures import encoded, noise
 
 pytestmark = pytest.mark.slow
 
 TO_32 = Preprocessing(height=32, width=32, resize_mode="shortest", interpolation="bicubic")
+ROOT = LAMBDA_SRC.parent
 EVERY_FRAME = FrameSampling(most=1000, every=0.0)
 
 
@@ -204,6 +206,15 @@ def test_a_large_animation_is_looked_at_as_far_as_time_allows_and_what_was_not_i
         f"it is animated: only the first {reached} of its 60 frames could be looked at within the limits of time and "
         "memory."
     )
+
+
+@pytest.mark.parametrize(("format", "frames"), [("GIF", 32), ("WEBP", 26), ("PNG", 14), ("AVIF", 32)])
+def test_how_much_can_be_reached_is_what_the_docs_say(format: str, frames: int) -> None:
+    name = {"PNG": "an APNG", "WEBP": "a WebP", "AVIF": "an AVIF", "GIF": "frames of a GIF"}[format]
+    assert f"{frames} {'' if format == 'GIF' else 'of '}{name}" in (ROOT / "docs" / "api.md").read_text()
+    image = Image.new("P", (1280, 720))
+    image.format = format
+    assert reachable(image, b"") == frames
 
 
 def test_of_a_huge_canvas_only_the_first_frame_is_looked_at() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import logging
 import math
@@ -16,12 +17,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
+from moderator.classifier import Seen
+from moderator.clip.model import read_model
 from moderator.errors import ConfigurationError
 from moderator.handler import build_handler
 from moderator.policy.policy import ACTIONS
+from moderator.question import Animation
 from moderator.settings import Settings
 from moderator.telemetry import SERVICE
 from moderator.web.answers.native import score_digits
+from moderator.web.embeddings import read_embedding, write_embedding
 from support.harness import Reply, Service, StartService
 from support.pictures import as_base64, drawn, encoded
 from support.towers import failing, slow
@@ -124,6 +129,32 @@ def test_what_an_embedding_does_not_hold_is_said(service: Service) -> None:
     assert again["verdict"] == "allow"
     assert [warning for warning in again["warnings"] if "sample" in warning]
     assert not [warning for warning in first["warnings"] if "sample" in warning]
+
+
+@given(
+    frames=st.lists(st.tuples(st.integers(1, 10**6), st.floats(0, 1e13)), max_size=63),
+    more=st.integers(0, 1000),
+    unreached=st.integers(0, 1000),
+)
+@example(frames=[(1, 4908534051.428572), (1, 3681400538.6)], more=0, unreached=0)
+@example(frames=[(1, 1e-7)], more=1, unreached=0)
+def test_what_is_written_as_an_embedding_is_read_again(
+    frames: list[tuple[int, float]], more: int, unreached: int
+) -> None:
+    model = read_model(Settings().model_dir)
+    steps = [(0, 0.0), *frames]
+    numbers = tuple(itertools.accumulate(step for step, _ in steps))
+    seconds = tuple(itertools.accumulate(second for _, second in steps))
+    vectors = np.eye(2, model.embedding_size, dtype=np.float32)
+    animation = Animation(
+        numbers=numbers, seconds=seconds, total_frames=numbers[-1] + 1 + more + unreached, unreached=unreached
+    )
+    seen = Seen(
+        cosines=np.zeros((len(numbers), 1), np.float32), embeddings=(vectors,) * len(numbers), **vars(animation)
+    )
+    read = read_embedding(write_embedding(seen, model), model)
+    assert read.animation == (animation if animation.total_frames > 1 else None)
+    assert all(np.array_equal(frame, vectors) for frame in read.frames)
 
 
 @given(score=st.floats(0, 1, exclude_max=True), threshold=st.integers(0, 10**6).map(lambda number: number / 10**6))
@@ -248,6 +279,8 @@ UNIT = base64.b64encode(np.eye(3, 64, dtype="<f4").tobytes()).decode()
         (f"{{}}:{UNIT},{UNIT};0@0.0,9@0.5;9/20", 422, ["where its frames belong"]),
         (f"{{}}:{UNIT},{UNIT};0@0.0,9@0.5;20/10", 422, ["where its frames belong"]),
         (f"{{}}:{UNIT};;1/1", 422, ["where its frames belong"]),
+        (f"{{}}:{UNIT};5@0.0;6/6", 422, ["where its frames belong"]),
+        (f"{{}}:{UNIT};0@0.0;1/1", 422, ["where its frames belong"]),
     ],
 )
 def test_an_embedding_that_is_not_one_is_named(service: Service, embedding: str, status: int, words: list[str]) -> None:

@@ -208,7 +208,14 @@ class TestWhatCouldNotBeSeenOfAnAnimation:
             again = moderate(service, embedding=first["embedding"], policy=POLICY)
             same = ("verdict", "reasons", "categories", "frames", "policy", "model")
             assert {name: again[name] for name in same} == {name: first[name] for name in same}
-            assert [warning for warning in again["warnings"] if "could be looked at" in warning]
+            assert [warning for warning in again["warnings"] if "not looked at to its end" in warning]
+
+    def test_frames_that_nobody_asked_for_are_no_loss(self, service: Service, partly_seen: dict[str, str]) -> None:
+        for frames in ({"most": 1}, {"every": 60}):
+            for data in partly_seen.values():
+                answer = moderate(service, image_data=data, policy=POLICY | {"frames": frames})
+                assert (answer["verdict"], answer["frames"]["seen"]) == ("allow", 1)
+                assert "reachable" not in answer["frames"]
 
     def test_classifys_embedding_has_the_first_frame_only(self, service: Service) -> None:
         star = square(drawn("green", "star")).resize((96, 96))

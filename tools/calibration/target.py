@@ -12,7 +12,7 @@ from tools.calibration.data import DataError
 from tools.calibration.policy_file import content_hash
 
 # Of a file's name, with what is added to it: https://man7.org/linux/man-pages/man3/pathconf.3.html (NAME_MAX)
-_MOST_BYTES = 240
+_MOST_BYTES = 238
 
 
 def policy_path(folder: Path, name: str) -> Path:

@@ -54,6 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _STOPPED
     print(run.counts.summary(others=run.others))
     print(printable(f"Written: {out / VERDICTS}, {out / PAGE}"))
+    if asked.fail_on and not run.counts.total:
+        print("Nothing was judged, so that nothing can be said of it.", file=sys.stderr)
+        return _UNUSABLE
     return _FOUND if asked.fail_on and run.counts.any_at_least(asked.fail_on) else 0
 
 

@@ -187,7 +187,7 @@ def test_a_name_that_is_no_policys_is_refused(tmp_path: Path, name: str) -> None
         policy_path(tmp_path, name)
 
 
-@pytest.mark.parametrize("name", ["mine-next", "Gewalt & Waffen", "v2.1", "ä" * 100])
+@pytest.mark.parametrize("name", ["mine-next", "Gewalt & Waffen", "v2.1", "ä" * 100, "€" * 79])
 def test_a_name_that_the_service_reads_is_not(tmp_path: Path, name: str) -> None:
     write_whole(policy_path(tmp_path, name), json.dumps(POLICY))
     assert set(read_policies(tmp_path, max_labels=1000)) == {name}

@@ -105,6 +105,12 @@ def test_what_cannot_be_run_says_why(tmp_path: Path) -> None:
     (tmp_path / "texts" / "notes.txt").touch()
     told = command("tools.folder", tmp_path / "texts", "--policy", "demo", cwd=tmp_path)
     assert told.stdout.startswith("There are no pictures and no videos here, only 1 other file.\n")
+    assert told.returncode == 0
+    told = command("tools.folder", tmp_path / "texts", "--policy", "demo", "--fail-on", "block", cwd=tmp_path)
+    assert (told.returncode, told.stderr.splitlines()[-1]) == (
+        2,
+        "Nothing was judged, so that nothing can be said of it.",
+    )
     told = command("tools.folder", tmp_path, "--policy", "dmeo", cwd=tmp_path)
     assert (told.returncode, told.stdout) == (2, "")
     assert told.stderr.startswith("There is no policy 'dmeo': ")

@@ -46,7 +46,7 @@ class Decoded:
     frames: tuple[Frame, ...]  # at least one
     total_frames: int
     coverage: Coverage  # the same for each frame
-    unreached: int = 0  # of the last frames, how many no sampling would have shown: damaged, or beyond the limits
+    unreached: int = 0  # of the last frames, how many could not be looked at: damaged, or beyond the limits
     warnings: tuple[str, ...] = ()  # sentences: what was not looked at, or hardly to be made out, and why
 
 
@@ -140,8 +140,9 @@ def _decoded(
     # 3. Later frames are looked at as far as they can be decoded.
     if sampling is not None and len(starts) > 1:
         within = min(len(starts), reachable(image, data))
-        unreached = len(starts) - within
-        if within < len(starts):
+        # Frames that would not have been chosen anyway are no loss.
+        unreached = len(starts) - within if sampling.chosen(starts)[-1][0] >= within else 0
+        if unreached:
             warnings.append(
                 f"{name} is animated: only the first {within:,} of its {len(starts):,} frames could be looked at "
                 "within the limits of time and memory."

@@ -23,7 +23,7 @@ from moderator.question import Animation, Embedded
 from moderator.web.payload import decode_base64, readable
 
 _NAME = "embedding"
-_MOMENT = re.compile(r"(\d{1,9})@(\d{1,9}(?:\.\d{1,20})?(?:e-\d{1,3})?)", re.ASCII)
+_MOMENT = re.compile(r"(\d{1,9})@(\d{1,20}(?:\.\d{1,20})?(?:e[+-]\d{1,3})?)", re.ASCII)
 _REACHED = re.compile(r"(\d{1,9})/(\d{1,9})", re.ASCII)
 
 # Embeddings are unit vectors to seven digits; one that is further off did not come from an answer.
@@ -80,7 +80,13 @@ def _read_animation(parts: list[str], frames: int) -> Animation:
         raise whole
     read = [(int(moment[1]), float(moment[2])) for moment in moments if moment is not None]
     in_order = all(one[0] < other[0] and one[1] <= other[1] for one, other in itertools.pairwise(read))
-    if len(read) < frames or not in_order or not read[-1][0] < int(reached[1]) <= int(reached[2]):
+    if (
+        len(read) < frames
+        or read[0][0] != 0
+        or not in_order
+        or int(reached[2]) < 2
+        or not read[-1][0] < int(reached[1]) <= int(reached[2])
+    ):
         raise whole
     return Animation(
         numbers=tuple(number for number, _ in read),
