@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 from pathlib import Path
@@ -11,6 +12,7 @@ from tools.files import printable
 
 VERDICTS, PAGE = "verdicts.jsonl", "index.html"
 _OWNER = "folder.json"
+_LOOKED_AT = 1000  # lines
 
 
 class PlaceError(Exception):
@@ -26,18 +28,21 @@ def default_place(folder: Path) -> Path:
 def take_place(out: Path, folder: Path) -> None:
     """Make `out` this folder's, and write down that it is.
 
-    A folder that was moved keeps its verdicts: `out` is another folder's only as long as that one is there.
+    A folder that was moved keeps its verdicts. One that is merely not there, such as a disk's, keeps them too: a folder
+    without any of its pictures is another.
 
     Raises:
         PlaceError: another folder's verdicts are in it, or verdicts that were not written here, or it cannot be made.
     """
     owner, whole = out / _OWNER, folder.resolve()
-    if not owner.is_file() and (out / VERDICTS).exists():
+    strange = [out / name for name in (VERDICTS, PAGE) if not owner.is_file() and (out / name).exists()]
+    if strange:
         raise PlaceError(
-            f"{_said(out / VERDICTS)} was not written by this command, which would write over it: choose another OUT."
+            f"{_said(strange[0])} was not written by this command, which would write over it: choose another OUT."
         )
     before = _folder_in(owner)
-    if before and before.is_dir() and not before.samefile(whole):
+    moved = before is not None and not before.is_dir() and _has_pictures_of(out / VERDICTS, whole)
+    if before and not moved and not (before.is_dir() and before.samefile(whole)):
         raise PlaceError(
             f"{_said(out)} holds the verdicts of {_said(before)}, which judging {_said(whole)} would drop: "
             "choose another OUT for each folder, or leave it out."
@@ -55,6 +60,22 @@ def _folder_in(owner: Path) -> Path | None:
         return Path(json.loads(owner.read_text(encoding="utf-8"))["folder"])
     except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, KeyError):
         return None  # a run that was cut off may have left it empty: nothing was judged by then
+
+
+def _has_pictures_of(verdicts: Path, folder: Path) -> bool:
+    """Return whether one of the first verdicts is of a file that this folder has, or there are no verdicts to lose."""
+    if not verdicts.is_file():
+        return True
+    with verdicts.open(encoding="utf-8", errors="replace") as lines:
+        first = list(itertools.islice(lines, _LOOKED_AT))
+    return not first or any((folder / path).is_file() for path in map(_path_in, first) if path)
+
+
+def _path_in(line: str) -> str:
+    try:
+        return str(json.loads(line)["source"]["path"])
+    except (ValueError, TypeError, KeyError):
+        return ""  # the last line of a run that was cut off
 
 
 def _said(path: Path) -> str:

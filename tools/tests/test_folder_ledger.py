@@ -127,6 +127,27 @@ def test_a_folder_that_was_moved_keeps_its_verdicts(core: Core, folder: Path) ->
     assert moderate(core, moved).counts.new == 0
 
 
+def test_a_folder_that_is_not_there_for_the_moment_keeps_its_verdicts(core: Core, folder: Path) -> None:
+    """A disk that is not mounted is no reason to give its place to another folder."""
+    moderate(core, folder)
+    before = ledger(folder).read_text()
+    other = folder.parent / "other"
+    draw_into(other / "new", [("red", "circle")], seed=3)
+    folder.rename(folder.parent / "away")
+    with pytest.raises(PlaceError, match="holds the verdicts of"):
+        moderate(core, other)
+    assert ledger(folder).read_text() == before
+
+
+def test_a_page_of_something_else_is_not_written_over(core: Core, folder: Path) -> None:
+    ledger(folder).parent.mkdir()
+    page = ledger(folder).with_name("index.html")
+    page.write_text("MY SITE")
+    with pytest.raises(PlaceError, match=r"index\.html was not written by this command"):
+        moderate(core, folder)
+    assert page.read_text() == "MY SITE"
+
+
 def test_lines_of_something_else_are_not_written_over(core: Core, folder: Path) -> None:
     """A job on S3 names its lines alike."""
     ledger(folder).parent.mkdir()
