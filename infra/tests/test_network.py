@@ -186,7 +186,7 @@ def test_every_rule_says_what_it_is_for(defaults: Recorded) -> None:
 def test_another_block_of_addresses_is_a_setting(run: Callable[[str], Recorded]) -> None:
     stack = run("own CIDR")
     assert stack.inputs("aws:ec2/vpc:Vpc")["cidrBlock"] == "172.20.16.0/20"
-    blocks = [subnet.inputs["cidrBlock"] for subnet in stack.all("aws:ec2/subnet:Subnet")]
+    blocks = sorted(subnet.inputs["cidrBlock"] for subnet in stack.all("aws:ec2/subnet:Subnet"))
     assert blocks == ["172.20.18.0/24", "172.20.19.0/24"]
     # Another network is another store, which is made before the old one is deleted.
     assert stack.inputs(CACHE)["name"] not in {run("defaults").inputs(CACHE)["name"], "clip-video-moderator-dev-"}

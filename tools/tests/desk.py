@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -36,6 +37,11 @@ def moderate(core: Core, folder: Path, policy: str = "demo", console: Console | 
     """Judge a folder into one that is called `out` and lies beside it."""
     quiet = Console(file=io.StringIO())
     return moderate_folder(core, core.policy(policy), folder, folder.parent / "out", console or quiet)
+
+
+def heeds_ctrl_c() -> None:
+    """Let a new process be interrupted, which a shell that runs the tests in the background keeps it from."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def ledger(folder: Path) -> Path:

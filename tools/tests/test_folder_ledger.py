@@ -15,7 +15,7 @@ import pytest
 from moderator.settings import Settings
 from tools.core import Core, build_core
 from tools.folder.place import PlaceError, default_place
-from tools.tests.desk import command, draw_folder, draw_into, ledger, lines, moderate, policies
+from tools.tests.desk import command, draw_folder, draw_into, heeds_ctrl_c, ledger, lines, moderate, policies
 
 pytestmark = pytest.mark.slow
 
@@ -88,7 +88,9 @@ def test_a_run_that_is_stopped_keeps_what_it_judged(folder: Path, tmp_path: Path
     for number in range(800):
         shutil.copy(one, folder / f"{number:04}.png")
     arguments = ["-m", "tools.folder", str(folder), "--policy", "demo", "--out", str(tmp_path / "out")]
-    with subprocess.Popen([sys.executable, *arguments], stderr=subprocess.PIPE, text=True) as run:
+    with subprocess.Popen(
+        [sys.executable, *arguments], stderr=subprocess.PIPE, text=True, preexec_fn=heeds_ctrl_c
+    ) as run:
         while run.poll() is None and not (ledger(folder).exists() and ledger(folder).stat().st_size):
             time.sleep(0.002)
         run.send_signal(signal.SIGINT)

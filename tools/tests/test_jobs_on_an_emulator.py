@@ -22,6 +22,7 @@ import pytest
 from support.emulator import ROOT, deploy, recorded, running
 from support.films import Studio
 from tools.jobs.desk import judge_folder
+from tools.tests.desk import heeds_ctrl_c
 from tools.tests.emulated import FEW, KINDS, PICTURES, SETTINGS, Stack, event, execution_in, summary_of
 
 pytestmark = pytest.mark.slow
@@ -87,6 +88,7 @@ def test_a_job_that_is_left_alone_goes_on_and_says_how_to_follow_it(
             env={**os.environ, "PYTHONPATH": "lambda_src"},
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=heeds_ctrl_c,
         ) as left,
     ):
         assert left.stderr

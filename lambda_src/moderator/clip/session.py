@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from moderator.clip import byte_products
+from moderator.clip.byte_products import exact
 
 # x86 without VNNI adds products of bytes in pairs of 16 bits, which overflow: a tower's worst cosine to float32 falls
 # from 0.9997 to 0.974. This makes one of ONNX Runtime's optimisers rewrite the weights so that it multiplies exactly.
@@ -36,7 +36,7 @@ def cpu_session(model: Path | bytes, *, threads: int = 0, optimise: bool = True)
     options.add_session_config_entry(_NO_SPINNING, "1")
     options.log_severity_level = 3
     levels = onnxruntime.GraphOptimizationLevel
-    if not byte_products.exact():
+    if not exact():
         options.add_session_config_entry(_EXACT_PRODUCTS, "1")
         options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimise else levels.ORT_ENABLE_EXTENDED
     elif not optimise:

@@ -104,15 +104,15 @@ def test_at_most_four_are_asked_at_a_time_with_progress_and_it_can_be_cancelled_
     page.on("request", began)
     page.on("requestfinished", ended)
     page.on("requestfailed", ended)
-    choose(page, *PICTURES[:24])
+    choose(page, *PICTURES[:48])
     page.get_by_role("button", name="Cancel").click()
     asked = len(slow.asked("/moderate"))
     page.wait_for_timeout(500)
-    assert len(slow.asked("/moderate")) == asked < 24
+    assert len(slow.asked("/moderate")) == asked < 48
     page.get_by_role("button", name="Go on").click()
     bar = page.get_by_role("progressbar", name="Pictures judged")
-    assert bar.get_attribute("max") == "24"
-    expect(page.locator("#counts")).to_have_text("24 of 24 judged", timeout=30_000)
+    assert bar.get_attribute("max") == "48"
+    expect(page.locator("#counts")).to_have_text("48 of 48 judged", timeout=30_000)
     assert most == 4
 
 
