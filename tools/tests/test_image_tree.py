@@ -37,6 +37,7 @@ def make_context(folder: Path) -> Path:
         "moderator/errors.py": "",
         "moderator/label_text.py": "",
         "moderator/clip/__init__.py": "",
+        "moderator/clip/byte_products.py": "",
         "moderator/clip/probabilities.py": "",
         "moderator/clip/session.py": "",
         "moderator/clip/tokenizer.py": "",
