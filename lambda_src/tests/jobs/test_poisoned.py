@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from moderator.errors import ConfigurationError
+from moderator.errors import ConfigurationError, InvalidField
 from moderator.jobs.batch import BatchUnfinished
 from moderator.jobs.build import Handler, build_worker
 from moderator.jobs.clients import Clients
@@ -179,10 +179,29 @@ def test_the_sound_objects_of_a_batch_do_not_wait_for_those_that_hang() -> None:
     hang = {f"sound{number:02}-hangs": b"HANG" for number in (1, 2, 3, 20, 35)}
     store = store_of(**SOUND, **hang)
     with working(store, seconds=3.0) as worker:
-        # Each alone, in the order of the list, they would take five times three seconds, after three for each group, and as many starts.
+        # Each alone, in the order of the list, they would take five times three seconds, after three for each group.
         with pytest.raises(BatchUnfinished):
             worker(batch(store), Context(16.0))
         assert SOUND.keys() <= lines(store).keys()
         assert all(kind(lines(store)[key]) == "" for key in SOUND)
         worker(batch(store), None)
     assert {key for key, line in lines(store).items() if kind(line) == "decoder-crashed"} == hang.keys()
+
+
+def test_an_item_that_names_no_object_is_counted_and_the_others_are_judged(caplog: pytest.LogCaptureFixture) -> None:
+    store = store_of(a=b"a picture", b=b"a picture")
+    wrong: list[Any] = [{"key": ""}, {"Size": 3}, "text", None, {"key": "a", "versionId": ["x"]}]
+    given = batch(store)["BatchInput"]
+    with working(store) as worker:
+        with caplog.at_level(logging.WARNING):
+            counted = worker({"BatchInput": given, "Items": [*wrong, *store.items("pictures")]}, None)
+        asked = {"source": "jsonl", "policy": "demo"}
+        started = "2026-11-28T08:00:00+00:00"
+        summary = worker({"end": {"job": "job", "policy": "demo", "started": started, "asked": asked}}, None)
+        # A list with other columns is nobody's slip: it is said aloud.
+        with pytest.raises(InvalidField, match="names no object: it must have a key"):
+            worker({"BatchInput": given, "Items": [{"name": "a"}, {"name": "b"}]}, None)
+    assert counted["objects"] == summary["objects"] == 2
+    assert counted["failures"] == summary["failures"] == {"nameless-item": 5}
+    assert lines(store).keys() == {"a", "b"}
+    assert len([record for record in caplog.records if "names no object" in record.getMessage()]) == 5 + 2
