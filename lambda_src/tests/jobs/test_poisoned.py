@@ -12,10 +12,14 @@ from typing import Any, cast
 import pytest
 
 from moderator.errors import ConfigurationError, InvalidField
-from moderator.jobs.batch import BatchUnfinished
 from moderator.jobs.build import Handler, build_worker
 from moderator.jobs.clients import Clients
+from moderator.jobs.desk import Desk
+from moderator.jobs.judge import read_configured
 from moderator.jobs.judge_process import JudgeNotStarted, JudgeProcess
+from moderator.jobs.objects import Objects
+from moderator.jobs.results import Results
+from moderator.jobs.sources import Source
 from moderator.jobs.worker_settings import WorkerSettings
 from moderator.settings import Settings
 from support.object_store import ObjectStore
@@ -50,17 +54,6 @@ class Obedient:
 serve(Connection(int(sys.argv[1])), Obedient)
 """
 VIDEO = b"\0\0\0\x18ftypisom" + bytes(20)
-WRITING_SECONDS = 10  # which the worker keeps of what Lambda gives it
-
-
-class Context:
-    """Lambda's, as far as the worker asks it."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds + WRITING_SECONDS
-
-    def get_remaining_time_in_millis(self) -> int:
-        return round(1000 * self._seconds)
 
 
 @contextmanager
@@ -175,17 +168,24 @@ def test_a_judge_that_ended_between_two_batches_is_no_objects_fault() -> None:
 
 
 def test_the_sound_objects_of_a_batch_do_not_wait_for_those_that_hang() -> None:
-    """Five hang, one in most groups: all others have lines when the time is over, and later tries do the rest."""
-    hang = {f"sound{number:02}-hangs": b"HANG" for number in (1, 2, 3, 20, 35)}
+    """Wherever the time ends: each sound object has its line before any hanging one had the whole of its time."""
+    hang = {f"sound{number:02}-hangs": b"HANG" for number in (1, 2, 35)}
     store = store_of(**SOUND, **hang)
-    with working(store, seconds=3.0) as worker:
-        # Each alone, in the order of the list, they would take five times three seconds, after three for each group.
-        with pytest.raises(BatchUnfinished):
-            worker(batch(store), Context(16.0))
-        assert SOUND.keys() <= lines(store).keys()
-        assert all(kind(lines(store)[key]) == "" for key in SOUND)
-        worker(batch(store), None)
-    assert {key for key, line in lines(store).items() if kind(line) == "decoder-crashed"} == hang.keys()
+    judge = JudgeProcess(seconds=3, video_seconds=30, program=("-c", CHILD))
+    desk = Desk(
+        objects=Objects(store, max_bytes=1000),
+        judge=judge,
+        results=Results(store, "results"),
+        configured=read_configured(Settings()),
+        readers=4,
+    )
+    sources = [Source(bucket="pictures", key=key) for key in sorted(store.buckets["pictures"])]
+    try:
+        found = {source.key: kind(line) for source, line in desk.lines("demo", sources).items()}
+    finally:
+        judge.stop()
+    assert found == dict.fromkeys(SOUND, "") | dict.fromkeys(hang, "decoder-crashed")
+    assert list(found)[len(SOUND) :] == sorted(hang), "in the order in which they were judged"
 
 
 def test_an_item_that_names_no_object_is_counted_and_the_others_are_judged(caplog: pytest.LogCaptureFixture) -> None:
