@@ -170,28 +170,30 @@ def test_a_job_whose_batches_fail_says_what_they_said(stack: Stack, capsys: pyte
     assert "1 of the batches: There is no policy 'of another tree': it must be one of demo, " in said
 
 
+def test_an_item_that_names_no_object_is_counted_and_costs_no_other(
+    stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys = [*list(PICTURES)[:19], ""]
+    stack.put("lists/one.csv", ("key\n" + "".join(f'"{key}"\n' for key in keys)).encode())
+    assert stack.job("--list", "s3://pictures/lists/one.csv", "--bucket", "pictures") == 0
+    said = capsys.readouterr().out
+    assert "19 objects" in said
+    assert "not judged   nameless-item 1\n" in said
+
+
 def test_objects_whose_batch_failed_are_not_passed_over_in_silence(
     stack: Stack, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Half of the batches may fail here: one of two does, for one of its lines has no key."""
-    keys = [*list(PICTURES)[:19], ""]
+    """Half of the batches may fail here: one of two does, for none of its lines has a key."""
+    keys = [*list(PICTURES)[:10], *[""] * 10]
     stack.put("lists/half.csv", ("key\n" + "".join(f'"{key}"\n' for key in keys)).encode())
     assert stack.job("--list", "s3://pictures/lists/half.csv", "--bucket", "pictures") == 1
     said = capsys.readouterr()
     assert "10 objects (0.0 MB) in 1 batches" in said.out
     assert "not judged   batch-failed 10\n" in said.out
-    assert "10 objects have no line, for their batches failed. Judge these alone:" in said.out
     assert "1 of the batches: An item of the list names no object" in said.out
-
-    # The command that it says: all that names an object has its line then.
     unjudged = summary_of(stack, execution_in(said.err))["unjudged"]
-    assert (unjudged["objects"], unjudged["batches"]) == (10, 1)
-    ((_, listed),) = stack.records(unjudged["list"])
-    assert [json.loads(line)["key"] for line in listed.splitlines()] == keys[10:19]
-    assert f"make job LIST=s3://results/{unjudged['list']} POLICY=demo\n" in said.out
-    assert stack.job("--list", f"s3://results/{unjudged['list']}") == 0
-    assert "9 objects" in capsys.readouterr().out
-    assert stack.judged("in/")[keys[18]] == 1
+    assert (unjudged["objects"], unjudged["batches"], unjudged["list"]) == (10, 1, None)
 
 
 def test_videos_are_judged_by_a_job_and_as_uploads(

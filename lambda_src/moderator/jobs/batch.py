@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,11 @@ from moderator.jobs.line import Line, Names, count
 from moderator.jobs.parts import PART_OBJECTS, batch_name, digest
 from moderator.jobs.sources import Source, of_item
 from moderator.jobs.standing import Standing
+
+# In the counts of failures: items of a list that name no object, and so can have no line.
+NAMELESS = "nameless-item"
+
+log = logging.getLogger(__name__)
 
 
 class BatchUnfinished(Exception):
@@ -40,13 +46,13 @@ def judge_batch(event: Mapping[str, Any], desk: Desk, *, until: float) -> dict[s
     """Judge a batch; return its counts. `until` is a moment of the monotonic clock.
 
     Raises:
-        RequestError: the batch as a whole makes no sense: no such policy, or an item that names no object.
+        RequestError: the batch as a whole makes no sense: no such policy, or none of its items names an object.
         BatchUnfinished: the time did not suffice for all of it.
     """
     batch = event["BatchInput"]
     began = time.monotonic()
     names = desk.configured.names(batch["policy"])
-    sources = [of_item(item, batch) for item in event["Items"]]
+    sources, nameless = _named(event["Items"], batch)
 
     lines: list[Line] = []
     known = 0
@@ -62,8 +68,25 @@ def judge_batch(event: Mapping[str, Any], desk: Desk, *, until: float) -> dict[s
 
     # Step Functions ends the whole map where an answer is over 256 KB: it gets numbers.
     counted = count(lines) | {"known": known, "ms": _ms_since(began)}
+    if nameless:
+        counted["failures"] |= {NAMELESS: nameless}
     desk.results.write_count(batch["job"], batch_name(sources), counted)
     return counted
+
+
+def _named(items: Sequence[Any], batch: Mapping[str, Any]) -> tuple[list[Source], int]:
+    """Return the objects that items name, and how many items name none; these are logged."""
+    sources: list[Source] = []
+    wrong: list[RequestError] = []
+    for item in items:
+        try:
+            sources.append(of_item(item, batch))
+        except RequestError as error:
+            log.warning("%s It is %.300r", error, item)
+            wrong.append(error)
+    if wrong and not sources:
+        raise wrong[0]  # more likely a list with other columns than an item that went wrong
+    return sources, len(wrong)
 
 
 def _ms_since(began: float) -> int:

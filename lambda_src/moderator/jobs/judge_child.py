@@ -42,7 +42,7 @@ def serve(pipe: Connection, make: Callable[[], Judge]) -> None:
             return
         try:
             answer = judge.pictures(policy, about) if what == "pictures" else judge.video(policy, about)
-        except Exception:  # noqa: BLE001 - a bug: the worker raises it, so that Lambda counts it
+        except Exception:  # noqa: BLE001 - a bug: it costs this object, and the worker logs it
             pipe.send(("bug", traceback.format_exc()))
         else:
             pipe.send(("lines", answer))

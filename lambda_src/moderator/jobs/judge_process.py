@@ -7,6 +7,7 @@ decodes and the tower works. Lambda has no /dev/shm, so they talk over sockets.
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import socket
@@ -17,14 +18,28 @@ from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
-from moderator.errors import ConfigurationError
-from moderator.jobs.line import DecoderCrashed, Line
+from moderator.errors import ConfigurationError, RequestError
+from moderator.jobs.line import DecoderCrashed, JudgeFailed, Line
 from moderator.jobs.sources import Source
 
 CHILD = ("-m", "moderator.jobs.judge_child")  # what Python is told, before the socket's number
 
 Group = Sequence[tuple[Source, bytes]]
-ErrorLine = Callable[[Source, DecoderCrashed], Line]
+ErrorLine = Callable[[Source, RequestError], Line]
+
+log = logging.getLogger(__name__)
+
+
+class JudgeNotStarted(Exception):
+    """The judge ended, or said nothing, before it had an object: no object's fault, so none gets a line for it."""
+
+
+class Suspicious(Exception):
+    """The group was not judged, and it is not known yet which of its objects is to blame, if any."""
+
+
+class _Bug(Exception):
+    """The judge raised what it should not; it goes on, and can be asked about something else."""
 
 
 class JudgeProcess:
@@ -68,48 +83,74 @@ class JudgeProcess:
             self._child.wait()
         self._pipe = self._child = None
 
-    def pictures(self, policy: str, group: Group, error: ErrorLine, *, until: float = math.inf) -> list[Line]:
-        """Judge pictures together; `error` makes the line of one that ends the process even when it is alone.
+    def pictures(
+        self, policy: str, group: Group, error: ErrorLine, *, until: float = math.inf, share: float = 1.0
+    ) -> list[Line]:
+        """Judge pictures together, in a `share` of the seconds; `error` makes the line of one that cannot be judged.
 
-        Return a line for each, in order; fewer where `until`, a moment of the monotonic clock, comes first.
+        Return a line for each, in order; none where `until`, a moment of the monotonic clock, comes first.
+
+        Raises:
+            Suspicious: it was not one picture alone, or not the whole time, so that nothing is proven.
+            JudgeNotStarted: as it says.
         """
         try:
-            lines: list[Line] = self._ask("pictures", policy, group, self._seconds, until)
-        except (EOFError, OSError) as fault:
-            self.stop()
-            if time.monotonic() >= until:
+            lines: list[Line] = self._ask("pictures", policy, group, share * self._seconds, until)
+        except (EOFError, OSError, _Bug) as fault:
+            if self._after(fault, until):
                 return []
-            if len(group) == 1:
-                return [error(group[0][0], _crashed(fault))]
-        else:
-            return lines
-        # One by one: halves would find the culprit by starting the child anew, or waiting, once for each half.
-        lines = []
-        for one in group:
-            line = self.pictures(policy, [one], error, until=until)
-            if not line:
-                break
-            lines += line
+            if len(group) > 1 or (isinstance(fault, TimeoutError) and share < 1.0):
+                raise Suspicious from fault
+            return [error(group[0][0], _problem(group[0][0], fault))]
         return lines
 
     def video(self, policy: str, source: Source, error: ErrorLine, *, until: float = math.inf) -> Line | None:
-        """Judge a video; `error` makes its line if it ends the process. Return None where `until` comes first."""
+        """Judge a video; `error` makes its line if it cannot be judged. Return None where `until` comes first.
+
+        Raises:
+            JudgeNotStarted: as it says.
+        """
         try:
             line: Line = self._ask("video", policy, source, self._video_seconds, until)
-        except (EOFError, OSError) as fault:
-            self.stop()
-            return None if time.monotonic() >= until else error(source, _crashed(fault))
+        except (EOFError, OSError, _Bug) as fault:
+            return None if self._after(fault, until) else error(source, _problem(source, fault))
         return line
+
+    def _after(self, fault: Exception, until: float) -> bool:
+        """End a child that is of no more use; return whether nothing but the end of the time was the fault."""
+        if isinstance(fault, _Bug):
+            return False
+        self.stop()
+        return time.monotonic() >= until
 
     def _ask(self, what: str, policy: str, about: Any, seconds: float, until: float) -> Any:
         if time.monotonic() >= until:
             raise TimeoutError("no time is left")
+        if self._ready and self._child is not None and self._child.poll() is not None:
+            self.stop()  # it ended between two questions, which is not the next object's doing
         pipe = self._pipe or self.start()
         if not self._ready:
-            self._answer(pipe, self._start_seconds, until)
-            self._ready = True
+            self._wait_until_ready(pipe, until)
         pipe.send((what, policy, about))
         return self._answer(pipe, seconds, until)
+
+    def _wait_until_ready(self, pipe: Connection, until: float) -> None:
+        try:
+            self._answer(pipe, self._start_seconds, until)
+        except ConfigurationError:
+            self.stop()
+            raise
+        except (EOFError, OSError) as fault:
+            if isinstance(fault, TimeoutError) and time.monotonic() >= until:
+                raise
+            child = self._child
+            self.stop()
+            how = str(fault) if isinstance(fault, TimeoutError) else f"it ended with {child and child.returncode}"
+            raise JudgeNotStarted(
+                f"The judge did not start: {how}. Its own words are in the log above; is the image whole, and the"
+                " worker's memory enough for the model?"
+            ) from fault
+        self._ready = True
 
     def _answer(self, pipe: Connection, seconds: float, until: float) -> Any:
         if not pipe.poll(max(0.0, min(seconds, until - time.monotonic()))):
@@ -118,11 +159,15 @@ class JudgeProcess:
         if kind == "configuration":
             raise ConfigurationError(value)
         if kind == "bug":
-            raise RuntimeError(value)
+            raise _Bug(value)
         return value
 
 
-def _crashed(fault: Exception) -> DecoderCrashed:
+def _problem(source: Source, fault: Exception) -> RequestError:
+    if isinstance(fault, _Bug):
+        log.error("The judge has a bug that s3://%s/%s brings out: %s", source.bucket, source.key, fault)
+        last = str(fault).strip().rpartition("\n")[2]
+        return JudgeFailed(f"A bug of the judge, not the object's fault ({last}): the worker's log has all of it.")
     if isinstance(fault, TimeoutError):
         return DecoderCrashed(f"The object kept the decoder busy for too long ({fault}): look at it by hand.")
     return DecoderCrashed("The object, alone, ended the process that judged it: look at it by hand.")

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from moderator.clip.model import Model
@@ -18,13 +19,27 @@ from moderator.web.answers import native
 Line = dict[str, Any]
 
 # Another run may do better: these are about the moment, not about the bytes.
-_OF_THE_MOMENT = ("object-gone", "object-refused", "object-unreadable", "out-of-time", "decoder-crashed")
+_OF_THE_MOMENT = (
+    "object-gone",
+    "object-refused",
+    "object-unreadable",
+    "out-of-time",
+    "decoder-crashed",
+    "judge-failed",
+)
 
 
 class DecoderCrashed(RequestError):
     """The object ended the process that judged it, or kept it busy for too long."""
 
     title = "The object cannot be judged"
+
+
+class JudgeFailed(RequestError):
+    """The judge raised something that no object should make it raise: a bug of ours, which the log tells of."""
+
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    title = "The judge failed"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -59,14 +59,14 @@ def read_objects(
         pool.shutdown(wait=False, cancel_futures=True)  # a request that hangs is not waited for
 
 
-def in_groups(reads: Iterator[Read], take: Callable[[Read], bool]) -> Iterator[list[Read]]:
-    """Gather those that `take` accepts, up to a group or a quarter of what is read ahead; yield each group."""
+def in_groups(reads: Iterator[Read], take: Callable[[Read], bool], *, size: int = GROUP) -> Iterator[list[Read]]:
+    """Gather those that `take` accepts, up to `size` or a quarter of what is read ahead; yield each group."""
     group: list[Read] = []
     for read in reads:
         if not take(read):
             continue
         group.append(read)
-        if len(group) == GROUP or sum(len(one.data) for one in group) > AHEAD_BYTES // 4:
+        if len(group) == size or sum(len(one.data) for one in group) > AHEAD_BYTES // 4:
             yield group
             group = []
     if group:

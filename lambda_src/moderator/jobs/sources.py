@@ -31,7 +31,7 @@ class Source:
         }
 
 
-def of_item(item: Mapping[str, Any], batch: Mapping[str, Any]) -> Source:
+def of_item(item: Any, batch: Mapping[str, Any]) -> Source:
     """Read one item of a distributed map: of a listing, an inventory, or a list of one's own.
 
     A listing has `Key`, `Etag` and `Size`; an inventory and a list may have a bucket and a version of their own. The
@@ -41,16 +41,21 @@ def of_item(item: Mapping[str, Any], batch: Mapping[str, Any]) -> Source:
     Raises:
         InvalidField: the item names no object.
     """
+    if not isinstance(item, Mapping):
+        raise InvalidField("An item of the list names no object: it must be an object itself, with a key.")
     fields = {name.lower().replace("_", "").replace(" ", ""): value for name, value in item.items()}
     key = fields.get("key")
     bucket = fields.get("bucket") or batch.get("bucket")
     if not isinstance(key, str) or not key or not isinstance(bucket, str) or not bucket:
         raise InvalidField("An item of the list names no object: it must have a key, and a bucket or the job's.")
+    version = fields.get("versionid")
+    if version is not None and not isinstance(version, str):
+        raise InvalidField("An item of the list names no object: its version must be text.")
     size = fields.get("size")
     return Source(
         bucket=bucket,
         key=unquote_plus(key) if batch.get("encoded") else key,
-        version_id=fields.get("versionid") or None,
+        version_id=version or None,
         e_tag=_bare(fields.get("etag")),
         # A list of one's own has text in its columns.
         size=int(size) if size not in (None, "") and str(size).isdigit() else None,

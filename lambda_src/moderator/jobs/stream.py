@@ -18,6 +18,9 @@ EVENT_SOURCE = "clip-video-moderator"
 # https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html
 _EVENTS_AT_ONCE = 10
 
+# Errors of a line after which the message comes again: the cause is likely to be mended.
+_COME_AGAIN = (":object-unreadable", ":object-refused", ":judge-failed")
+
 log = logging.getLogger(__name__)
 
 
@@ -93,7 +96,7 @@ def judge_messages(event: Mapping[str, Any], desk: Desk, announcer: Announcer, *
         try:
             # S3 or the role may be mended by the time the message comes again. A line about it is written nevertheless.
             announcer.say(line, desk)
-            again = not is_final(line) and line["error"]["type"].endswith((":object-unreadable", ":object-refused"))
+            again = not is_final(line) and line["error"]["type"].endswith(_COME_AGAIN)
         except Exception:
             log.exception("A verdict cannot be said")
             again = True
