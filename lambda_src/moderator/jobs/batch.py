@@ -128,18 +128,38 @@ def _judge_pile(pile: _Pile, desk: Desk, until: float) -> tuple[list[Line], int]
         results.write_part(own, [here[source] for source in pile.sources if source in here], pile.job)
 
     # 3. No object keeps a second line: neither one that is older, nor the same once more.
+    # Other bytes than those that stand are older, or newer ones that another job has met since: S3 knows.
+    stands_elsewhere = [
+        (source, line)
+        for part, lines in others.items()
+        for line in lines
+        if (source := standing.source_of(line)) is not None and source in stand and place[source] != part
+    ]
+    unlike = {source for source, line in stands_elsewhere if _e_tag(line) != _e_tag(stand[source])}
+    present = _ask_for_e_tags(unlike, desk)
+
     def is_old(line: Line, part: str) -> bool:
         source = standing.source_of(line)
         if source is None:
             return False
-        twice = source in stand and place[source] != part and stand[source]["source"] == line["source"]
-        return source in judged or twice
+        if source in judged:
+            return True
+        if source not in stand or place[source] == part:
+            return False
+        twice = stand[source]["source"] == line["source"]
+        replaced = _e_tag(line) != _e_tag(stand[source]) and present.get(source) == _e_tag(stand[source])
+        return twice or replaced
 
     for part, lines in others.items():
         if any(is_old(line, part) for line in lines):
             results.take_out(part, lambda line, part=part: is_old(line, part))  # type: ignore[misc]  # of this round
     everything = stand | judged
     return [everything[source] for source in pile.sources if source in everything], len(stand)
+
+
+def _e_tag(line: Line) -> str | None:
+    e_tag: str | None = line["source"]["eTag"]
+    return e_tag
 
 
 def _ask_for_e_tags(unsure: set[Source], desk: Desk) -> dict[Source, str]:

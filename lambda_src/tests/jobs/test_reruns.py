@@ -141,6 +141,33 @@ def test_a_batch_that_died_after_writing_goes_on_from_there(configured: Policies
     assert "error" not in account.lines()["gone.png"], "what was about the moment is tried again by another job"
 
 
+@pytest.mark.parametrize("then", ["the same batch again", "a later job of everything"])
+def test_a_worker_that_dies_before_it_takes_an_old_line_out_leaves_it_for_the_next(
+    configured: Policies, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    account = Account(configured, workers=2)
+    for key in KEYS[:3]:
+        account.put(key, b"\x89PNG")
+    account.job("first", account.items(KEYS[:3]), batch=3)
+    account.put(KEYS[0], b"\x89PNG of other bytes")
+
+    def die(*_: object) -> None:
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(account.desks[0].results, "take_out", die)
+        with pytest.raises(RuntimeError, match="killed"):
+            account.job("second", account.items(KEYS[:1]), batch=1)
+    with pytest.raises(AssertionError, match="two lines"):
+        account.lines()
+    if then == "the same batch again":
+        account.job("second", account.items(KEYS[:1]), batch=1, desk=1)
+    else:
+        account.job("third", account.items(KEYS[:3]), batch=3, desk=1)
+    (item,) = account.items(KEYS[:1])
+    assert account.lines()[KEYS[0]]["source"]["eTag"] == item["Etag"].strip('"')
+
+
 def test_versions_have_a_line_each(configured: Policies) -> None:
     account = Account(configured)
     account.put("a.png", b"\x89PNG")
