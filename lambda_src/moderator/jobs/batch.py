@@ -129,28 +129,32 @@ def _judge_pile(pile: _Pile, desk: Desk, until: float) -> tuple[list[Line], int]
 
     # 3. No object keeps a second line: neither one that is older, nor the same once more.
     # Other bytes than those that stand are older, or newer ones that another job has met since: S3 knows.
-    stands_elsewhere = [
-        (source, line)
-        for part, lines in others.items()
+    # The pile's own part needs no such care where it was just written.
+    parts = others if judged else {own: list(before.lines), **others}
+
+    def stands_elsewhere(line: Line, part: str) -> Source | None:
+        source = standing.source_of(line)
+        return source if source is not None and source in stand and place[source] != part else None
+
+    unlike = {
+        found
+        for part, lines in parts.items()
         for line in lines
-        if (source := standing.source_of(line)) is not None and source in stand and place[source] != part
-    ]
-    unlike = {source for source, line in stands_elsewhere if _e_tag(line) != _e_tag(stand[source])}
+        if (found := stands_elsewhere(line, part)) is not None and _e_tag(line) != _e_tag(stand[found])
+    }
     present = _ask_for_e_tags(unlike, desk)
 
     def is_old(line: Line, part: str) -> bool:
-        source = standing.source_of(line)
-        if source is None:
-            return False
-        if source in judged:
+        if standing.source_of(line) in judged:
             return True
-        if source not in stand or place[source] == part:
+        source = stands_elsewhere(line, part)
+        if source is None:
             return False
         twice = stand[source]["source"] == line["source"]
         replaced = _e_tag(line) != _e_tag(stand[source]) and present.get(source) == _e_tag(stand[source])
         return twice or replaced
 
-    for part, lines in others.items():
+    for part, lines in parts.items():
         if any(is_old(line, part) for line in lines):
             results.take_out(part, lambda line, part=part: is_old(line, part))  # type: ignore[misc]  # of this round
     everything = stand | judged
