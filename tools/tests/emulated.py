@@ -11,23 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from support.emulator import Emulator
+from support.emulator import JOBS, Emulator
 from support.pictures import drawn, encoded
 from tools.jobs.__main__ import main
 from tools.jobs.redrive import main as redrive
 
-SETTINGS = {
-    "model": "demo",
-    "cache": "none",
-    "defaultPolicy": "demo",
-    "jobs": True,
-    "jobBuckets": ["pictures"],
-    "streamBuckets": ["uploads"],
-    "jobBatch": 10,
-    "jobConcurrency": 2,
-    "jobToleratedFailures": 50,
-    "streamConcurrency": 2,
-}
+SETTINGS = {**JOBS, "jobBatch": 10, "jobToleratedFailures": 50}
 KINDS = [encoded(drawn(*what)) for what in (("red", "circle"), ("blue", "square"), ("green", "star"))]
 PICTURES = {f"in/{number:03} ü+%20.png": KINDS[number % 3] for number in range(120)}
 FEW = {f"few/{number} a+b ü.png": KINDS[number % 3] for number in range(6)}

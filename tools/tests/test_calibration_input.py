@@ -18,17 +18,12 @@ from tools.calibration.embed import EMBEDDINGS, Embedder, Pictures
 from tools.calibration.run import Done, Request, run
 from tools.calibration.store import EmbeddingStore, Stored
 from tools.calibration.thresholds import Targets
-from tools.core import Core, build_core
+from tools.core import Core
 from tools.tests.desk import command, draw_into
 
 pytestmark = pytest.mark.slow
 
 KNOWN = ["red circles", "blue squares"]
-
-
-@pytest.fixture(scope="module")
-def core() -> Core:
-    return build_core(Settings())
 
 
 @pytest.fixture

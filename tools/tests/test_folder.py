@@ -21,11 +21,6 @@ from tools.tests.desk import draw_folder, ledger, lines, moderate, policies
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def core() -> Core:
-    return build_core(Settings())
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return draw_folder(tmp_path / "pictures")

@@ -20,11 +20,6 @@ from tools.tests.desk import command, draw_folder, draw_into, heeds_ctrl_c, ledg
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def core() -> Core:
-    return build_core(Settings())
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return draw_folder(tmp_path / "pictures")

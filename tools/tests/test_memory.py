@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from moderator.settings import Settings
 from support.pictures import noise
 from tools.calibration.data import read_data
 from tools.calibration.embed import Embedder
-from tools.core import Core, build_core
+from tools.core import Core
 from tools.tests.desk import moderate
 
 pytestmark = pytest.mark.slow
@@ -20,11 +19,6 @@ pytestmark = pytest.mark.slow
 # Enough that pages are full and batches alike.
 FEW, MANY = 100, 300
 PICTURE = 128 * 128 * 3  # bytes
-
-
-@pytest.fixture(scope="module")
-def core() -> Core:
-    return build_core(Settings())
 
 
 @pytest.fixture(scope="module")

@@ -60,17 +60,6 @@ KIND: dict[str, type | tuple[type, ...]] = {
 Results = dict[str, bytes]
 
 
-@pytest.fixture(scope="module")
-def judge() -> Iterator[JudgeProcess]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-        patch.setenv("JOBS_RESULTS_BUCKET", "results")
-        running = JudgeProcess(seconds=30, video_seconds=60)
-        running.start()
-        yield running
-        running.stop()
-
-
 def judged(judge: JudgeProcess, policy: str) -> Results:
     """The results of a job, and of one upload, by the worker."""
     store = ObjectStore({"pictures": dict(OBJECTS), "results": {}})

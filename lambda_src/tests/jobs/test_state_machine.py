@@ -15,22 +15,12 @@ import pytest
 
 from moderator.handler import build_handler
 from moderator.settings import Settings
-from support.emulator import Emulator, deploy, recorded, running
+from support.emulator import JOBS, Emulator, deploy, recorded, running
 from support.harness import serving
 from support.pictures import as_base64, drawn, encoded
 
 pytestmark = pytest.mark.slow
 
-SETTINGS = {
-    "model": "demo",
-    "cache": "none",
-    "defaultPolicy": "demo",
-    "jobs": True,
-    "jobBuckets": ["pictures"],
-    "streamBuckets": ["uploads"],
-    "jobConcurrency": 2,
-    "streamConcurrency": 2,
-}
 KINDS = [encoded(drawn(*what)) for what in (("red", "circle"), ("blue", "square"), ("green", "star"), ("red", "heart"))]
 MANY = 2000
 NAMES = ("{0:04}.png", "{0:04} a b.png", "{0:04}a+b.png", "{0:04}a%20b.png", "{0:04}ü/ß.png", "{0:04}😀.png")
@@ -103,7 +93,7 @@ class Stack:
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with running(tmp_path_factory.mktemp("aws")) as emulator:
-        names = deploy(emulator, recorded(SETTINGS), before=FAULTS)
+        names = deploy(emulator, recorded(JOBS), before=FAULTS)
         s3 = emulator.client("s3")
         for key, data in objects().items():
             s3.put_object(Bucket="pictures", Key=key, Body=data)

@@ -38,18 +38,6 @@ PICTURES = {
 }
 
 
-@pytest.fixture(scope="module")
-def judge() -> Iterator[JudgeProcess]:
-    """One child for all tests: it starts as long as a model takes to load."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-        patch.setenv("JOBS_RESULTS_BUCKET", "results")
-        running = JudgeProcess(seconds=30, video_seconds=60)
-        running.start()
-        yield running
-        running.stop()
-
-
 @pytest.fixture
 def store() -> ObjectStore:
     return ObjectStore({"pictures": dict(PICTURES), "results": {}})

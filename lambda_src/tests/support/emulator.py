@@ -24,6 +24,17 @@ ROOT = Path(__file__).resolve().parents[3]
 PYTHON = ROOT / "build" / "ministack" / "bin" / "python"
 REGION = "eu-central-1"
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": REGION}
+# The settings of a stack with jobs and uploads, small enough for this machine.
+JOBS: Mapping[str, Any] = {
+    "model": "demo",
+    "cache": "none",
+    "defaultPolicy": "demo",
+    "jobs": True,
+    "jobBuckets": ["pictures"],
+    "streamBuckets": ["uploads"],
+    "jobConcurrency": 2,
+    "streamConcurrency": 2,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
