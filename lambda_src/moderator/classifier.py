@@ -49,7 +49,7 @@ class Seen:
     seconds: tuple[float, ...] = ()  # of each frame, from the start
     numbers: tuple[int, ...] = ()  # of each frame, from 0
     total_frames: int = 1
-    unreached: int = 0  # of the last frames, how many could not be looked at
+    unreached: int = 0  # of the last frames, how many were not looked at
     warnings: tuple[str, ...] = ()  # sentences: what was not looked at, or hardly to be made out, and why
 
 

@@ -51,25 +51,6 @@ def job_parts(prices: Prices, *, objects: int, batches: int, worker_seconds: flo
     }
 
 
-def stream_dollars(
-    prices: Prices,
-    *,
-    objects: int,
-    per_batch: float,
-    worker_seconds: float,
-    memory_mb: int,
-    events: bool = True,
-    lines: bool = True,
-    tags: bool = False,
-) -> float:
-    """Return what `objects` uploads cost, `per_batch` of which come to the worker together."""
-    parts = stream_parts(
-        prices, objects=objects, per_batch=per_batch, worker_seconds=worker_seconds, memory_mb=memory_mb
-    )
-    wanted = {"events": events, "lines": lines, "tags": tags}
-    return sum(dollars for name, dollars in parts.items() if wanted.get(name, True))
-
-
 def stream_parts(
     prices: Prices, *, objects: int, per_batch: float, worker_seconds: float, memory_mb: int
 ) -> dict[str, float]:

@@ -46,7 +46,8 @@ class Decoded:
     frames: tuple[Frame, ...]  # at least one
     total_frames: int
     coverage: Coverage  # the same for each frame
-    unreached: int = 0  # of the last frames, how many could not be looked at: damaged, or beyond the limits
+    # Of the last frames, how many were not looked at: damaged, beyond the limits, or, without sampling, all but one.
+    unreached: int = 0
     warnings: tuple[str, ...] = ()  # sentences: what was not looked at, or hardly to be made out, and why
 
 
