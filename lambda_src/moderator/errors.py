@@ -126,6 +126,12 @@ class BrokenPicture(InvalidField):
     title = "The picture is damaged"
 
 
+class PartlyUnseen(BrokenPicture):
+    """Nothing was found in the frames that could be seen, and others could not be; a form has no word for that."""
+
+    title = "The picture could not be seen to its end"
+
+
 class BrokenVideo(InvalidField):
     """The video is of a known kind, but no frame of it can be decoded."""
 

@@ -15,7 +15,7 @@ import pytest
 from moderator.web.routes import ROUTES
 from support.client_pictures import ALLOWED, BROKEN, NO_PICTURE, NOTHING, TOO_LARGE
 from support.harness import Reply, Service
-from support.pictures import as_base64
+from support.pictures import as_base64, drawn, encoded
 
 from . import test_misskey as misskey
 from . import test_openai as sdk
@@ -125,6 +125,10 @@ FORMS = {
 each_form = pytest.mark.parametrize("name", FORMS)
 
 
+# Misskey's and the labels' forms look at the first frame, as their clients do.
+BY_POLICY = ("/v1/moderations", "/", "/hooks/pict-rs", "/api/v1/vision/nsfw")
+
+
 def send(service: Service, name: str, asked: Asked) -> Reply:
     body, headers = asked
     return service.request("POST", name.partition(" ")[0], body, headers)
@@ -197,3 +201,22 @@ def test_a_query_with_a_mistake(demo: Service, name: str) -> None:
     path, _, more = name.partition(" ")
     reply = send(demo, f"{path}?flagg=review {more}", FORMS[name].ask([ALLOWED]))
     assert_not_judged(name, reply)
+
+
+@pytest.fixture(scope="module")
+def cut_off() -> bytes:
+    """An animation in whose sound frames nothing is found, and whose last ones are missing."""
+    frames = [drawn("green", "star").resize((96, 96)).quantize(8) for _ in range(12)]
+    for number, frame in enumerate(frames):
+        frame.putpixel((number, 0), number % 8)  # frames that are equal are merged
+    return encoded(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=500)[:-60]
+
+
+@pytest.mark.parametrize("name", BY_POLICY)
+def test_an_animation_that_could_not_be_seen_to_its_end_is_not_safe(demo: Service, name: str, cut_off: bytes) -> None:
+    assert_not_judged(name, send(demo, name, FORMS[name].ask([cut_off])))
+
+
+def test_pict_rs_accepts_it_where_the_address_says_so(demo: Service, cut_off: bytes) -> None:
+    reply = demo.request("POST", "/hooks/pict-rs?on_error=allow", cut_off, {"Content-Type": "image/gif"})
+    assert (reply.status, reply.body[:24]) == (202, b"Not judged, and accepted")

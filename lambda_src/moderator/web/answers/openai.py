@@ -64,8 +64,8 @@ def read(request: Request, known: Known) -> Asked:
 
 def write(asked: Asked, outcomes: Sequence[Outcome], model: Model) -> Response:
     """Write one result for each picture; what OpenAI's form has no field for stands in fields of our own."""
-    policy = asked.policy
-    results = [_result(verdict_of(outcome), policy, asked.details["least"]) for outcome in outcomes]
+    policy, least = asked.policy, asked.details["least"]
+    results = [_result(verdict_of(outcome, least), policy, least) for outcome in outcomes]
     return as_json(
         {
             "id": f"modr-{uuid.uuid4().hex}",

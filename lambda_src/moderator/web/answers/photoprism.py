@@ -88,9 +88,10 @@ ADAPTER = Adapter(places=(_NSFW, _LABELS), read=read, write=write, refuse=refuse
 
 
 def _status(outcome: Outcome, asked: Asked) -> dict[str, Any]:
-    if isinstance(outcome, RequestError):
-        return {"status": "unavailable", "reason": outcome.detail}
-    verdict = verdict_of(outcome)
+    try:
+        verdict = verdict_of(outcome, asked.details["least"])
+    except RequestError as error:
+        return {"status": "unavailable", "reason": error.detail}
     unsafe = is_flagged(verdict, asked.details["least"])
     classes = dict.fromkeys(_CLASSES, 0.0) | {"Porn" if unsafe else "Neutral": 1.0}
     return {

@@ -50,7 +50,7 @@ def read(request: Request, known: Known) -> Asked:
 def write(asked: Asked, outcomes: Sequence[Outcome], _: Model) -> Response:
     """Accept or refuse the upload, with a sentence for whoever looks at the exchange."""
     (outcome,) = outcomes
-    verdict = verdict_of(outcome)
+    verdict = verdict_of(outcome, asked.details["least"])
     by = f"by the policy {asked.policy.name}, version {asked.policy.version}"
     if not is_flagged(verdict, asked.details["least"]):
         return _sentence(HTTPStatus.OK, f"Accepted {by}.")

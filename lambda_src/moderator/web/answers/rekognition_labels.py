@@ -19,7 +19,7 @@ def moderation_labels(verdict: Verdict, policy: Policy) -> list[dict[str, Any]]:
     found: dict[tuple[str, ...], float] = {}
     for reason in verdict.reasons:
         if reason.score is None or reason.label is None:
-            continue  # the sample: nothing was found
+            continue  # the sample, or frames that were not seen: nothing was found
         # A category without Rekognition's name is one level, even with slashes in its own.
         mapped = names[reason.category]
         levels = (*(mapped.split("/") if mapped != reason.category else [mapped]), reason.label)[:_MOST_LEVELS]
