@@ -49,6 +49,14 @@ class RequestError(Exception):
         self.detail = detail
         self.field = field
 
+    def forget_where(self) -> None:
+        """Drop the traceback of an error that was kept as an outcome.
+
+        It holds what the functions on it held, a request's ten megabytes among it; where one of these keeps the error
+        in turn, all of that stays until the interpreter's next full collection, which may be dozens of requests later.
+        """
+        self.__traceback__ = self.__context__ = self.__cause__ = None
+
     def problem(self) -> dict[str, str | int]:
         """Return the problem document of RFC 9457; its type is a name, not an address: there is nothing to fetch."""
         name = type(self).__name__

@@ -45,9 +45,11 @@ class Clients:
 
     def answer(self, adapter: Adapter, request: Request, until: float | None) -> Response:
         """Answer one request, mistakes and bugs included."""
+        outcomes: list[Outcome] = []
         try:
             asked = adapter.read(request, self._known)
-            response = adapter.write(asked, self._outcomes(asked, adapter, until), self._model)
+            outcomes += self._outcomes(asked, adapter, until)
+            response = adapter.write(asked, outcomes, self._model)
             # A header, because their forms have no place for it.
             warnings = {"X-Warning": DEMO_MODEL} if self._model.is_demo else {}
             return replace(response, headers={**response.headers, **warnings})
@@ -60,6 +62,10 @@ class Clients:
         except Exception:  # noqa: BLE001 - see above; it is logged and counted
             self._telemetry.failed()
             return adapter.refuse(request, None)
+        finally:
+            for outcome in outcomes:
+                if isinstance(outcome, RequestError):
+                    outcome.forget_where()
 
     def _outcomes(self, asked: Asked, adapter: Adapter, until: float | None) -> list[Outcome]:
         """Judge each picture, all at once where all can be read."""

@@ -5,13 +5,16 @@ A wrong token is the gateway's to answer: test_tokens.py and test_gateway.py hav
 
 from __future__ import annotations
 
+import gc
 import json
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
+from moderator.errors import RequestError
 from moderator.web.routes import ROUTES
 from support.client_pictures import ALLOWED, BROKEN, NO_PICTURE, NOTHING, TOO_LARGE
 from support.harness import Reply, Service
@@ -194,6 +197,28 @@ def test_a_model_that_fails(failing: Service, name: str) -> None:
     reply = send(failing, name, FORMS[name].ask([ALLOWED]))
     assert reply.status == 500
     assert_not_judged(name, reply)
+
+
+@each_form
+@pytest.mark.parametrize("body", [BROKEN, NOTHING, b"{"], ids=["broken", "empty", "a body that is none"])
+def test_nothing_of_what_was_refused_stays_in_memory(demo: Service, name: str, body: bytes) -> None:
+    """An error that something on its own traceback keeps would stay, and its request with it, until a collection."""
+    form, (_, headers) = FORMS[name], FORMS[name].ask([ALLOWED])
+    asked = (body, headers) if body == b"{" else form.ask([body] * min(form.most or 1, 3))
+    gc.collect()
+    gc.disable()
+    try:
+        assert_not_judged(name, send(demo, name, asked))
+        until = time.monotonic() + 5  # the server's thread may still be on its way out of the request
+        while (left := errors_in_memory()) and time.monotonic() < until:
+            time.sleep(0.01)
+    finally:
+        gc.enable()
+    assert not left
+
+
+def errors_in_memory() -> list[str]:
+    return [repr(one) for one in gc.get_objects() if isinstance(one, RequestError)]
 
 
 @each_form
