@@ -27,6 +27,21 @@ def test_a_picture_is_dropped_or_pasted_and_judged(visit: Visit, kind: str) -> N
     assert len(visit.asked("/moderate")) == 1
 
 
+def test_a_picture_that_the_browser_refuses_once_is_shown_all_the_same(visit: Visit) -> None:
+    visit.page.evaluate(
+        """() => {
+            const real = window.createImageBitmap;
+            window.createImageBitmap = () => {
+                window.createImageBitmap = real;
+                return Promise.reject(new DOMException("not now", "InvalidStateError"));
+            };
+        }"""
+    )
+    choose(visit.page, png("circle.png", RED_CIRCLE))
+    expect(verdict(visit.page)).to_contain_text("Block")
+    expect(visit.page.get_by_role("img", name="circle.png")).to_be_visible()
+
+
 def test_several_are_chosen_and_each_is_judged_and_any_can_be_opened(visit: Visit) -> None:
     choose(visit.page, png("star.png", GREEN_STAR), png("square.png", BLUE_SQUARE), png("circle.png", RED_CIRCLE))
     expect(visit.page.get_by_text("3 of 3 judged")).to_be_visible()

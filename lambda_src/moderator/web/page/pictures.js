@@ -7,6 +7,7 @@ const LONGER = 1600;
 const SHORTER = 640;
 const MOST_BYTES = 3_000_000;
 const THUMBNAIL = 240;
+const AGAIN_MS = 200;
 
 let made = 0;
 
@@ -19,7 +20,7 @@ export async function readPicture(picture) {
   if (picture.isRead) return;
   picture.isRead = true;
   const { file } = picture;
-  const bitmap = await createImageBitmap(file).catch(() => null);
+  const bitmap = await decoded(file);
   if (!bitmap) return;
   const { width, height } = bitmap;
   const scale = Math.min(1, Math.max(LONGER / Math.max(width, height), SHORTER / Math.min(width, height)));
@@ -34,6 +35,18 @@ export async function readPicture(picture) {
   const small = THUMBNAIL / Math.max(width, height);
   picture.thumbnail = small < 1 ? URL.createObjectURL(await drawn(bitmap, small)) : picture.url;
   bitmap.close();
+}
+
+// Twice, because a browser that has just started, on a busy machine, was seen to refuse a sound picture once.
+async function decoded(file) {
+  for (const wait of [AGAIN_MS, 0]) {
+    try {
+      return await createImageBitmap(file);
+    } catch {
+      await new Promise((done) => setTimeout(done, wait));
+    }
+  }
+  return null;
 }
 
 export function forget(picture) {
