@@ -20,7 +20,8 @@ from moderator.errors import InvalidField, MalformedBody, TooMuch
 from moderator.pictures.views import MOST_TILES
 from moderator.policy.form import MOST_FRAMES
 from moderator.question import Animation, Embedded
-from moderator.web.payload import decode_base64, readable
+from moderator.web.encoded_picture import decode_base64
+from moderator.web.quoting import readable
 
 _NAME = "embedding"
 _MOMENT = re.compile(r"(\d{1,9})@(\d{1,20}(?:\.\d{1,20})?(?:e[+-]\d{1,3})?)", re.ASCII)

@@ -6,10 +6,7 @@ is left to `requests.py`.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import codecs
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -19,17 +16,10 @@ from moderator.errors import InvalidField, MalformedBody, TooMuch, UnsupportedBo
 from moderator.pictures.batch import Picture
 from moderator.pictures.kinds import looks_like_a_file, looks_like_a_picture
 from moderator.question import Limits
+from moderator.web.encoded_picture import decode_base64
 from moderator.web.form_parts import Part, read_parts
 from moderator.web.http_event import Request
-
-# In the place of base64: an address, or the path of a file, which ends like one.
-_ADDRESS = re.compile(
-    r"\s*([a-z][a-z0-9+]*:/|blob:|www\.|[^\s]{0,250}[/\\\\][^\s]{0,250}\.[a-z]{3,5}\s*$)", re.IGNORECASE
-)
-_WHITE_SPACE = re.compile(r"\s+")
-_URL_SAFE = str.maketrans("-_", "+/")
-# No media type with its parameters is longer.
-_LONGEST_DATA_PREFIX = 400
+from moderator.web.quoting import kind_of, readable
 
 # Allowed in the query even where the fields are elsewhere: the token that a gateway has checked.
 _ALWAYS = frozenset({"token"})
@@ -85,49 +75,6 @@ def read_body(request: Request, fields: Sequence[str], limits: Limits) -> Sent:
     content = _read_json(body)
     _refuse_query(request, "JSON", "fields of it")
     return Sent(fields=content, pictures=None, place="json")
-
-
-def decode_base64(text: str) -> bytes:
-    """Decode base64 of either alphabet, with or without padding, white space and a data URL's prefix.
-
-    Raises:
-        ValueError: it is not base64.
-    """
-    text = text[_data_prefix(text) :]
-    try:
-        # Nearly always enough; every clean-up below copies the whole picture.
-        return base64.b64decode(text, validate=True)
-    except binascii.Error:
-        text = _WHITE_SPACE.sub("", text).translate(_URL_SAFE).rstrip("=")
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-
-
-def decode_picture(text: str, name: str) -> Picture:
-    """Decode the base64 of the picture `name`.
-
-    Raises:
-        MalformedBody: it is not base64.
-    """
-    try:
-        return Picture(name=name, data=decode_base64(text))
-    except ValueError as error:
-        if _ADDRESS.match(text[:300]):
-            raise MalformedBody(
-                f"{name} is an address or a path: nothing is fetched here. Send the picture's bytes encoded in base64.",
-                field=name,
-            ) from error
-        raise MalformedBody(
-            f"{name} is not base64 ({error}): send the picture's bytes encoded in base64.", field=name
-        ) from error
-
-
-def _data_prefix(text: str) -> int:
-    """Return the length of `data:…;base64,`; 0 where there is none."""
-    # Not by a pattern: trying every way to split a text of a million semicolons takes a gigabyte.
-    head = text[:_LONGEST_DATA_PREFIX]
-    start = head.lstrip()[:5].lower()
-    comma = head.find(",")
-    return comma + 1 if start == "data:" and head[:comma].lower().endswith(";base64") else 0
 
 
 def _read_json(body: bytes) -> dict[str, Any]:
@@ -262,26 +209,3 @@ def _refuse_query(request: Request, kind: str, elsewhere: str) -> None:
         raise InvalidField(
             f"{readable(name)} is in the query, but the body is {kind}: give fields as {elsewhere}, not in the query."
         )
-
-
-def readable(text: str) -> str:
-    """Quote a client's text in an answer: shortened, and with nothing that UTF-8 cannot carry."""
-    shortened = text if len(text) <= 40 else f"{text[:40]}…"
-    return repr(shortened.encode("utf-8", "replace").decode())
-
-
-def kind_of(value: Any) -> str:
-    """Name a JSON value's kind."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "true or false"
-        case int() | float():
-            return "a number"
-        case str():
-            return "a string"
-        case list():
-            return "a list"
-        case _:
-            return "an object"

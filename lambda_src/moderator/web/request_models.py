@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 from moderator.errors import InvalidField
 from moderator.label_text import LONGEST_LABEL
 from moderator.pictures.views import View
-from moderator.web.payload import kind_of, readable
+from moderator.web.quoting import kind_of, readable
 
 Label = Annotated[str, Field(min_length=1, max_length=LONGEST_LABEL)]
 Category = Annotated[str, Field(min_length=1, max_length=LONGEST_LABEL)]

@@ -15,7 +15,9 @@ from moderator.policy.file import check_calibration, read_inline
 from moderator.policy.policy import Policy
 from moderator.question import Embedded, Limits, ModerationQuestion, Question, Wanted
 from moderator.web.embeddings import read_embedding
-from moderator.web.payload import Sent, decode_picture, readable
+from moderator.web.encoded_picture import decode_picture
+from moderator.web.payload import Sent
+from moderator.web.quoting import readable
 from moderator.web.request_models import ClassifyRequest, LabelSetName, ModerateRequest, PictureRequest, check_fields
 
 Asked = TypeVar("Asked", Question, ModerationQuestion)

@@ -21,7 +21,7 @@ from moderator.policy.verdict import Verdict
 from moderator.question import Limits
 from moderator.web.buckets import Buckets
 from moderator.web.http_event import Request, Response
-from moderator.web.payload import readable
+from moderator.web.quoting import readable
 
 # Of one picture: what a policy says of it, how probable a label set's labels are, or why neither is known.
 Outcome = Verdict | Answer | RequestError

@@ -21,8 +21,9 @@ from moderator.web.answers import native
 from moderator.web.answers.adapter import FLAG, LEAST_FLAGGED, Adapter, Asked, Known, NotConfigured, Outcome, Place
 from moderator.web.answers.reading import check_query, choice, read_object, repeated
 from moderator.web.answers.writing import as_json, is_flagged, verdict_of
+from moderator.web.encoded_picture import decode_picture
 from moderator.web.http_event import Request, Response
-from moderator.web.payload import decode_picture, kind_of
+from moderator.web.quoting import kind_of
 from moderator.web.request_models import EXAMPLE_PICTURE
 
 _MODERATIONS = Place(

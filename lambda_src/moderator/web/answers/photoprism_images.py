@@ -8,8 +8,9 @@ from moderator import strict_json
 from moderator.errors import InvalidField, RequestError, TooMuch
 from moderator.label_text import fault_of
 from moderator.pictures.batch import Picture
+from moderator.web.encoded_picture import decode_picture
 from moderator.web.http_event import Request
-from moderator.web.payload import decode_picture, kind_of
+from moderator.web.quoting import kind_of
 
 
 def pictures_of(images: Any, most: int) -> tuple[Picture | RequestError, ...]:

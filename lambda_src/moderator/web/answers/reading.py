@@ -11,7 +11,7 @@ from moderator.label_text import fault_of
 from moderator.question import Limits
 from moderator.web.answers.adapter import Parameter
 from moderator.web.http_event import Request
-from moderator.web.payload import kind_of, readable
+from moderator.web.quoting import kind_of, readable
 
 Text = TypeVar("Text", bound=str)
 

@@ -23,7 +23,7 @@ from moderator.web.answers.rekognition_labels import labels_of, moderation_label
 from moderator.web.answers.writing import as_json, verdict_of
 from moderator.web.buckets import UnreadableObject
 from moderator.web.http_event import Request, Response
-from moderator.web.payload import kind_of, readable
+from moderator.web.quoting import kind_of, readable
 
 TARGET = "x-amz-target"
 _ROOT = Place(

@@ -7,7 +7,8 @@ from typing import Any
 from moderator.errors import InvalidField
 from moderator.pictures.batch import Picture
 from moderator.web.buckets import Buckets
-from moderator.web.payload import decode_picture, kind_of
+from moderator.web.encoded_picture import decode_picture
+from moderator.web.quoting import kind_of
 
 
 def picture_of(image: Any, buckets: Buckets) -> Picture:
