@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -53,6 +54,15 @@ class Objects:
         """
         return self._range(source, 0, _HEAD_BYTES)
 
+    def e_tag(self, source: Source) -> str:
+        """Return the ETag of the bytes that are there now, without reading any; archived objects have one too.
+
+        Raises:
+            RequestError: S3 does not say.
+        """
+        e_tag: str = _patiently(lambda: self._s3.head_object(**source.as_asked())["ETag"])
+        return e_tag.strip('"')
+
     def read_start(self, source: Source) -> tuple[Source, bytes]:
         """Read all bytes up to the limit, by one range request; return the same as `head` does.
 
@@ -75,9 +85,7 @@ class Objects:
         return ObjectFile(lambda start, length: self._range(source, start, length)[1], source.size or 0, max_bytes)
 
     def _range(self, source: Source, start: int, length: int) -> tuple[Source, bytes]:
-        asked = {"Bucket": source.bucket, "Key": source.key, "Range": f"bytes={start}-{start + length - 1}"}
-        if source.version_id:
-            asked["VersionId"] = source.version_id
+        asked = source.as_asked() | {"Range": f"bytes={start}-{start + length - 1}"}
         if start and source.e_tag:
             asked["IfMatch"] = f'"{source.e_tag}"'  # pieces of two different objects make no video
         return _patiently(lambda: self._get(source, asked))
@@ -105,6 +113,24 @@ class Objects:
             ),
             data,
         )
+
+
+@contextmanager
+def when_gone() -> Iterator[None]:
+    """Turn S3's word for an object that is not there into ours.
+
+    Raises:
+        ObjectGone: as it says.
+    """
+    from botocore.exceptions import ClientError
+
+    try:
+        yield
+    except ClientError as error:
+        # 405: what is there is a delete marker.
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] in (404, 405):
+            raise ObjectGone("The object was deleted meanwhile.") from error
+        raise
 
 
 def _patiently(read: Callable[[], Answer]) -> Answer:

@@ -80,6 +80,7 @@ def _cost(objects: Objects, source: Source) -> int:
 
 
 def _read(objects: Objects, place: int, source: Source) -> Read:
+    found = source
     try:
         if source.size is not None and source.size > objects.max_bytes:
             found, head = objects.head(source)
@@ -91,5 +92,5 @@ def _read(objects: Objects, place: int, source: Source) -> Read:
             return Read(place=place, source=found, video=True)
         objects.check(found)
     except RequestError as error:
-        return Read(place=place, source=source, error=error)
+        return Read(place=place, source=found, error=error)
     return Read(place=place, source=found, data=data)
