@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -52,11 +52,13 @@ class Results:
         key = folder_of(sources[0].bucket, names) + part_name(sources)
         return key, self._part(key)
 
-    def elsewhere(self, job: str, sources: Sequence[Source], names: Names, own: str) -> dict[str, list[Line]]:
-        """Return the lines of these objects that stand in other parts, by the part's key."""
+    def elsewhere(
+        self, job: str, sources: Sequence[Source], names: Names, own: Collection[str]
+    ) -> dict[str, list[Line]]:
+        """Return the lines of these objects that stand in other parts than their own, by the part's key."""
         folder = folder_of(sources[0].bucket, names)
         wanted = {source.key for source in sources}
-        keys = [folder + name for name in self._parts_with(job, folder, wanted) if folder + name != own]
+        keys = [folder + name for name in self._parts_with(job, folder, wanted) if folder + name not in own]
 
         def lines(key: str) -> list[Line]:
             return [line for line in self._part(key).lines if line["source"]["key"] in wanted]
