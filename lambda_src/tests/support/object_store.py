@@ -19,10 +19,6 @@ def refused(status: int, code: str) -> ClientError:
     return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "GetObject")
 
 
-class _Body(io.BytesIO):
-    """A body that can be a context, as botocore's is."""
-
-
 @dataclass
 class ObjectStore:
     """Buckets by name, each with its objects by key."""
@@ -74,7 +70,7 @@ class ObjectStore:
             answer["ContentRange"] = f"bytes {first}-{min(last, len(data) - 1)}/{len(data)}"
             data = data[first : last + 1]
         self.bytes_read += len(data)
-        return answer | {"Body": _Body(data), "ContentLength": len(data)}
+        return answer | {"Body": io.BytesIO(data), "ContentLength": len(data)}
 
     def head_object(self, *, Bucket: str, Key: str, VersionId: str = "") -> dict[str, Any]:
         self.meanwhile(Bucket, "head_object")
