@@ -15,6 +15,7 @@ import json
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 from urllib.parse import quote
@@ -190,7 +191,8 @@ class Results:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
                 return Part()
             raise
-        with answer["Body"] as body:
+        # As a context it would be urllib3's body, some versions of which end too early without a word.
+        with closing(answer["Body"]) as body:
             lines = read_lines(body.read())
         return Part(lines=lines, job=answer.get("Metadata", {}).get("job", ""), e_tag=answer["ETag"])
 

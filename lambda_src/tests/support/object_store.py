@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import ClientError, ReadTimeoutError
+from botocore.response import StreamingBody
 
 
 def refused(status: int, code: str) -> ClientError:
@@ -70,7 +71,7 @@ class ObjectStore:
             answer["ContentRange"] = f"bytes {first}-{min(last, len(data) - 1)}/{len(data)}"
             data = data[first : last + 1]
         self.bytes_read += len(data)
-        return answer | {"Body": io.BytesIO(data), "ContentLength": len(data)}
+        return answer | {"Body": StreamingBody(io.BytesIO(data), len(data)), "ContentLength": len(data)}
 
     def head_object(self, *, Bucket: str, Key: str, VersionId: str = "") -> dict[str, Any]:
         self.meanwhile(Bucket, "head_object")
