@@ -23,6 +23,8 @@ _OF_THE_MOMENT = (
     "object-gone",
     "object-refused",
     "object-unreadable",
+    "object-archived",
+    "object-changed",
     "out-of-time",
     "decoder-crashed",
     "judge-failed",

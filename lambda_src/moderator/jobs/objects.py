@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from moderator.errors import RequestError, TooMuch
 from moderator.jobs.object_file import ObjectFile
 from moderator.jobs.sources import Source
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
 
 # What tells a picture from a video.
 HEAD_BYTES = 64
@@ -28,6 +31,18 @@ class ObjectRefused(RequestError):
     """S3 does not let the worker read the object."""
 
     title = "The object may not be read"
+
+
+class ObjectArchived(RequestError):
+    """The object is in a class of storage that nothing can be read from."""
+
+    title = "The object is archived"
+
+
+class ObjectChanged(RequestError):
+    """The object was replaced between two reads of it."""
+
+    title = "The object changed"
 
 
 class ObjectUnreadable(RequestError):
@@ -121,7 +136,7 @@ class Objects:
 
 @contextmanager
 def when_gone() -> Iterator[None]:
-    """Turn S3's word for an object that is not there into ours.
+    """Turn S3's word for an object that is not there into ours, and leave its other words alone.
 
     Raises:
         ObjectGone: as it says.
@@ -131,10 +146,37 @@ def when_gone() -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        # 405: what is there is a delete marker.
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] in (404, 405):
-            raise ObjectGone("The object was deleted meanwhile.") from error
+        if isinstance(meant := _meant(error), ObjectGone):
+            raise meant from error
         raise
+
+
+def _meant(error: ClientError) -> RequestError | None:
+    """Return what S3's answer says about the object, and what is to be done; None where it may be otherwise soon.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+    """
+    status, said = error.response["ResponseMetadata"]["HTTPStatusCode"], error.response["Error"]
+    code = said["Code"]
+    match status, code:
+        case _, "InvalidObjectState":
+            where = said.get("StorageClass") or said.get("AccessTier") or "by its class of storage"
+            return ObjectArchived(f"The object is in an archive ({where}): restore it, then run the job again.")
+        case _, "NoSuchBucket":
+            return ObjectGone(f"There is no such bucket ({code}): is its name right, or was it deleted?")
+        case 404, _:
+            return ObjectGone(f"The object is not there ({code}): it was deleted after it was listed.")
+        case 405, _:
+            return ObjectGone(f"This version is a delete marker ({code}): the object was deleted, and has no bytes.")
+        case 412, _:
+            return ObjectChanged(f"The object was replaced while it was read ({code}): run the job again.")
+        case ((401 | 403), _):
+            return ObjectRefused(
+                f"S3 refuses the object ({code}): give the worker's role this bucket, and its KMS key where it has one."
+            )
+        case 400, _:
+            return ObjectRefused(f"S3 does not take the request ({code}): {said.get('Message') or 'it says no more.'}")
+    return None
 
 
 def _patiently(read: Callable[[], Answer]) -> Answer:
@@ -145,14 +187,12 @@ def _patiently(read: Callable[[], Answer]) -> Answer:
         try:
             return read()
         except ClientError as error:
-            status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-            code = error.response["Error"]["Code"]
-            if status == 404:
-                raise ObjectGone(f"The object is not there ({code}): it was deleted after it was listed.") from error
-            if status in (400, 401, 403, 412):
-                raise ObjectRefused(f"S3 refuses the object ({code}): give the worker's role this bucket.") from error
+            if (meant := _meant(error)) is not None:
+                raise meant from error
             if not left:
-                raise ObjectUnreadable(f"S3 failed {_TRIES} times ({code}): run the job again.") from error
+                raise ObjectUnreadable(
+                    f"S3 failed {_TRIES} times ({error.response['Error']['Code']}): run the job again."
+                ) from error
         except (BotoCoreError, OSError) as error:
             if not left:
                 raise ObjectUnreadable(

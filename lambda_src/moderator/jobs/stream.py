@@ -18,7 +18,7 @@ DETAIL_TYPE = "Verdict"
 EVENT_SOURCE = "clip-video-moderator"
 
 # Errors of a line after which the message comes again: the cause is likely to be mended.
-_COME_AGAIN = ("object-unreadable", "object-refused", "judge-failed")
+_COME_AGAIN = ("object-unreadable", "object-refused", "object-changed", "judge-failed")
 
 log = logging.getLogger(__name__)
 

@@ -197,3 +197,17 @@ def test_what_cannot_be_read_now_is_tagged_as_on_error_says_and_comes_again(conf
     error = ReadTimeoutError(endpoint_url="https://s3")
     assert not worker.takes(event)
     assert moderation(store) == "review"
+
+
+def test_what_is_archived_is_tagged_too_and_does_not_come_again(configured: Policies) -> None:
+    """Restoring takes hours or longer than a message lives, and somebody must ask for it."""
+    store = ObjectStore({"uploads": {}, "results": {}})
+    event = store.upload("uploads", "a.png", SOUND)
+
+    def refuse(bucket: str, call: str) -> None:
+        if (bucket, call) == ("uploads", "get_object"):
+            raise refused(403, "InvalidObjectState")
+
+    store.meanwhile = refuse
+    assert Worker(store, configured).takes(event)
+    assert moderation(store) == "review"
