@@ -6,7 +6,6 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,9 +107,9 @@ def _judge_pile(pile: _Pile, desk: Desk, until: float) -> tuple[list[Line], int]
 
     # 1. What has a line already is not judged again: in the pile's own part, or wherever other batches had it.
     own, before = results.own_part(pile.sources, pile.names)
-    others = results.elsewhere(pile.job, pile.sources, pile.names, own)
+    others = results.elsewhere(pile.job, pile.sources, pile.names, {own})
     there = [line for lines in (before.lines, *others.values()) for line in lines]
-    e_tags = _ask_for_e_tags(standing.unsure(there), desk)
+    e_tags = desk.e_tags(standing.unsure(there))
     stand_here = standing.among(before.lines, e_tags=e_tags)
     if before.job == digest([pile.job]):
         stand_here = standing.of_this_job(before.lines)
@@ -142,7 +141,7 @@ def _judge_pile(pile: _Pile, desk: Desk, until: float) -> tuple[list[Line], int]
         for line in lines
         if (found := stands_elsewhere(line, part)) is not None and _e_tag(line) != _e_tag(stand[found])
     }
-    present = _ask_for_e_tags(unlike, desk)
+    present = desk.e_tags(unlike)
 
     def is_old(line: Line, part: str) -> bool:
         if standing.source_of(line) in judged:
@@ -164,16 +163,3 @@ def _judge_pile(pile: _Pile, desk: Desk, until: float) -> tuple[list[Line], int]
 def _e_tag(line: Line) -> str | None:
     e_tag: str | None = line["source"]["eTag"]
     return e_tag
-
-
-def _ask_for_e_tags(unsure: set[Source], desk: Desk) -> dict[Source, str]:
-    """Ask S3 which bytes are there; an object that cannot be read is left to be judged, and so to have its error."""
-
-    def e_tag(source: Source) -> str:
-        try:
-            return desk.objects.head(source)[0].e_tag or ""
-        except RequestError:
-            return ""
-
-    with ThreadPoolExecutor(desk.readers) as pool:
-        return dict(zip(unsure, pool.map(e_tag, unsure), strict=True))

@@ -56,7 +56,7 @@ def build_worker(
         if is_stream(event):
             return judge_messages(event, desk, announcer, until=_until(context))
         if is_end(event):
-            return summarise(event, desk, memory_mb=memory_mb)
+            return summarise(event, desk, memory_mb=memory_mb, until=_until(context))
         raise ValueError("The event is neither a batch of a job, nor messages of the stream's queue, nor a job's end.")
 
     return handle

@@ -15,7 +15,7 @@ from moderator.clip.towers import ImageTower, TextTower
 from moderator.cpus import usable_cpus
 from moderator.errors import InvalidField, RequestError, UnknownVideo
 from moderator.jobs.line import Line, Names, error_line
-from moderator.jobs.objects import ObjectFile
+from moderator.jobs.object_file import ObjectFile
 from moderator.jobs.sources import Source
 from moderator.jobs.video import Videos, can_judge_videos
 from moderator.labels.cache import LabelCache

@@ -23,6 +23,8 @@ _OF_THE_MOMENT = (
     "object-gone",
     "object-refused",
     "object-unreadable",
+    "object-archived",
+    "object-changed",
     "out-of-time",
     "decoder-crashed",
     "judge-failed",
@@ -74,9 +76,14 @@ def error_line(source: Source, error: RequestError, policy: Policy, names: Names
     }
 
 
+def error_kind(line: Line) -> str:
+    """Return the name of a line's error, or an empty text."""
+    return str(line["error"]["type"]).rpartition(":")[2] if "error" in line else ""
+
+
 def is_final(line: Line) -> bool:
     """Return whether the same bytes would give the same line again."""
-    return "error" not in line or str(line["error"]["type"]).rpartition(":")[2] not in _OF_THE_MOMENT
+    return error_kind(line) not in _OF_THE_MOMENT
 
 
 def write_lines(lines: Iterable[Line]) -> bytes:
@@ -102,8 +109,8 @@ def count(lines: Iterable[Line]) -> dict[str, Any]:
         verdicts[line["verdict"]] += 1
         categories.update({reason["category"] for reason in line["reasons"]} - {"error"})
         size += line["source"]["bytes"] or 0
-        if "error" in line:
-            failures[str(line["error"]["type"]).rpartition(":")[2]] += 1
+        if kind := error_kind(line):
+            failures[kind] += 1
     return {
         "objects": verdicts.total(),
         "bytes": size,

@@ -1,20 +1,21 @@
-"""Reads objects of S3: whole ones up to a limit, and large ones piece by piece, as a file."""
+"""Reads objects of S3: whole ones up to a limit, and large ones piece by piece, as `object_file.py` asks for them."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from moderator.errors import RequestError, TooMuch
+from moderator.jobs.object_file import ObjectFile
 from moderator.jobs.sources import Source
 
-# A piece of a large object: few requests for a video's index and key frames, and little read in vain.
-PIECE_BYTES = 1 << 20
-_KEPT_PIECES = 8
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+
 # What tells a picture from a video.
-_HEAD_BYTES = 64
+HEAD_BYTES = 64
 _TRIES = 4
 
 Answer = TypeVar("Answer")
@@ -32,6 +33,18 @@ class ObjectRefused(RequestError):
     title = "The object may not be read"
 
 
+class ObjectArchived(RequestError):
+    """The object is in a class of storage that nothing can be read from."""
+
+    title = "The object is archived"
+
+
+class ObjectChanged(RequestError):
+    """The object was replaced between two reads of it."""
+
+    title = "The object changed"
+
+
 class ObjectUnreadable(RequestError):
     """S3 failed, several times."""
 
@@ -45,21 +58,29 @@ class Objects:
         self._s3 = s3
         self.max_bytes = max_bytes
 
-    def head(self, source: Source) -> tuple[Source, bytes]:
-        """Read the first bytes; return the source with its ETag, version and size, and the bytes.
+    def e_tag(self, source: Source) -> str:
+        """Return the ETag of the bytes that are there now, without reading any; archived objects have one too.
+
+        Raises:
+            RequestError: S3 does not say.
+        """
+        e_tag: str = _patiently(lambda: self._s3.head_object(**source.as_asked())["ETag"])
+        return e_tag.strip('"')
+
+    def read_start(self, source: Source, *, before: Callable[[int], None] = lambda _: None) -> tuple[Source, bytes]:
+        """Read all bytes of an object up to the limit, of a larger one the first; by one request, mostly.
+
+        `before` is told how many bytes come, before they are read: it may wait. Return the source with the ETag,
+        version and size that S3 tells, and the bytes.
 
         Raises:
             RequestError: the object cannot be read.
         """
-        return self._range(source, 0, _HEAD_BYTES)
-
-    def read_start(self, source: Source) -> tuple[Source, bytes]:
-        """Read all bytes up to the limit, by one range request; return the same as `head` does.
-
-        Raises:
-            RequestError: the object cannot be read.
-        """
-        return self._range(source, 0, self.max_bytes)
+        is_large = source.size is not None and source.size > self.max_bytes
+        found, data = self._range(source, 0, HEAD_BYTES if is_large else self.max_bytes, before)
+        if is_large and found.size is not None and HEAD_BYTES < found.size <= self.max_bytes:
+            return self._range(found, 0, self.max_bytes, before)  # it is smaller than it was when it was listed
+        return found, data
 
     def check(self, source: Source) -> None:
         """Refuse an object over the limit.
@@ -74,15 +95,15 @@ class Objects:
         """Open the object as a file, of which at most `max_bytes` are ever read."""
         return ObjectFile(lambda start, length: self._range(source, start, length)[1], source.size or 0, max_bytes)
 
-    def _range(self, source: Source, start: int, length: int) -> tuple[Source, bytes]:
-        asked = {"Bucket": source.bucket, "Key": source.key, "Range": f"bytes={start}-{start + length - 1}"}
-        if source.version_id:
-            asked["VersionId"] = source.version_id
+    def _range(
+        self, source: Source, start: int, length: int, before: Callable[[int], None] = lambda _: None
+    ) -> tuple[Source, bytes]:
+        asked = source.as_asked() | {"Range": f"bytes={start}-{start + length - 1}"}
         if start and source.e_tag:
             asked["IfMatch"] = f'"{source.e_tag}"'  # pieces of two different objects make no video
-        return _patiently(lambda: self._get(source, asked))
+        return _patiently(lambda: self._get(source, asked, before))
 
-    def _get(self, source: Source, asked: dict[str, Any]) -> tuple[Source, bytes]:
+    def _get(self, source: Source, asked: dict[str, Any], before: Callable[[int], None]) -> tuple[Source, bytes]:
         from botocore.exceptions import ClientError
 
         try:
@@ -92,10 +113,16 @@ class Objects:
                 raise
             # An empty object has no first byte.
             answer = self._s3.get_object(**{name: value for name, value in asked.items() if name != "Range"})
-        with answer["Body"] as body:
-            data = body.read()
-        total = answer.get("ContentRange", "").rpartition("/")[2]
-        size = int(total) if total.isdigit() else answer["ContentLength"]
+        # botocore's body, as a context, would give urllib3's in its place, whose breaking off nobody would notice.
+        with closing(answer["Body"]) as body:
+            total = answer.get("ContentRange", "").rpartition("/")[2]
+            size = int(total) if total.isdigit() else answer["ContentLength"]
+            if answer["ContentLength"] > HEAD_BYTES and size > self.max_bytes and asked["Range"].startswith("bytes=0-"):
+                before(HEAD_BYTES)
+                data = body.read(HEAD_BYTES)
+            else:
+                before(answer["ContentLength"])
+                data = body.read()
         return (
             replace(
                 source,
@@ -107,6 +134,51 @@ class Objects:
         )
 
 
+@contextmanager
+def when_gone() -> Iterator[None]:
+    """Turn S3's word for an object that is not there into ours, and leave its other words alone.
+
+    Raises:
+        ObjectGone: as it says.
+    """
+    from botocore.exceptions import ClientError
+
+    try:
+        yield
+    except ClientError as error:
+        if isinstance(meant := _meant(error), ObjectGone):
+            raise meant from error
+        raise
+
+
+def _meant(error: ClientError) -> RequestError | None:
+    """Return what S3's answer says about the object, and what is to be done; None where it may be otherwise soon.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+    """
+    status, said = error.response["ResponseMetadata"]["HTTPStatusCode"], error.response["Error"]
+    code = said["Code"]
+    match status, code:
+        case _, "InvalidObjectState":
+            where = said.get("StorageClass") or said.get("AccessTier") or "by its class of storage"
+            return ObjectArchived(f"The object is in an archive ({where}): restore it, then run the job again.")
+        case _, "NoSuchBucket":
+            return ObjectGone(f"There is no such bucket ({code}): is its name right, or was it deleted?")
+        case 404, _:
+            return ObjectGone(f"The object is not there ({code}): it was deleted after it was listed.")
+        case 405, _:
+            return ObjectGone(f"This version is a delete marker ({code}): the object was deleted, and has no bytes.")
+        case 412, _:
+            return ObjectChanged(f"The object was replaced while it was read ({code}): run the job again.")
+        case ((401 | 403), _):
+            return ObjectRefused(
+                f"S3 refuses the object ({code}): give the worker's role this bucket, and its KMS key where it has one."
+            )
+        case 400, _:
+            return ObjectRefused(f"S3 does not take the request ({code}): {said.get('Message') or 'it says no more.'}")
+    return None
+
+
 def _patiently(read: Callable[[], Answer]) -> Answer:
     """Read again where S3 or the connection fails in the middle of a body, which boto3's own retries do not mend."""
     from botocore.exceptions import BotoCoreError, ClientError
@@ -115,71 +187,15 @@ def _patiently(read: Callable[[], Answer]) -> Answer:
         try:
             return read()
         except ClientError as error:
-            status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-            code = error.response["Error"]["Code"]
-            if status == 404:
-                raise ObjectGone(f"The object is not there ({code}): it was deleted after it was listed.") from error
-            if status in (400, 401, 403, 412):
-                raise ObjectRefused(f"S3 refuses the object ({code}): give the worker's role this bucket.") from error
+            if (meant := _meant(error)) is not None:
+                raise meant from error
             if not left:
-                raise ObjectUnreadable(f"S3 failed {_TRIES} times ({code}): run the job again.") from error
+                raise ObjectUnreadable(
+                    f"S3 failed {_TRIES} times ({error.response['Error']['Code']}): run the job again."
+                ) from error
         except (BotoCoreError, OSError) as error:
             if not left:
                 raise ObjectUnreadable(
                     f"S3 failed {_TRIES} times ({type(error).__name__}): run the job again."
                 ) from error
     raise AssertionError("unreachable")
-
-
-class ObjectFile(io.RawIOBase):
-    """An object as a file that can be read and sought in; holds a few pieces of a megabyte, never the whole."""
-
-    def __init__(self, read: Callable[[int, int], bytes], size: int, max_bytes: int) -> None:
-        super().__init__()
-        self._read, self._size, self._left = read, size, max_bytes
-        self._place = 0
-        self._pieces: dict[int, bytes] = {}  # the least recently used first
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def tell(self) -> int:
-        """Return where the next byte is read."""
-        return self._place
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to another place; nothing is read."""
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
-        self._place = max(0, start + offset)
-        return self._place
-
-    def readinto(self, buffer: Any) -> int:
-        """Read up to the end of a piece.
-
-        Raises:
-            TooMuch: more would be read from S3 than is allowed.
-        """
-        if self._place >= self._size:
-            return 0
-        number, within = divmod(self._place, PIECE_BYTES)
-        data = self._piece(number)[within : within + len(buffer)]
-        buffer[: len(data)] = data
-        self._place += len(data)
-        return len(data)
-
-    def _piece(self, number: int) -> bytes:
-        piece = self._pieces.pop(number, None)
-        if piece is None:
-            if self._left <= 0:
-                raise TooMuch("More of the object would have to be read than is allowed for one video.")
-            piece = self._read(number * PIECE_BYTES, PIECE_BYTES)
-            self._left -= len(piece)
-            while len(self._pieces) >= _KEPT_PIECES:
-                self._pieces.pop(next(iter(self._pieces)))
-        self._pieces[number] = piece
-        return piece

@@ -11,7 +11,8 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 
 from moderator.errors import RequestError
-from moderator.jobs.objects import Objects
+from moderator.jobs.objects import HEAD_BYTES, Objects
+from moderator.jobs.room import Room
 from moderator.jobs.sources import Source
 from moderator.jobs.video_kind import is_video
 
@@ -40,22 +41,24 @@ def read_objects(
     It ends early where `until`, a moment of the monotonic clock, comes first.
     """
     pool = ThreadPoolExecutor(threads)
+    room = Room(AHEAD_BYTES, largest=objects.max_bytes)
     try:
         waiting: deque[tuple[int, Future[Read]]] = deque()
-        ahead, place = 0, 0
+        place = 0
         while waiting or place < len(sources):
-            while place < len(sources) and (not waiting or ahead + _cost(objects, sources[place]) <= AHEAD_BYTES):
-                ahead += _cost(objects, sources[place])
-                waiting.append((_cost(objects, sources[place]), pool.submit(_read, objects, place, sources[place])))
+            while place < len(sources) and room.has(_likely(objects, sources[place])):
+                room.enter(place, _likely(objects, sources[place]))
+                waiting.append((place, pool.submit(_read, objects, place, sources[place], room)))
                 place += 1
-            cost, future = waiting.popleft()
+            next_place, future = waiting.popleft()
             try:
                 read = future.result(None if until == math.inf else max(0.0, until - time.monotonic()))
             except FutureTimeout:
                 return
             yield read
-            ahead -= cost
+            room.leave(next_place)
     finally:
+        room.close()
         pool.shutdown(wait=False, cancel_futures=True)  # a request that hangs is not waited for
 
 
@@ -73,23 +76,18 @@ def in_groups(reads: Iterator[Read], take: Callable[[Read], bool], *, size: int 
         yield group
 
 
-def _cost(objects: Objects, source: Source) -> int:
-    # What is larger is not read, but for its first bytes. A list may not know the size.
-    size = objects.max_bytes if source.size is None else source.size
-    return min(size, objects.max_bytes)
+def _likely(objects: Objects, source: Source) -> int:
+    # What is larger is not read, but for its first bytes. A list may not know the size: S3's answer does.
+    return min(source.size or 0, objects.max_bytes)
 
 
-def _read(objects: Objects, place: int, source: Source) -> Read:
+def _read(objects: Objects, place: int, source: Source, room: Room) -> Read:
+    found = source
     try:
-        if source.size is not None and source.size > objects.max_bytes:
-            found, head = objects.head(source)
-            if not is_video(head):
-                objects.check(found)
-            return Read(place=place, source=found, video=True)
-        found, data = objects.read_start(source)
-        if is_video(data[:64]):
+        found, data = objects.read_start(source, before=lambda size: room.settle(place, size))
+        if is_video(data[:HEAD_BYTES]):
             return Read(place=place, source=found, video=True)
         objects.check(found)
     except RequestError as error:
-        return Read(place=place, source=source, error=error)
+        return Read(place=place, source=found, error=error)
     return Read(place=place, source=found, data=data)

@@ -13,8 +13,9 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 from urllib.parse import quote
@@ -52,11 +53,13 @@ class Results:
         key = folder_of(sources[0].bucket, names) + part_name(sources)
         return key, self._part(key)
 
-    def elsewhere(self, job: str, sources: Sequence[Source], names: Names, own: str) -> dict[str, list[Line]]:
-        """Return the lines of these objects that stand in other parts, by the part's key."""
+    def elsewhere(
+        self, job: str, sources: Sequence[Source], names: Names, own: Collection[str]
+    ) -> dict[str, list[Line]]:
+        """Return the lines of these objects that stand in other parts than their own, by the part's key."""
         folder = folder_of(sources[0].bucket, names)
         wanted = {source.key for source in sources}
-        keys = [folder + name for name in self._parts_with(job, folder, wanted) if folder + name != own]
+        keys = [folder + name for name in self._parts_with(job, folder, wanted) if folder + name not in own]
 
         def lines(key: str) -> list[Line]:
             return [line for line in self._part(key).lines if line["source"]["key"] in wanted]
@@ -188,7 +191,8 @@ class Results:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
                 return Part()
             raise
-        with answer["Body"] as body:
+        # As a context it would be urllib3's body, some versions of which end too early without a word.
+        with closing(answer["Body"]) as body:
             lines = read_lines(body.read())
         return Part(lines=lines, job=answer.get("Metadata", {}).get("job", ""), e_tag=answer["ETag"])
 

@@ -30,6 +30,19 @@ class Source:
             "bytes": self.size,
         }
 
+    def as_asked(self) -> dict[str, str]:
+        """Give what S3's client calls it."""
+        version = {"VersionId": self.version_id} if self.version_id else {}
+        return {"Bucket": self.bucket, "Key": self.key, **version}
+
+
+def of_line(line: Mapping[str, Any]) -> Source:
+    """Return the object that a line is about."""
+    said = line["source"]
+    return Source(
+        bucket=said["bucket"], key=said["key"], version_id=said["versionId"], e_tag=said["eTag"], size=said["bytes"]
+    )
+
 
 def of_item(item: Any, batch: Mapping[str, Any]) -> Source:
     """Read one item of a distributed map: of a listing, an inventory, or a list of one's own.

@@ -9,17 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from moderator.jobs.desk import Desk
-from moderator.jobs.line import Line, is_final
+from moderator.jobs.line import Line, error_kind
 from moderator.jobs.sources import Source, of_event
+from moderator.jobs.tags import Replaced, Tags
 from moderator.jobs.worker_settings import WorkerSettings
 
 DETAIL_TYPE = "Verdict"
 EVENT_SOURCE = "clip-video-moderator"
-# https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html
-_EVENTS_AT_ONCE = 10
 
 # Errors of a line after which the message comes again: the cause is likely to be mended.
-_COME_AGAIN = (":object-unreadable", ":object-refused", ":judge-failed")
+_COME_AGAIN = ("object-unreadable", "object-refused", "object-changed", "judge-failed")
 
 log = logging.getLogger(__name__)
 
@@ -36,12 +35,13 @@ class Announcer:
         """Say one verdict; saying it twice changes nothing but the event, which comes twice.
 
         Raises:
-            Exception: whatever AWS refuses: the message comes again.
+            Replaced: the tag would be of other bytes: the message comes again.
+            Exception: whatever AWS refuses: likewise.
         """
         if self.settings.write_lines:
             desk.results.write_upload(line, desk.configured.names(self.settings.policy))
-        if self.settings.tag and "error" not in line:
-            self._tag(line)
+        if self.settings.tag:
+            Tags(self.s3, desk.objects).say(line)
         if self.settings.bus:
             answer = self.events.put_events(
                 Entries=[
@@ -55,16 +55,6 @@ class Announcer:
             )
             if answer["FailedEntryCount"]:
                 raise RuntimeError(f"EventBridge did not take the verdict: {answer['Entries'][0]}")
-
-    def _tag(self, line: Line) -> None:
-        """Set `moderation`, beside the tags that others have set."""
-        source = line["source"]
-        where = {"Bucket": source["bucket"], "Key": source["key"]}
-        if source["versionId"]:
-            where["VersionId"] = source["versionId"]
-        tags = [tag for tag in self.s3.get_object_tagging(**where)["TagSet"] if tag["Key"] != "moderation"]
-        tags.append({"Key": "moderation", "Value": line["verdict"]})
-        self.s3.put_object_tagging(**where, Tagging={"TagSet": tags})
 
 
 def is_stream(event: Mapping[str, Any]) -> bool:
@@ -96,7 +86,10 @@ def judge_messages(event: Mapping[str, Any], desk: Desk, announcer: Announcer, *
         try:
             # S3 or the role may be mended by the time the message comes again. A line about it is written nevertheless.
             announcer.say(line, desk)
-            again = not is_final(line) and line["error"]["type"].endswith(_COME_AGAIN)
+            again = error_kind(line) in _COME_AGAIN
+        except Replaced as replaced:
+            log.warning("%s Its message comes again.", replaced)
+            again = True
         except Exception:
             log.exception("A verdict cannot be said")
             again = True

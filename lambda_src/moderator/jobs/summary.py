@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
+import math
 from collections import Counter
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import islice
 from typing import Any
 
-from moderator.jobs.batch import piles_of
 from moderator.jobs.cost import Prices, job_dollars
 from moderator.jobs.desk import Desk
-from moderator.jobs.line import Line, count
-from moderator.jobs.map_results import FailedBatch, failed_batches
-from moderator.jobs.sources import Source
+from moderator.jobs.unjudged import Unjudged
 
 # Of an object without a line, beside the reasons that lines give.
 BATCH_FAILED = "batch-failed"
-_AT_ONCE = 64  # failed batches that are looked after together
 
 
 def is_end(event: Mapping[str, Any]) -> bool:
@@ -45,8 +38,11 @@ class _Totals:
             getattr(self, name).update(counted[name])
 
 
-def summarise(event: Mapping[str, Any], desk: Desk, *, memory_mb: int) -> dict[str, Any]:
-    """Write `summary.json`, `manifest.json` and, where objects were left out, `unjudged.jsonl`; return the summary."""
+def summarise(event: Mapping[str, Any], desk: Desk, *, memory_mb: int, until: float = math.inf) -> dict[str, Any]:
+    """Write `summary.json`, `manifest.json` and, where objects were left out, `unjudged.jsonl`; return the summary.
+
+    `until`, a moment of the monotonic clock, is when it must be about to end.
+    """
     end = event["end"]
     job, policy = end["job"], end["policy"]
     names = desk.configured.names(policy)
@@ -54,7 +50,9 @@ def summarise(event: Mapping[str, Any], desk: Desk, *, memory_mb: int) -> dict[s
     for counted in desk.results.counts(job):
         totals.add(counted)
         totals.numbers["unfinished" if counted.get("unfinished") else "batches"] += 1
-    unjudged = _unjudged(job, end.get("map"), desk, totals)
+    unjudged = Unjudged(job, desk, totals.add, until=until).write(end.get("map"))
+    if unjudged["objects"]:
+        totals.failures[BATCH_FAILED] += unjudged["objects"]
     seconds = (datetime.now(UTC) - datetime.fromisoformat(end["started"])).total_seconds()
     numbers = totals.numbers
     summary = {
@@ -85,52 +83,3 @@ def summarise(event: Mapping[str, Any], desk: Desk, *, memory_mb: int) -> dict[s
     folders = sorted({f"verdicts/bucket=*/policy={names.policy['version']}/model={names.model['fingerprint']}/"})
     desk.results.write_record(job, "manifest", {"job": job, "lines": folders, "map": end.get("map")})
     return summary
-
-
-def _unjudged(job: str, map_record: Mapping[str, Any] | None, desk: Desk, totals: _Totals) -> dict[str, Any]:
-    """Count, and name in a file, the objects of failed batches that have no line; those with one are added up."""
-    reasons: Counter[str] = Counter()
-    batches = 0
-    with tempfile.TemporaryFile() as file:
-        failed = failed_batches(desk.results, map_record)
-        while some := list(islice(failed, _AT_ONCE)):
-            batches += len(some)
-            with ThreadPoolExecutor(16) as pool:
-                became = list(pool.map(lambda batch: _what_became_of(batch, desk), some))
-            for batch, (lines, missing) in zip(some, became, strict=True):
-                totals.add(count(lines))
-                reasons[batch.why] += len(missing) + batch.nameless
-                file.writelines(_item(source) for source in missing)
-        objects = reasons.total()
-        if objects:
-            totals.failures[BATCH_FAILED] += objects
-        # A list that a job takes as it is.
-        is_empty = file.tell() == 0
-        file.seek(0)
-        key = None if is_empty else desk.results.write_list(job, "unjudged", file)
-    return {"objects": objects, "batches": batches, "reasons": dict(sorted(reasons.items())), "list": key}
-
-
-def _what_became_of(batch: FailedBatch, desk: Desk) -> tuple[list[Line], list[Source]]:
-    """Return the lines that a batch wrote before it failed, and the objects that have none of it."""
-    names = desk.configured.names(batch.policy)
-    lines: list[Line] = []
-    missing: list[Source] = []
-    for pile in piles_of(batch.sources):
-        _, part = desk.results.own_part(pile, names)
-        lines += part.lines
-        seen = {
-            (line["source"]["key"], version) for line in part.lines for version in (line["source"]["versionId"], None)
-        }
-        missing += [source for source in pile if (source.key, source.version_id) not in seen]
-    return lines, missing
-
-
-def _item(source: Source) -> bytes:
-    """Write an object as the lists of jobs name it; what is not known is left out."""
-    item = {name: value for name, value in source.as_json().items() if value is not None}
-    size = item.pop("bytes", None)
-    return (
-        json.dumps(item | ({} if size is None else {"size": size}), ensure_ascii=False).encode("utf-8", "surrogatepass")
-        + b"\n"
-    )

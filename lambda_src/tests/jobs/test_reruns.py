@@ -2,75 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections import Counter
-from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from moderator.jobs.batch import judge_batch
-from moderator.jobs.desk import Desk
 from moderator.jobs.judge import Policies, read_configured
-from moderator.jobs.judge_process import JudgeProcess
 from moderator.jobs.line import Line
-from moderator.jobs.objects import Objects
 from moderator.jobs.parts import PartsIndex, part_name
 from moderator.jobs.results import Results
 from moderator.jobs.sources import Source
 from moderator.settings import Settings
-from support.light_judge import LightJudge
+from support.account import Account
 from support.object_store import ObjectStore
-
-NEVER = float("inf")
 
 
 @pytest.fixture(scope="module")
 def configured() -> Policies:
     return read_configured(Settings())
-
-
-class Account:
-    """A bucket of objects and one of results, and workers that know nothing of each other but by these."""
-
-    def __init__(self, configured: Policies, *, workers: int = 1, page: int = 1000, remembered: int = 10_000) -> None:
-        self.store = ObjectStore({"pictures": {}, "results": {}}, page=page)
-        self.judge = LightJudge(configured)
-        self.desks = [
-            Desk(
-                objects=Objects(self.store, max_bytes=1000),
-                judge=cast("JudgeProcess", self.judge),
-                results=Results(self.store, "results", remembered=remembered),
-                configured=configured,
-                readers=2,
-            )
-            for _ in range(workers)
-        ]
-
-    def put(self, key: str, data: bytes) -> None:
-        self.store.buckets["pictures"][key] = data
-
-    def items(self, keys: list[str], *, e_tags: bool = True) -> list[dict[str, Any]]:
-        items = {item["Key"]: item for item in self.store.items("pictures")}
-        return [items[key] if e_tags else {"key": key} for key in keys]
-
-    def job(self, name: str, items: list[dict[str, Any]], *, batch: int, desk: int = 0) -> int:
-        """Run a job whose batches take turns on the workers; return how many objects were known."""
-        known = 0
-        for number, at in enumerate(range(0, len(items), batch)):
-            given = {"BatchInput": {"job": name, "policy": "demo", "bucket": "pictures"}}
-            desks = self.desks[(desk + number) % len(self.desks)]
-            known += judge_batch(given | {"Items": items[at : at + batch]}, desks, until=NEVER)["known"]
-        return known
-
-    def lines(self) -> dict[str, Line]:
-        parts = [data for key, data in self.store.buckets["results"].items() if key.startswith("verdicts/")]
-        lines = [json.loads(line) for part in parts for line in part.splitlines()]
-        twice = [key for key, number in Counter(line["source"]["key"] for line in lines).items() if number > 1]
-        assert twice == [], "an object has two lines"
-        return {line["source"]["key"]: line for line in lines}
 
 
 KEYS = [f"{number}/ü {number * 7919 % 100:02}.png" for number in range(40)]
@@ -170,7 +121,8 @@ def test_a_worker_that_dies_before_it_takes_an_old_line_out_leaves_it_for_the_ne
 
 def test_versions_have_a_line_each(configured: Policies) -> None:
     account = Account(configured)
-    account.put("a.png", b"\x89PNG")
+    for version in ("1", "2"):
+        account.store.upload("pictures", "a.png", b"\x89PNG", version=version)
     items = [{"key": "a.png", "versionId": version} for version in ("1", "2")]
     account.job("job", items, batch=1)
     assert account.job("again", items[::-1], batch=2) == 2

@@ -225,6 +225,7 @@ def test_the_summary_counts_and_names_what_failed_batches_left_out(slow: JudgePr
         "objects": 30 - had,
         "batches": 3,
         "reasons": {"BatchUnfinished": 10 - had, "PENDING": 10, "Sandbox.Timedout": 10},
+        "unchecked": 0,
         "list": "jobs/job/unjudged.jsonl",
     }
     assert summary["failures"] == {"batch-failed": 30 - had, "broken-video": had}
@@ -244,7 +245,13 @@ def test_a_job_without_failures_left_nothing_out(slow: JudgeProcess) -> None:
     manifest = {"DestinationBucket": "results", "ResultFiles": {"FAILED": [], "PENDING": [], "SUCCEEDED": []}}
     job.store.buckets["results"]["jobs/maps/1/manifest.json"] = json.dumps(manifest).encode()
     for record in (None, {"ResultWriterDetails": {"Bucket": "results", "Key": "jobs/maps/1/manifest.json"}}):
-        assert job.end(map=record)["unjudged"] == {"objects": 0, "batches": 0, "reasons": {}, "list": None}
+        assert job.end(map=record)["unjudged"] == {
+            "objects": 0,
+            "batches": 0,
+            "reasons": {},
+            "unchecked": 0,
+            "list": None,
+        }
     assert "jobs/job/unjudged.jsonl" not in job.store.buckets["results"]
 
 

@@ -178,21 +178,24 @@ def message(key: str, data: bytes, number: int) -> dict[str, Any]:
 
 def test_uploads_are_announced_once_each_however_often_they_come(store: ObjectStore, make: Make) -> None:
     worker = make(bus="verdicts", tag=True)
-    keys = [f"in/{name}" for name in ODD[:5]] + ["in/000.png", "in/001.png", "in/broken.png"]
-    records = [message(key, PICTURES[key], number) for number, key in enumerate(keys)]
+    keys = [f"in/{name}" for name in ODD[:5]] + ["in/000.png", "in/001.png", "in/broken.png", "in/large.png"]
+    records = [message(key, PICTURES.get(key, RED), number) for number, key in enumerate([*keys, "in/gone.png"])]
     store.tags["pictures/in/000.png"] = [{"Key": "owner", "Value": "us"}]
     assert worker({"Records": [*records, records[0]]}, None) == {"batchItemFailures": []}
     assert worker({"Records": records}, None) == {"batchItemFailures": []}
     found = by_key(store)
-    assert found.keys() == set(keys)
+    assert found.keys() == {*keys, "in/gone.png"}
     details = [json.loads(event["Detail"]) for event in store.events]
     assert {event["DetailType"] for event in store.events} == {"Verdict"}
-    assert len(details) == 2 * len(keys), "one event a delivery"
+    assert len(details) == 2 * len(records), "one event a delivery"
     assert {tag["Key"]: tag["Value"] for tag in store.tags["pictures/in/000.png"]} == {
         "owner": "us",
         "moderation": "block",
     }
-    assert "pictures/in/broken.png" not in store.tags, "what was not judged has no verdict to be tagged with"
+    # Who waits for a tag of what cannot be judged gets what the policy says is to be done with it.
+    for key in ("in/broken.png", "in/large.png"):
+        assert store.tags[f"pictures/{key}"] == [{"Key": "moderation", "Value": "review"}]
+    assert {name.removeprefix("pictures/") for name in store.tags} == set(keys), "what is gone has nothing to be tagged"
 
 
 def test_a_message_that_nobody_can_read_goes_back_and_the_others_are_judged(store: ObjectStore, make: Make) -> None:

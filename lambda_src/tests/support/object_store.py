@@ -7,20 +7,17 @@ import io
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import ClientError, ReadTimeoutError
+from botocore.response import StreamingBody
 
 
 def refused(status: int, code: str) -> ClientError:
     return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "GetObject")
-
-
-class _Body(io.BytesIO):
-    """A body that can be a context, as botocore's is."""
 
 
 @dataclass
@@ -31,7 +28,12 @@ class ObjectStore:
     asked: Counter[str] = field(default_factory=Counter)
     bytes_read: int = 0
     metadata: dict[str, dict[str, str]] = field(default_factory=dict)
+    # By bucket and key; of a version, with a question mark and its id.
     tags: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+    # What buckets with versions hold, by bucket and key, and by id; the newest is what the buckets have.
+    versions: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    # Told of each call about one object, before it is answered: what others do between two calls of a worker.
+    meanwhile: Callable[[str, str], None] = field(default=lambda _bucket, _call: None)
     # Every so many reads or writes fail as S3 does when it is busy; 0 for none.
     fails_every: int = 0
     page: int = 1000  # names that a listing gives at once
@@ -41,15 +43,27 @@ class ObjectStore:
         self._lock = threading.Lock()
         self._calls = 0
 
+    def upload(self, bucket: str, key: str, data: bytes, *, version: str = "") -> dict[str, Any]:
+        """Put an object there as a stranger does, in place of another, or as a version; return the event of it."""
+        self.buckets[bucket][key] = data
+        found = {"key": key, "size": len(data), "etag": hashlib.md5(data).hexdigest()}  # noqa: S324 - S3's own
+        if version:
+            self.versions.setdefault(f"{bucket}/{key}", {})[version] = data
+            found["version-id"] = version
+        else:
+            self.tags.pop(f"{bucket}/{key}", None)  # which were the other object's
+        return {"detail": {"bucket": {"name": bucket}, "object": found}}
+
     def get_object(self, *, Bucket: str, Key: str, Range: str = "", **more: str) -> dict[str, Any]:
+        self.meanwhile(Bucket, "get_object")
         self._may_fail("get")
-        data = self.buckets.get(Bucket, {}).get(Key)
-        if data is None:
-            raise refused(404, "NoSuchKey")
+        data = self._data(Bucket, Key, more.get("VersionId", ""))
         e_tag = f'"{hashlib.md5(data).hexdigest()}"'  # noqa: S324 - S3's own
         if more.get("IfMatch", e_tag) != e_tag:
             raise refused(412, "PreconditionFailed")
         answer: dict[str, Any] = {"ETag": e_tag, "Metadata": self.metadata.get(f"{Bucket}/{Key}", {})}
+        if known := self.versions.get(f"{Bucket}/{Key}"):
+            answer["VersionId"] = more.get("VersionId") or list(known)[-1]
         if Range:
             first, last = (int(number) for number in re.findall(r"\d+", Range))
             if first >= len(data):
@@ -57,7 +71,16 @@ class ObjectStore:
             answer["ContentRange"] = f"bytes {first}-{min(last, len(data) - 1)}/{len(data)}"
             data = data[first : last + 1]
         self.bytes_read += len(data)
-        return answer | {"Body": _Body(data), "ContentLength": len(data)}
+        return answer | {"Body": StreamingBody(io.BytesIO(data), len(data)), "ContentLength": len(data)}
+
+    def head_object(self, *, Bucket: str, Key: str, VersionId: str = "") -> dict[str, Any]:
+        self.meanwhile(Bucket, "head_object")
+        self._may_fail("head")
+        try:
+            data = self._data(Bucket, Key, VersionId)
+        except ClientError as error:
+            raise refused(404, "404") from error  # an answer without a body names no error
+        return {"ETag": f'"{hashlib.md5(data).hexdigest()}"', "ContentLength": len(data)}  # noqa: S324 - S3's own
 
     def put_object(
         self, *, Bucket: str, Key: str, Body: Any, Metadata: Any = None, IfMatch: str = "", **_: str
@@ -104,11 +127,15 @@ class ObjectStore:
                 return
             after = page["Contents"][-1]["Key"]
 
-    def get_object_tagging(self, *, Bucket: str, Key: str) -> dict[str, Any]:
-        return {"TagSet": self.tags.get(f"{Bucket}/{Key}", [])}
+    def get_object_tagging(self, *, Bucket: str, Key: str, VersionId: str = "") -> dict[str, Any]:
+        self.meanwhile(Bucket, "get_object_tagging")
+        self._data(Bucket, Key, VersionId)
+        return {"TagSet": self.tags.get(_tagged(Bucket, Key, VersionId), [])}
 
-    def put_object_tagging(self, *, Bucket: str, Key: str, Tagging: dict[str, Any]) -> None:
-        self.tags[f"{Bucket}/{Key}"] = Tagging["TagSet"]
+    def put_object_tagging(self, *, Bucket: str, Key: str, Tagging: dict[str, Any], VersionId: str = "") -> None:
+        self.meanwhile(Bucket, "put_object_tagging")
+        self._data(Bucket, Key, VersionId)
+        self.tags[_tagged(Bucket, Key, VersionId)] = Tagging["TagSet"]
 
     def put_events(self, *, Entries: list[dict[str, Any]]) -> dict[str, Any]:
         self.events += Entries
@@ -123,6 +150,15 @@ class ObjectStore:
             if key.startswith(prefix)
         ]
 
+    def _data(self, bucket: str, key: str, version: str) -> bytes:
+        if version:
+            data = self.versions.get(f"{bucket}/{key}", {}).get(version)
+        else:
+            data = self.buckets.get(bucket, {}).get(key)
+        if data is None:
+            raise refused(404, "NoSuchVersion" if version else "NoSuchKey")
+        return data
+
     def _may_fail(self, what: str) -> None:
         with self._lock:
             self._calls += 1
@@ -131,3 +167,7 @@ class ObjectStore:
         if fails:
             # boto3 asks again by itself; what comes through is a connection that breaks.
             raise ReadTimeoutError(endpoint_url="https://s3")
+
+
+def _tagged(bucket: str, key: str, version: str) -> str:
+    return f"{bucket}/{key}" + (f"?{version}" if version else "")
