@@ -126,6 +126,7 @@ def job_states(
             "policy.$": "$.policy",
             "asked.$": "$",
             "map.$": "$.map",  # where the failed batches are named
+            "standard": standard,  # executions of another kind have other prices
         }
     }
     return {

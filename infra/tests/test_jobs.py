@@ -152,6 +152,15 @@ def test_every_map_is_distributed_batched_bounded_and_tolerant(run: Callable[[st
     assert {"CSV", "JSONL", "MANIFEST"} <= kinds
 
 
+def test_the_summary_is_told_which_kind_of_executions_is_paid_for(run: Callable[[str], Recorded]) -> None:
+    """With videos a batch may take longer than an Express execution may, and Standard ones have other prices."""
+    for name, kind in (("jobs", "EXPRESS"), ("jobs and a stream", "STANDARD")):
+        definition = json.loads(run(name).inputs("aws:sfn/stateMachine:StateMachine")["definition"])
+        kinds = {one["ItemProcessor"]["ProcessorConfig"]["ExecutionType"] for one in maps(definition)}
+        end = definition["States"]["Summary"]["Parameters"]["Payload"]["end"]
+        assert (kinds, end["standard"]) == ({kind}, kind == "STANDARD")
+
+
 def test_uploads_are_kept_until_they_are_judged(run: Callable[[str], Recorded]) -> None:
     stack = run("jobs and a stream")
     queue = stack.inputs(QUEUE, "clip-jobs")
