@@ -38,6 +38,9 @@ READERS: dict[str, tuple[str, dict[str, Any]]] = {
     "jsonl": ("EachOfJsonl", {"Resource": _OF_S3, "ReaderConfig": {"InputType": "JSONL"}, "Parameters": _LIST}),
 }
 
+# A map's state and its label, which stands in the ARNs of its executions, are of one name.
+MAP_LABELS = tuple(sorted(state for state, _ in READERS.values()))
+
 # Lambda's own troubles are waited out; whatever else fails is tried once more.
 # https://docs.aws.amazon.com/step-functions/latest/dg/sfn-best-practices.html#bp-lambda-serviceexception
 _RETRY = [
@@ -126,6 +129,7 @@ def job_states(
             "policy.$": "$.policy",
             "asked.$": "$",
             "map.$": "$.map",  # where the failed batches are named
+            "standard": standard,  # executions of another kind have other prices
         }
     }
     return {

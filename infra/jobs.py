@@ -13,7 +13,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.function import Function, FunctionArgs
-from infra.job_states import job_states
+from infra.job_states import MAP_LABELS, job_states
 from infra.read_buckets import allow_decrypting, arn_of, decrypting
 from infra.results_bucket import ResultsBucket
 from infra.role import FunctionRole, allow, trust
@@ -154,23 +154,22 @@ class Jobs(pulumi.ComponentResource):
             },
             opts=pulumi.ResourceOptions(parent=self, depends_on=given),
         )
-        # Its map runs are executions of its own, which a redrive starts again.
+        # A map runs its batches as executions, of which those that failed are redriven under its label.
+        # https://docs.aws.amazon.com/step-functions/latest/dg/iam-policies-eg-dist-map.html
         executions = machine.arn.apply(lambda arn: arn.replace(":stateMachine:", ":execution:"))
-        allow(
-            role,
-            f"{self._name}-states-run-children",
-            {"Action": ["states:StartExecution"], "Resource": machine.arn},
-            self._child,
-        )
-        allow(
-            role,
-            f"{self._name}-states-redrive-children",
-            {
-                "Action": ["states:DescribeExecution", "states:StopExecution", "states:RedriveExecution"],
-                "Resource": pulumi.Output.format("{0}/*", executions),
+        children: dict[str, Mapping[str, object]] = {
+            "run-children": {"Action": ["states:StartExecution"], "Resource": machine.arn},
+            "see-children": {
+                "Action": ["states:DescribeExecution", "states:StopExecution"],
+                "Resource": pulumi.Output.format("{0}:*", executions),
             },
-            self._child,
-        )
+            "redrive-children": {
+                "Action": ["states:RedriveExecution"],
+                "Resource": [pulumi.Output.format("{0}/{1}:*", executions, label) for label in MAP_LABELS],
+            },
+        }
+        for what, right in children.items():
+            allow(role, f"{self._name}-states-{what}", right, self._child)
         return machine.arn
 
 

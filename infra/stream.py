@@ -12,7 +12,11 @@ import pulumi_aws as aws
 from infra.jobs import Jobs
 
 _TRIES = 5
-_KEPT_SECONDS = 14 * 24 * 3600  # as long as SQS keeps anything
+_DAY = 24 * 3600
+# SQS counts from when a message was first sent, also after it was given up: what waited for as long as it may has ten
+# days left as a dead letter, which is as long as SQS keeps anything.
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html
+_WAITING_SECONDS, _DEAD_SECONDS = 4 * _DAY, 14 * _DAY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +44,7 @@ class Stream(pulumi.ComponentResource):
             aws.sqs.Queue(
                 f"{name}-{what}",
                 name=f"{args.name}-{what}",
-                message_retention_seconds=_KEPT_SECONDS,
+                message_retention_seconds=_DEAD_SECONDS,
                 sqs_managed_sse_enabled=True,
                 opts=child,
             )
@@ -49,7 +53,7 @@ class Stream(pulumi.ComponentResource):
         queue = aws.sqs.Queue(
             name,
             name=args.name,
-            message_retention_seconds=_KEPT_SECONDS,
+            message_retention_seconds=_WAITING_SECONDS,
             # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
             visibility_timeout_seconds=6 * args.timeout,
             redrive_policy=pulumi.Output.json_dumps({"deadLetterTargetArn": dead.arn, "maxReceiveCount": _TRIES}),

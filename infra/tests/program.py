@@ -128,6 +128,8 @@ class _Cloud(Mocks):
             case "Function":
                 arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{args.inputs.get('name', args.name)}"
                 return {"arn": arn, "version": "7", "invokeArn": f"invoke-arn-of-{args.name}"}
+            case "StateMachine":
+                return {"arn": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{args.inputs['name']}"}
             case "Secret":
                 return {"arn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{args.name}-AbCdEf"}
             case "VpcEndpoint":

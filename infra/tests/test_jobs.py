@@ -13,12 +13,13 @@ from infra.config import ROOT
 from infra.job_states import job_states
 from infra.tests.aws_calls import CALLS, MADE_OTHERWISE
 from infra.tests.aws_models import faults
-from infra.tests.conftest import WITH_JOBS
+from infra.tests.conftest import JOBS, KEY, WITH_JOBS
 from infra.tests.program import Recorded, run_program
 
 pytestmark = pytest.mark.slow
 
 QUEUE, FUNCTION = "aws:sqs/queue:Queue", "aws:lambda/function:Function"
+STATES, MACHINE = "arn:aws:states:eu-central-1:111122223333", "clip-video-moderator-dev-jobs"
 RESULTS = "arn:aws:s3:eu-central-1:111122223333:Bucket/clip-jobs-results"
 
 
@@ -124,11 +125,23 @@ def test_the_state_machines_rights_are_these(run: Callable[[str], Recorded]) -> 
         "s3:ListBucket": ["arn:aws:s3:::pictures"],
         "s3:PutObject s3:GetObject s3:ListMultipartUploadParts s3:AbortMultipartUpload": [f"{RESULTS}/jobs/maps/*"],
         "lambda:InvokeFunction": ["arn:aws:lambda:eu-central-1:111122223333:function:clip-video-moderator-dev-jobs"],
-        "states:StartExecution": ["arn:aws:sfn:eu-central-1:111122223333:StateMachine/clip-jobs"],
-        "states:DescribeExecution states:StopExecution states:RedriveExecution": [
-            "arn:aws:sfn:eu-central-1:111122223333:StateMachine/clip-jobs/*"
+        # AWS' own least ones: https://docs.aws.amazon.com/step-functions/latest/dg/iam-policies-eg-dist-map.html
+        "states:StartExecution": [f"{STATES}:stateMachine:{MACHINE}"],
+        "states:DescribeExecution states:StopExecution": [f"{STATES}:execution:{MACHINE}:*"],
+        # A batch's execution has the map's label in its ARN, before its name.
+        "states:RedriveExecution": [
+            f"{STATES}:execution:{MACHINE}/{label}:*"
+            for label in ("EachOfCsv", "EachOfInventory", "EachOfJsonl", "EachOfPrefix")
         ],
     }
+
+
+def test_every_map_has_the_label_that_redriving_is_allowed_for(run: Callable[[str], Recorded]) -> None:
+    definition = json.loads(run("jobs").inputs("aws:sfn/stateMachine:StateMachine")["definition"])
+    redriven = by_actions(rights(run("jobs"), "clip-jobs-states"))["states:RedriveExecution"]
+    assert [arn.rpartition("/")[2].removesuffix(":*") for arn in redriven] == sorted(
+        one["Label"] for one in maps(definition)
+    )
 
 
 def maps(definition: dict[str, Any]) -> list[dict[str, Any]]:
@@ -152,6 +165,15 @@ def test_every_map_is_distributed_batched_bounded_and_tolerant(run: Callable[[st
     assert {"CSV", "JSONL", "MANIFEST"} <= kinds
 
 
+def test_the_summary_is_told_which_kind_of_executions_is_paid_for(run: Callable[[str], Recorded]) -> None:
+    """With videos a batch may take longer than an Express execution may, and Standard ones have other prices."""
+    for name, kind in (("jobs", "EXPRESS"), ("jobs and a stream", "STANDARD")):
+        definition = json.loads(run(name).inputs("aws:sfn/stateMachine:StateMachine")["definition"])
+        kinds = {one["ItemProcessor"]["ProcessorConfig"]["ExecutionType"] for one in maps(definition)}
+        end = definition["States"]["Summary"]["Parameters"]["Payload"]["end"]
+        assert (kinds, end["standard"]) == ({kind}, kind == "STANDARD")
+
+
 def test_uploads_are_kept_until_they_are_judged(run: Callable[[str], Recorded]) -> None:
     stack = run("jobs and a stream")
     queue = stack.inputs(QUEUE, "clip-jobs")
@@ -165,20 +187,67 @@ def test_uploads_are_kept_until_they_are_judged(run: Callable[[str], Recorded]) 
     assert "reservedConcurrentExecutions" not in stack.inputs(FUNCTION, "clip-jobs")
 
 
+def test_dead_letters_outlive_the_queue_that_they_come_from(run: Callable[[str], Recorded]) -> None:
+    """SQS counts a message's time from when it was first sent, not from when it was given up."""
+    queues = {queue.name: queue.inputs["messageRetentionSeconds"] for queue in run("jobs and a stream").all(QUEUE)}
+    waits, dead, undelivered = (queues[f"clip-jobs{what}"] for what in ("", "-dead", "-undelivered"))
+    assert dead == undelivered == 14 * 24 * 3600, "as long as SQS keeps anything"
+    # Whatever was in the queue for as long as it may be has ten days left for somebody to look.
+    assert dead - waits == 10 * 24 * 3600
+
+
 def test_a_buckets_notifications_are_touched_only_when_asked_for(run: Callable[[str], Recorded]) -> None:
     kind = "aws:s3/bucketNotification:BucketNotification"
     assert [one.inputs["bucket"] for one in run("jobs and a stream").all(kind)] == ["uploads"]
     assert run("jobs").all(kind) == []
 
 
-def test_the_results_are_private_encrypted_and_versioned(run: Callable[[str], Recorded]) -> None:
-    stack = run("jobs")
-    block = stack.inputs("aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock")
-    assert {value for key, value in block.items() if key != "bucket"} == {True}
-    policy = json.loads(stack.inputs("aws:s3/bucketPolicy:BucketPolicy")["policy"])
-    assert policy["Statement"][0]["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
-    versioning = stack.inputs("aws:s3/bucketVersioning:BucketVersioning")
-    assert versioning["versioningConfiguration"]["status"] == "Enabled"
+def of_results(stack: Recorded, kind: str) -> dict[str, Any]:
+    """What is asked for of the results bucket, and of no other."""
+    (found,) = stack.all(f"aws:s3/{kind[0].lower()}{kind[1:]}:{kind}")
+    assert found.inputs["bucket"] == stack.exports["resultsBucket"]
+    return found.inputs
+
+
+@pytest.mark.parametrize("name", list(WITH_JOBS))
+def test_the_results_are_private_versioned_and_reached_by_tls_only(name: str, run: Callable[[str], Recorded]) -> None:
+    stack = run(name)
+    block = of_results(stack, "BucketPublicAccessBlock")
+    assert {key: value for key, value in block.items() if key != "bucket"} == dict.fromkeys(
+        ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets"), True
+    )
+    (only,) = json.loads(of_results(stack, "BucketPolicy")["policy"])["Statement"]
+    assert (only["Effect"], only["Principal"], only["Action"]) == ("Deny", "*", "s3:*")
+    assert only["Resource"] == [RESULTS, f"{RESULTS}/*"]
+    assert only["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert of_results(stack, "BucketVersioning")["versioningConfiguration"]["status"] == "Enabled"
+
+
+@pytest.mark.parametrize(
+    ("name", "by"),
+    [
+        ("jobs", {"sseAlgorithm": "AES256"}),
+        ("platform with jobs", {"sseAlgorithm": "aws:kms", "kmsMasterKeyId": KEY}),
+    ],
+)
+def test_the_results_are_encrypted_with_the_stacks_key_or_s3s_own(
+    name: str, by: dict[str, str], run: Callable[[str], Recorded]
+) -> None:
+    (rule,) = of_results(run(name), "BucketServerSideEncryptionConfiguration")["rules"]
+    assert rule["applyServerSideEncryptionByDefault"] == by
+    assert rule["bucketKeyEnabled"] == ("kmsMasterKeyId" in by), "one call of KMS for many lines"
+
+
+@pytest.mark.parametrize("days", [0, 90])
+def test_results_are_kept_as_long_as_the_setting_says_and_what_was_overwritten_a_month(days: int) -> None:
+    """0 is for ever."""
+    lifecycle = of_results(run_program({**JOBS, "resultsDays": days}), "BucketLifecycleConfiguration")
+    rules = {rule["id"]: rule for rule in lifecycle["rules"]}
+    assert {(rule["status"], rule["filter"]["prefix"]) for rule in rules.values()} == {("Enabled", "")}
+    overwritten = rules.pop("forget-what-was-overwritten")
+    assert overwritten["noncurrentVersionExpiration"] == {"noncurrentDays": 30}
+    assert overwritten["abortIncompleteMultipartUpload"] == {"daysAfterInitiation": 7}
+    assert [rule["expiration"] for rule in rules.values()] == ([{"days": days}] if days else [])
 
 
 def test_what_was_judged_stays_with_all_that_protects_it_when_the_stack_goes(run: Callable[[str], Recorded]) -> None:
@@ -202,7 +271,7 @@ def test_trouble_of_the_stream_sets_off_an_alarm(run: Callable[[str], Recorded])
 def test_the_stack_says_what_the_commands_at_a_desk_ask_for(run: Callable[[str], Recorded]) -> None:
     """`make job` and `make redrive` ask for two outputs, and for the rule's dead letters by the queue's name."""
     stack = run("jobs and a stream")
-    assert stack.exports["jobsStateMachine"].endswith(":StateMachine/clip-jobs")
+    assert stack.exports["jobsStateMachine"].endswith(f":stateMachine:{MACHINE}")
     assert "clip-jobs" in stack.exports["uploadsQueue"]
     names = {queue.inputs["name"].removeprefix(stack.inputs(QUEUE, "clip-jobs")["name"]) for queue in stack.all(QUEUE)}
     assert names == {"", "-dead", "-undelivered"}

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from moderator.jobs.cost import Prices, job_parts, stream_parts
+from moderator.jobs.cost import Prices, job_parts, ranges_of, stream_parts
 
 PAGE = Path("docs/jobs.md")
 BEGIN, END = "<!-- begin: make job-costs -->\n", "<!-- end: make job-costs -->"
@@ -22,6 +22,12 @@ _MB_PER_VCPU = 1769
 # it is in a stack, its summaries say; the others show how much hangs on it.
 VCPU_MS = 80
 _OTHER_MS = (40, 160)
+# Of a job over videos: how large they are, and how many frames a policy's `frames` looks at. What the decoder takes of
+# a vCPU is an assumption: docs/videos.md has its times as multiples of one another, not in seconds.
+VIDEOS = 100_000
+VIDEO_BYTES = 20_000_000
+FRAMES = 64
+DECODER_VCPU_MS = 2000
 # Lambda asks the queue for messages by five pollers, which wait for 20 s each where there is none.
 _POLLS_A_DAY = 5 * 86_400 / 20
 
@@ -36,7 +42,7 @@ _WHAT = {
     "reading": "reading the objects",
     "lines": "writing lines",
     "listing": "listing the bucket",
-    "states": "Step Functions, Express",
+    "states": "Step Functions",
     "queue": "the queue",
     "events": "an event for each verdict",
     "tags": "a tag for each object (`tagObjects`)",
@@ -53,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def tables() -> str:
-    """Return both tables in Markdown, and what hangs on a picture's time."""
+    """Return the tables in Markdown, and what hangs on a picture's time."""
     prices = Prices()
     catalogue, uploads = catalogue_parts(prices, VCPU_MS), upload_parts(prices, VCPU_MS)
     seconds = _seconds(VCPU_MS)
@@ -63,7 +69,8 @@ def tables() -> str:
         "reading": f"10 million GET · ${prices.s3_get * 1e6:.2f} per million",
         "lines": "100,000 · (a GET; a listing at most, a part and its counts, $5.00 per million each)",
         "listing": "10,000 listings of 1000 · $5.00 per million",
-        "states": f"100,000 · ${prices.express_request * 1e6:.2f} per million, and the worker's seconds · 64 MB · "
+        "states": f"100,000 started · ${prices.state_transition * 1e6:.2f} per million; Express: 100,000 · "
+        f"${prices.express_request * 1e6:.2f} per million, and the worker's seconds · 64 MB · "
         f"${prices.express_gb_second:.8f}",
         "logs": f"100,000 · 500 bytes · ${prices.log_byte * 1e9:.2f} per GB",
     }
@@ -78,6 +85,20 @@ def tables() -> str:
         "logs": "100,000 · 500 bytes",
     }
     text = "**10 million thumbnails**, in batches of 100:\n\n" + _table(catalogue, how_job, {})
+    with_videos = catalogue_parts(prices, VCPU_MS, standard=True)
+    text += (
+        "\nWith `videos: true` batches are Standard executions, which may take longer and cost two transitions each\n"
+        f"in place of what Express ones cost: ${with_videos['states']:.2f} in that row, and the same thumbnails "
+        f"${sum(with_videos.values()):.2f} together.\n"
+    )
+    text += (
+        f"\n**{VIDEOS:,} videos** of {VIDEO_BYTES // 1_000_000} MB, {FRAMES} frames of each, in batches of {BATCH}:\n\n"
+    )
+    text += _table(video_parts(prices), _how_videos(prices), {})
+    text += (
+        f"\nThat is {FRAMES} · {VCPU_MS} ms of a vCPU and, **as an assumption**, {DECODER_VCPU_MS / 1000:.0f} s for "
+        "the decoder. Ranges are counted\nas if all of a video was read, up to the bytes that may be: at the most.\n"
+    )
     text += "\n**100,000 uploads a day**, as if each came alone:\n\n"
     text += _table(uploads, how_uploads, {"tags": "not in the sum"}, days=True)
     text += (
@@ -97,14 +118,45 @@ def tables() -> str:
     )
 
 
-def catalogue_parts(prices: Prices, vcpu_ms: float) -> dict[str, float]:
-    """Return what each part of the back catalogue costs."""
+def _how_videos(prices: Prices) -> dict[str, str]:
+    batches = f"{VIDEOS // BATCH:,}"
+    return {
+        "worker": f"{VIDEOS:,} · {_video_seconds():.4f} s · {MEMORY_MB}/1024 GB, and {batches} calls",
+        "reading": f"{VIDEOS:,} · (the first request and {ranges_of(VIDEO_BYTES)} ranges) · "
+        f"${prices.s3_get * 1e6:.2f} per million",
+        "lines": f"{batches} · as above",
+        "listing": f"{VIDEOS // 1000:,} listings of 1000",
+        "states": f"{batches} · 2 transitions · ${prices.state_transition * 1e6:.2f} per million",
+        "logs": f"{batches} · 500 bytes",
+    }
+
+
+def video_parts(prices: Prices) -> dict[str, float]:
+    """Return what each part of a job over videos costs, where each batch is done in one call."""
+    return job_parts(
+        prices,
+        objects=VIDEOS,
+        batches=VIDEOS // BATCH,
+        worker_seconds=VIDEOS * _video_seconds(),
+        memory_mb=MEMORY_MB,
+        ranges=VIDEOS * ranges_of(VIDEO_BYTES),
+        standard=True,
+    )
+
+
+def _video_seconds() -> float:
+    return _seconds(FRAMES * VCPU_MS + DECODER_VCPU_MS)
+
+
+def catalogue_parts(prices: Prices, vcpu_ms: float, *, standard: bool = False) -> dict[str, float]:
+    """Return what each part of the back catalogue costs, with Standard executions where videos are judged too."""
     return job_parts(
         prices,
         objects=CATALOGUE,
         batches=CATALOGUE // BATCH,
         worker_seconds=CATALOGUE * _seconds(vcpu_ms),
         memory_mb=MEMORY_MB,
+        standard=standard,
     )
 
 

@@ -11,7 +11,6 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from moderator.jobs.cost import Prices, job_dollars, job_parts
 from moderator.jobs.parts import part_name
 from moderator.jobs.sources import Source
 from tools.jobs import costs
@@ -259,15 +258,6 @@ def test_durations_have_the_unit_that_suits_them() -> None:
 def test_the_page_has_the_costs_that_the_command_writes() -> None:
     page = (Path(__file__).resolve().parents[2] / costs.PAGE).read_text("utf-8")
     assert costs.BEGIN + costs.tables() + costs.END in page
-
-
-def test_the_costs_of_a_job_are_those_of_its_summary() -> None:
-    """The example that others have calculated: 100,000 Express children of 3 s each cost about $0.4."""
-    parts = job_parts(Prices(), objects=10_000_000, batches=100_000, worker_seconds=300_000, memory_mb=3008)
-    assert parts["states"] == pytest.approx(0.41, abs=0.01)
-    assert parts["reading"] == pytest.approx(4.0)
-    whole = job_dollars(Prices(), objects=10_000_000, batches=100_000, worker_seconds=300_000, memory_mb=3008)
-    assert whole == pytest.approx(sum(parts.values()))
 
 
 def test_results_have_names_that_a_file_system_takes() -> None:

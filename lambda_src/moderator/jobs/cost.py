@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from moderator.jobs.objects import PIECE_BYTES
+from moderator.jobs.video_pipe import Limits
+
 
 @dataclass(frozen=True, kw_only=True)
 class Prices:
@@ -20,6 +23,7 @@ class Prices:
     s3_put: float = 0.005e-3  # and a listing
     express_request: float = 1.00e-6
     express_gb_second: float = 0.00001667
+    state_transition: float = 0.025e-3
     sqs_request: float = 0.40e-6
     custom_event: float = 1.00e-6
     log_byte: float = 0.50e-9
@@ -31,24 +35,70 @@ _EXPRESS_GB = 0.0625
 _LOG_BYTES = 500
 
 
-def job_dollars(prices: Prices, *, objects: int, batches: int, worker_seconds: float, memory_mb: int) -> float:
-    """Return what a job costs: `objects` that are read, in `batches` that take `worker_seconds` in all."""
-    parts = job_parts(prices, objects=objects, batches=batches, worker_seconds=worker_seconds, memory_mb=memory_mb)
+def job_dollars(
+    prices: Prices,
+    *,
+    objects: int,
+    batches: int,
+    worker_seconds: float,
+    memory_mb: int,
+    retries: int = 0,
+    ranges: int = 0,
+    standard: bool = False,
+) -> float:
+    """Return what a job costs; `job_parts` says what of."""
+    parts = job_parts(
+        prices,
+        objects=objects,
+        batches=batches,
+        worker_seconds=worker_seconds,
+        memory_mb=memory_mb,
+        retries=retries,
+        ranges=ranges,
+        standard=standard,
+    )
     return sum(parts.values())
 
 
-def job_parts(prices: Prices, *, objects: int, batches: int, worker_seconds: float, memory_mb: int) -> dict[str, float]:
-    """Return what each part of a job costs."""
+def job_parts(
+    prices: Prices,
+    *,
+    objects: int,
+    batches: int,
+    worker_seconds: float,
+    memory_mb: int,
+    retries: int = 0,
+    ranges: int = 0,
+    standard: bool = False,
+) -> dict[str, float]:
+    """Return what each part of a job costs.
+
+    Args:
+        prices: of what AWS counts.
+        objects: that are read, each by one request.
+        batches: each an execution that the distributed map starts.
+        worker_seconds: of all calls together.
+        memory_mb: of the worker.
+        retries: calls for a batch that an earlier one did not come to the end of.
+        ranges: of videos that are read, beside the first request for each.
+        standard: whether the executions are Standard ones, as they are with videos, instead of Express.
+    """
+    calls = batches + retries
     return {
-        "worker": _lambdas(prices, batches, worker_seconds, memory_mb),
-        "reading": objects * prices.s3_get,
-        # A batch looks for its own part, lists earlier ones once at most, and writes a part and its counts.
-        "lines": batches * (3 * prices.s3_put + prices.s3_get),
+        "worker": _lambdas(prices, calls, worker_seconds, memory_mb),
+        "reading": (objects + ranges) * prices.s3_get,
+        # A call looks for its batch's own part, lists earlier ones once at most, and writes a part and its counts.
+        "lines": calls * (3 * prices.s3_put + prices.s3_get),
         # A listing of the bucket names 1000 objects.
         "listing": objects / 1000 * prices.s3_put,
-        "states": batches * prices.express_request + worker_seconds * _EXPRESS_GB * prices.express_gb_second,
-        "logs": batches * _LOG_BYTES * prices.log_byte,
+        "states": _states(prices, batches, calls, worker_seconds, standard=standard),
+        "logs": calls * _LOG_BYTES * prices.log_byte,
     }
+
+
+def ranges_of(video_bytes: int) -> int:
+    """Return how many ranges of a video are read at the most: its megabytes, as far as a video is read at all."""
+    return -(-min(video_bytes, Limits().bytes_read) // PIECE_BYTES)
 
 
 def stream_parts(
@@ -70,3 +120,11 @@ def stream_parts(
 
 def _lambdas(prices: Prices, calls: float, seconds: float, memory_mb: int) -> float:
     return calls * prices.lambda_request + seconds * memory_mb / 1024 * prices.lambda_gb_second
+
+
+def _states(prices: Prices, batches: int, calls: int, seconds: float, *, standard: bool) -> float:
+    # Of whichever kind: https://docs.aws.amazon.com/step-functions/latest/dg/concepts-transitions.html
+    starts = batches * prices.state_transition
+    if standard:  # each has one state, and a try of it is a transition
+        return starts + calls * prices.state_transition
+    return starts + batches * prices.express_request + seconds * _EXPRESS_GB * prices.express_gb_second

@@ -11,6 +11,7 @@ from typing import Any
 
 from moderator.clip.model import Model
 from moderator.errors import RequestError
+from moderator.jobs.cost import ranges_of
 from moderator.jobs.sources import Source
 from moderator.policy.policy import Policy
 from moderator.policy.verdict import unjudged
@@ -100,15 +101,17 @@ def read_lines(data: bytes) -> list[Line]:
 
 
 def count(lines: Iterable[Line]) -> dict[str, Any]:
-    """Count objects, verdicts, the categories that acted, failures by reason, and bytes."""
+    """Count objects, verdicts, the categories that acted, failures by reason, bytes, and ranges of videos, if any."""
     verdicts: Counter[str] = Counter()
     categories: Counter[str] = Counter()
     failures: Counter[str] = Counter()
-    size = 0
+    size = ranges = 0
     for line in lines:
         verdicts[line["verdict"]] += 1
         categories.update({reason["category"] for reason in line["reasons"]} - {"error"})
         size += line["source"]["bytes"] or 0
+        if "video" in line:
+            ranges += ranges_of(line["source"]["bytes"] or 0)
         if kind := error_kind(line):
             failures[kind] += 1
     return {
@@ -117,4 +120,4 @@ def count(lines: Iterable[Line]) -> dict[str, Any]:
         "verdicts": dict(sorted(verdicts.items())),
         "categories": dict(sorted(categories.items())),
         "failures": dict(sorted(failures.items())),
-    }
+    } | ({"ranges": ranges} if ranges else {})
