@@ -64,6 +64,7 @@ def calibrate(policies_dir: Path, policy: str, name: str, *, pretrained: str = "
         categories=tuple(
             frozenset(shown for shown in before.written["categories"] if number in SHOWN[shown]) for number in numbers
         ),
+        looks=(b"",) * len(numbers),
         groups=np.arange(len(numbers)),
         rows=np.stack([seen[number] @ labels.T for number in numbers]),
         frames=(1,) * len(numbers),
