@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from moderator.classifier import Cosines
+from moderator.clip.model import Model
 from moderator.errors import RequestError
 from moderator.pictures.batch import Picture
 from moderator.pictures.frames import FrameSampling
@@ -19,6 +20,7 @@ from moderator.question import Embedded
 from tools.calibration.data import DataError, Labelled
 from tools.calibration.lookalikes import Groups, groups, look_hash
 from tools.calibration.store import EmbeddingStore, Stored
+from tools.code import SERVICE, TOOLS, code_version
 from tools.core import Core
 from tools.files import printable, read_file
 from tools.halving import in_halves
@@ -37,6 +39,7 @@ class Pictures:
     paths: tuple[str, ...]
     contents: tuple[str, ...]  # SHA-256
     categories: tuple[frozenset[str], ...]
+    looks: tuple[bytes, ...]  # what each looks like: `lookalikes.py`
     groups: Groups
     rows: Cosines  # (frames of all pictures, labels), in the order of the policy's labels
     frames: tuple[int, ...]  # how many of the rows are each picture's
@@ -52,6 +55,18 @@ class _Waiting:
     data: bytes
 
 
+def made_by(model: Model, policy: Policy) -> str:
+    """Return what an embedding depends on besides the picture: the model, what is looked at, and this code."""
+    code = code_version(
+        SERVICE / "pictures",
+        SERVICE / "clip",
+        SERVICE / "classifier.py",
+        TOOLS / "calibration/embed.py",
+        TOOLS / "calibration/lookalikes.py",
+    )
+    return f"{model.fingerprint}:{policy.view}:{policy.frames.most}:{policy.frames.every}:{code}"
+
+
 class Embedder:
     """Embeds pictures with one model, as one policy looks at them."""
 
@@ -61,7 +76,7 @@ class Embedder:
         self._sampling = FrameSampling(most=policy.frames.most, every=policy.frames.every)
         self._store = EmbeddingStore(
             store,
-            made_by=f"{core.model.fingerprint}:{policy.view}:{self._sampling.most}:{self._sampling.every}",
+            made_by=made_by(core.model, policy),
             embedding_size=core.model.embedding_size,
         )
         self._unreadable: list[tuple[str, str]] = []
@@ -89,6 +104,7 @@ class Embedder:
             paths=tuple(paths[content] for content in contents),
             contents=tuple(contents),
             categories=tuple(categories[content] for content in contents),
+            looks=tuple(hashes),
             groups=groups(hashes),
             rows=rows,
             frames=tuple(frames),
@@ -127,10 +143,7 @@ class Embedder:
         scores = self._core.classifier.score(
             pictures, self._policy.labels, view=self._policy.view, frames=self._sampling
         )
-        looks = [
-            look_hash(picture, self._core.model.preprocessing, max_pixels=self._core.settings.max_pixels)
-            for picture in pictures
-        ]
+        looks = [look_hash(picture, max_pixels=self._core.settings.max_pixels) for picture in pictures]
         return [Stored(frames=seen.embeddings, hash=look) for seen, look in zip(scores.pictures, looks, strict=True)]
 
     def _refused(self, one: _Waiting, error: RequestError) -> None:

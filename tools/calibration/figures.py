@@ -36,7 +36,7 @@ def figures(
         "calibration": made,
         "unreadable": [{"path": printable(path), "why": why} for path, why in pictures.unreadable],
         "copies": pictures.copies,
-        "categories": {one.category.name: _category(one) for one in calibration.done},
+        "categories": {one.category.name: _category(one, made) for one in calibration.done},
         "refused": {one.category.name: _refused(one.category.name, made) for one in calibration.refused},
         "neutral_that_hurts": harmful_neutral([one.prompts for one in calibration.done]),
         "verdicts": {
@@ -60,8 +60,9 @@ def figures(
     }
 
 
-def _category(one: Calibrated) -> dict[str, Any]:
+def _category(one: Calibrated, made: dict[str, Any]) -> dict[str, Any]:
     return {
+        "targets": made["thresholds"][one.category.name]["targets"],
         "pictures": one.pictures,
         "others": one.others,
         "scale": one.curve.scale,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +14,8 @@ Groups = npt.NDArray[np.int64]  # (pictures,), the same number for near-duplicat
 Weights = npt.NDArray[np.float64]  # (pictures,)
 
 _SIDE = 9
+# Not the model's own: which pictures are alike is no matter of the model.
+_SMALL = Preprocessing(height=_SIDE, width=_SIDE, resize_mode="squash", interpolation="bicubic")
 # Of 255. Less is noise: a flat ground would otherwise have another hash whenever it is saved.
 _LEAST_STEP = 2.0
 # Bits of 128 in which near-duplicates may differ.
@@ -23,7 +24,7 @@ _MOST_BITS = 6
 _ROWS = 64
 
 
-def look_hash(picture: Picture, preprocessing: Preprocessing, *, max_pixels: int) -> bytes:
+def look_hash(picture: Picture, *, max_pixels: int) -> bytes:
     """Return 16 bytes that hardly change when the picture is scaled, saved again or lightened.
 
     A difference hash (https://www.hackerfactor.com/blog/index.php?/archives/529-Kind-of-Like-That.html), over rows and
@@ -32,8 +33,7 @@ def look_hash(picture: Picture, preprocessing: Preprocessing, *, max_pixels: int
     Raises:
         RequestError: the picture cannot be read.
     """
-    small = replace(preprocessing, height=_SIDE, width=_SIDE, resize_mode="squash")
-    (decoded,) = read_batch([picture], small, view="squash", frames=None, max_pixels=max_pixels, threads=1)
+    (decoded,) = read_batch([picture], _SMALL, view="squash", frames=None, max_pixels=max_pixels, threads=1)
     grey = decoded.frames[0].parts[0].astype(np.float64).mean(axis=2)
     across = np.diff(grey, axis=1)[:-1] > _LEAST_STEP
     down = np.diff(grey, axis=0)[:, :-1] > _LEAST_STEP

@@ -10,7 +10,7 @@ from typing import Any
 
 from moderator.clip.model import Model
 from tools.calibration.calibrate import Calibrated, Calibration, Refused
-from tools.calibration.earlier import LIMITS, Limit, as_written, model_name, note, still_holds
+from tools.calibration.earlier import LIMITS, Limit, as_written, found_for, kept_note, model_name, note, still_holds
 from tools.calibration.embed import Pictures
 from tools.calibration.fit import Method
 from tools.calibration.thresholds import Targets
@@ -52,6 +52,7 @@ def calibrated_content(
     if new.get("candidate") == name:
         del new["candidate"]  # nobody is their own candidate
     earlier = new.pop("calibration", None) or {}
+    wanted = {"block_precision": targets.precision, "review_recall": targets.recall}
     curves: dict[str, Any] = {}
     thresholds: dict[str, Any] = {}
     kept: dict[str, Any] = {}
@@ -61,12 +62,12 @@ def calibrated_content(
         if isinstance(one, Calibrated):
             curves[of_it] = {"scale": one.curve.scale, "offset": one.curve.offset}
             chosen = _chosen(one)
-            thresholds[of_it] = note(content, of_it, chosen)
+            thresholds[of_it] = note(content, of_it, chosen, wanted)
             category |= chosen
         elif still_holds(content, of_it, model):
             curves[of_it] = earlier["categories"][of_it]
-            thresholds |= {of_it: noted} if (noted := earlier.get("thresholds", {}).get(of_it)) else {}
-            kept[of_it] = _kept(one, earlier)
+            thresholds[of_it] = kept_note(content, of_it)
+            kept[of_it] = _kept(one, earlier, found_for(content, of_it, thresholds[of_it]))
         else:
             category |= as_written(content, of_it)
             uncalibrated[of_it] = (
@@ -85,7 +86,7 @@ def calibrated_content(
             "different": len(set(pictures.groups.tolist())),
             "categories": {one.category.name: one.pictures for one in calibration.categories},
         },
-        "targets": {"block_precision": targets.precision, "review_recall": targets.recall},
+        "targets": wanted,
         "method": _METHODS[method],
         "date": date,
     }
@@ -110,7 +111,7 @@ def _chosen(done: Calibrated) -> dict[Limit, float]:
     return {limit: values[limit] for limit in LIMITS if limit in done.used}
 
 
-def _kept(refused: Refused, earlier: Mapping[str, Any]) -> dict[str, str]:
+def _kept(refused: Refused, earlier: Mapping[str, Any], found: str) -> dict[str, str]:
     """Note where a calibration that is kept comes from; one that was kept before comes from where it came from then."""
     before = earlier.get("kept", {}).get(refused.category.name)
     date, data = (
@@ -118,7 +119,7 @@ def _kept(refused: Refused, earlier: Mapping[str, Any]) -> dict[str, str]:
         if before
         else (str(earlier.get("date", "an earlier day")), str(earlier.get("data", {}).get("sha256", "")))
     )
-    return {"date": date, "data": data, "why": f"{refused.why} It keeps its calibration of {date}."}
+    return {"date": date, "data": data, "why": f"{refused.why} It keeps its calibration of {date}. {found}"}
 
 
 def _listed(category: Mapping[str, Any]) -> str:

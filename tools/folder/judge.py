@@ -18,6 +18,7 @@ from moderator.policy.verdict import unjudged, with_sample
 from moderator.question import Embedded, ModerationQuestion
 from moderator.web.answers import native
 from moderator.web.requests import Asking
+from tools.code import SERVICE, TOOLS, code_version
 from tools.core import Core
 from tools.files import check_file, read_file
 from tools.folder.ledger import Ledger, Line
@@ -55,10 +56,15 @@ class FolderJudge:
             candidate_failed=lambda *_: None,
         )
         self._videos = Videos(self._moderator, core.model) if can_judge_videos() else None
-        self._names = {"policy": native.policy_name(policy), "model": native.model_name(core.model)}
+        # Whatever an answer depends on besides the file.
+        self._names = {
+            "policy": native.policy_name(policy),
+            "model": native.model_name(core.model),
+            "judged_by": code_version(SERVICE, TOOLS / "folder/judge.py", TOOLS / "folder/reader.py"),
+        }
 
     def belongs(self, line: Line) -> bool:
-        """Return whether the same policy and model gave this line."""
+        """Return whether the same policy, model and code gave this line."""
         return all(line.get(field) == name for field, name in self._names.items())
 
     def judge(self, paths: Sequence[str], ledger: Ledger) -> Iterator[list[Judged]]:

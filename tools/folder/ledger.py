@@ -15,7 +15,7 @@ class Ledger:
     """`verdicts.jsonl`: lines are added while the run goes on, and put in order when it is done."""
 
     def __init__(self, path: Path, *, belongs: Callable[[Line], bool]) -> None:
-        """Open the ledger; lines that do not `belong` to this run (another policy's, another model's) are dropped."""
+        """Open the ledger; lines that do not `belong` to this run (another policy's, model's or code's) are dropped."""
         self._path = path
         self._lines: dict[str, bytes] = {}  # by path, as written: a kilobyte each
         for raw, line in _read(path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,12 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from moderator.policy.file import check_calibration, read_policies
 from moderator.settings import Settings
 from support.lit_embeddings import LOGIT_SCALE, photographs, texts
 from tools.calibration.embed import Pictures
 from tools.calibration.run import Done, Request, calibrate_and_write, policy_before
 from tools.calibration.thresholds import Targets
 from tools.core import Core, build_core
+from tools.tests.desk import policies
 
 # By what their descriptions say.
 SHOWN = {
@@ -60,6 +64,7 @@ def calibrate(policies_dir: Path, policy: str, name: str, *, pretrained: str = "
         categories=tuple(
             frozenset(shown for shown in before.written["categories"] if number in SHOWN[shown]) for number in numbers
         ),
+        looks=(b"",) * len(numbers),
         groups=np.arange(len(numbers)),
         rows=np.stack([seen[number] @ labels.T for number in numbers]),
         frames=(1,) * len(numbers),
@@ -72,6 +77,35 @@ def calibrate(policies_dir: Path, policy: str, name: str, *, pretrained: str = "
     return calibrate_and_write(
         core, content, before, pictures, Request(policy=policy, name=name, policies_dir=policies_dir, **asked), _none
     )
+
+
+def changed(**categories: dict[str, Any]) -> dict[str, Any]:
+    """Return the policy with other thresholds."""
+    policy = copy.deepcopy(POLICY)
+    for name, thresholds in categories.items():
+        category = policy["categories"][name]
+        policy["categories"][name] = {k: v for k, v in category.items() if k not in ("review", "block")} | thresholds
+    return policy
+
+
+def calibrated(folder: Path, policy: dict[str, Any], name: str = "mine", **request: Any) -> dict[str, Any]:
+    """Calibrate a policy, check that it runs with its model, and return what was written."""
+    policies(folder / "policies", **{name: policy})
+    pretrained = request.get("pretrained", "tiny")
+    calibrate(folder / "policies", name, f"{name}-next", **request)
+    written = read_policies(folder / "policies", max_labels=1000)[f"{name}-next"]
+    check_calibration(written, name="lit", pretrained=pretrained)
+    content: dict[str, Any] = json.loads((folder / f"policies/{name}-next.json").read_text())
+    return content
+
+
+def thresholds(content: dict[str, Any], name: str) -> dict[str, float]:
+    """Return a category's thresholds, those of them that are there."""
+    return {
+        limit: content["categories"][name][limit]
+        for limit in ("review", "block")
+        if limit in content["categories"][name]
+    }
 
 
 def _none(_: Iterable[str]) -> Mapping[str, str]:

@@ -2,53 +2,23 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from moderator.errors import ConfigurationError
-from moderator.policy.file import check_calibration, read_policies
+from moderator.policy.file import read_policies
 from tools.calibration.__main__ import today
 from tools.calibration.data import DataError
 from tools.calibration.target import policy_path
 from tools.calibration.thresholds import Targets
 from tools.calibration.whole_file import write_whole
 from tools.tests.desk import command, draw_into, policies
-from tools.tests.photographs import POLICY, calibrate
+from tools.tests.photographs import POLICY, calibrate, calibrated, changed, thresholds
 
 pytestmark = pytest.mark.slow
-
-
-def changed(**categories: dict[str, Any]) -> dict[str, Any]:
-    """Return the policy with other thresholds."""
-    policy = copy.deepcopy(POLICY)
-    for name, thresholds in categories.items():
-        category = policy["categories"][name]
-        policy["categories"][name] = {k: v for k, v in category.items() if k not in ("review", "block")} | thresholds
-    return policy
-
-
-def calibrated(folder: Path, policy: dict[str, Any], name: str = "mine", **request: Any) -> dict[str, Any]:
-    """Calibrate a policy, check that it runs with its model, and return what was written."""
-    policies(folder / "policies", **{name: policy})
-    pretrained = request.get("pretrained", "tiny")
-    calibrate(folder / "policies", name, f"{name}-next", **request)
-    written = read_policies(folder / "policies", max_labels=1000)[f"{name}-next"]
-    check_calibration(written, name="lit", pretrained=pretrained)
-    content: dict[str, Any] = json.loads((folder / f"policies/{name}-next.json").read_text())
-    return content
-
-
-def thresholds(content: dict[str, Any], name: str) -> dict[str, float]:
-    return {
-        limit: content["categories"][name][limit]
-        for limit in ("review", "block")
-        if limit in content["categories"][name]
-    }
 
 
 def test_a_threshold_out_of_reach_stays_so_and_the_other_one_is_calibrated(tmp_path: Path) -> None:
@@ -83,78 +53,6 @@ def test_a_threshold_that_calibration_put_out_of_reach_is_tried_again_and_one_th
     # After the calibration, its author no longer wants to block.
     again["categories"]["toys"]["block"] = 1
     assert thresholds(calibrated(tmp_path, again, "unwanted"), "toys")["block"] == 1
-
-
-def test_a_refused_category_keeps_what_its_author_wrote_and_the_file_says_so(tmp_path: Path) -> None:
-    written = calibrated(tmp_path, POLICY)
-    assert thresholds(written, "motorbikes") == {"review": 0.6, "block": 0.7}
-    made = written["calibration"]
-    assert set(made["categories"]) == set(made["thresholds"]) == {"animals", "toys"}
-    (sentence,) = made["uncalibrated"].values()
-    assert "its thresholds are review 0.6 and block 0.7" in sentence
-    assert sentence in (tmp_path / "report/report.html").read_text()
-
-
-def earlier(written: dict[str, Any], *, pretrained: str = "tiny", notes: bool = True) -> dict[str, Any]:
-    """Return a policy as a calibration of all three categories would have left it."""
-    policy = copy.deepcopy(written)
-    made = policy["calibration"]
-    made["model"]["pretrained"] = pretrained
-    made["categories"]["motorbikes"] = {"scale": 0.25, "offset": -1.5}
-    policy["categories"]["motorbikes"] |= {"review": 0.11, "block": 0.22}
-    made["thresholds"]["motorbikes"] = made["thresholds"]["toys"] | {
-        "chosen": {"review": 0.11, "block": 0.22},
-        "written": {"review": 0.6, "block": 0.7},
-    }
-    del made["thresholds"]["motorbikes"]["looks_for"], made["uncalibrated"]
-    if not notes:
-        del made["thresholds"]
-    return policy
-
-
-def test_a_refused_category_keeps_a_calibration_of_the_same_model_and_says_of_when(tmp_path: Path) -> None:
-    first = earlier(calibrated(tmp_path, POLICY, date="2025-05-05"))
-    written = calibrated(tmp_path, first, "second")
-    assert thresholds(written, "motorbikes") == {"review": 0.11, "block": 0.22}
-    made = written["calibration"]
-    assert made["categories"]["motorbikes"] == {"scale": 0.25, "offset": -1.5}
-    assert made["kept"]["motorbikes"]["date"] == "2025-05-05"
-    assert made["kept"]["motorbikes"]["data"] == first["calibration"]["data"]["sha256"]
-    assert "It keeps its calibration of 2025-05-05." in (tmp_path / "report/report.html").read_text()
-    # Kept again, it is still of that day.
-    third = calibrated(tmp_path, written, "third", date="2027-07-07")
-    assert third["calibration"]["kept"] == made["kept"]
-
-
-@pytest.mark.parametrize("notes", [True, False])
-def test_no_threshold_of_another_model_is_kept(tmp_path: Path, notes: bool) -> None:
-    """Back to what its author wrote, or to the start that the shipped policy makes where nobody knows that."""
-    first = earlier(calibrated(tmp_path, POLICY), notes=notes)
-    written = calibrated(tmp_path, first, "other", pretrained="large")
-    expected = {"review": 0.6, "block": 0.7} if notes else {"review": 0.8, "block": 0.95}
-    assert thresholds(written, "motorbikes") == expected
-    assert written["calibration"]["model"]["pretrained"] == "large"
-    assert set(written["calibration"]["categories"]) == {"animals", "toys"}
-    assert set(written["calibration"]["uncalibrated"]) == {"motorbikes"}
-    # The report compares with what could run: not with another model's thresholds either.
-    before = json.loads((tmp_path / "report/report.json").read_text())["categories"]["toys"]["block_before"]["value"]
-    assert before == (0.9 if notes else 0.95)
-
-
-def test_a_calibration_for_other_prompts_is_not_kept(tmp_path: Path) -> None:
-    first = calibrated(tmp_path, POLICY)
-    with_hash = earlier(first)
-    with_hash["calibration"]["thresholds"]["motorbikes"]["looks_for"] = "0123456789abcdef"
-    written = calibrated(tmp_path, with_hash, "reworded")
-    assert thresholds(written, "motorbikes") == {"review": 0.6, "block": 0.7}
-    assert "motorbikes" not in written["calibration"]["categories"]
-    # The hash is of the prompts: the same ones in another order are the same.
-    reworded = copy.deepcopy(first)
-    reworded["categories"]["toys"]["labels"].reverse()
-    reworded["categories"]["animals"]["labels"] = ["a dog"]
-    said = calibrated(tmp_path, reworded, "hashed")["calibration"]["thresholds"]
-    assert said["toys"]["looks_for"] == first["calibration"]["thresholds"]["toys"]["looks_for"]
-    assert said["animals"]["looks_for"] != first["calibration"]["thresholds"]["animals"]["looks_for"]
 
 
 def test_a_policy_that_somebody_wrote_is_written_over_only_where_that_is_asked_for(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from moderator.settings import Settings
 from support.pictures import drawn, encoded
 from tools.calibration.data import DataError, read_data
-from tools.calibration.embed import EMBEDDINGS, Embedder, Pictures
+from tools.calibration.embed import EMBEDDINGS, Embedder, Pictures, made_by
 from tools.calibration.run import Done, Request, run
 from tools.calibration.store import EmbeddingStore, Stored
 from tools.calibration.thresholds import Targets
@@ -189,8 +189,9 @@ def test_twenty_thousand_pictures_fit_into_little_memory(core: Core, tmp_path: P
     """Their embeddings come from the disk a few at a time; here they were put there without pictures."""
     rng = np.random.default_rng(0)
     policy = core.policy("demo")
-    made_by = f"{core.model.fingerprint}:{policy.view}:{policy.frames.most}:{policy.frames.every}"
-    store = EmbeddingStore(tmp_path / EMBEDDINGS, made_by=made_by, embedding_size=core.model.embedding_size)
+    store = EmbeddingStore(
+        tmp_path / EMBEDDINGS, made_by=made_by(core.model, policy), embedding_size=core.model.embedding_size
+    )
     red = core.labels.embed(["a red circle"]).matrix
     for name, count, like in (("red circles", 200, red), ("neutral", 19_800, 0 * red)):
         (tmp_path / "data" / name).mkdir(parents=True)

@@ -18,12 +18,12 @@ from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_s
 from moderator.clip.model import read_model
 from moderator.errors import ConfigurationError
 from moderator.labels.precomputed import write_precomputed
-from moderator.policy.file import check_calibration, read_policies
+from moderator.policy.file import check_calibration, read_inline, read_policies
 from moderator.policy.score import scores
 from moderator.policy.verdict import action_of
 from moderator.settings import Settings
 from support.lit_embeddings import DIM, LOGIT_SCALE, photographs, texts
-from tools.calibration.embed import EMBEDDINGS
+from tools.calibration.embed import EMBEDDINGS, made_by
 from tools.calibration.fit import fit
 from tools.calibration.run import Done
 from tools.calibration.store import EmbeddingStore, Stored
@@ -201,7 +201,8 @@ def test_the_command_itself_runs_on_real_numbers(done: tuple[Done, Path], tmp_pa
     write_precomputed(read_model(model_dir), list(words), np.stack(list(words.values())))
 
     policy = POLICY | {"view": "center"}
-    store = EmbeddingStore(tmp_path / EMBEDDINGS, made_by="00000000feedbeef:center:8:0.0", embedding_size=DIM)
+    looking = made_by(read_model(model_dir), read_inline(policy, known=(), max_labels=1000))
+    store = EmbeddingStore(tmp_path / EMBEDDINGS, made_by=looking, embedding_size=DIM)
     rng = np.random.default_rng(0)
     rows = ["path,categories"]
     for number in sorted(seen):

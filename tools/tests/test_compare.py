@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -11,8 +12,10 @@ import onnx
 import pytest
 from onnx import numpy_helper
 from PIL import Image
+from skimage.data import astronaut
 
 from moderator.settings import Settings
+from tools.calibration.compare import Compared, table
 from tools.tests.desk import command, draw_into
 
 pytestmark = pytest.mark.slow
@@ -58,6 +61,7 @@ def test_the_better_model_is_seen_to_be_better(tmp_path: Path, worse_model: Path
     rows = [row.split("|")[1].strip() for row in told.stdout.splitlines() if row.startswith("|")]
     assert rows[2:] == [
         *("model", "AUROC, blue squares", "AUROC, red circles", "AUROC, mean"),
+        *("pictures that could be read", "of them different"),
         *("image tower, ms per picture", "size, MB"),
     ]
 
@@ -86,3 +90,71 @@ def test_a_folder_that_is_no_model_is_named(tmp_path: Path) -> None:
     assert told.returncode == 2
     assert told.stderr == "The model folder nothing does not exist: `make model` writes one.\n"
     assert not (tmp_path / "build/compare").exists()
+
+
+def test_all_models_are_compared_on_the_same_groups_of_near_duplicates(tmp_path: Path) -> None:
+    """A model scales pictures in its own way, but which of them are alike is no matter of the model."""
+    draw_into(tmp_path / "data/red circles", [("red", "circle")] * 6, seed=1)
+    draw_into(tmp_path / "data/neutral", [("green", "star")] * 6, seed=2)
+    # Seven or more of their 128 bits differ if they are scaled as one model does, and five as the other does.
+    photograph = Image.fromarray(astronaut())
+    photograph.save(tmp_path / "data/neutral/whole.png")
+    photograph.crop((0, 0, photograph.width - 16, photograph.height)).save(tmp_path / "data/neutral/cut.png")
+    smooth = tmp_path / "smooth"
+    shutil.copytree(Settings().model_dir, smooth)
+    manifest = json.loads((smooth / "manifest.json").read_text())
+    manifest["fingerprint"] = "0123456789abcdef"
+    manifest["interpolation"] = "bilinear"
+    (smooth / "manifest.json").write_text(json.dumps(manifest))
+    told = command(
+        *("tools.calibration.compare", "data", "--policy", "demo", "--models", Settings().model_dir, smooth),
+        cwd=tmp_path,
+    )
+    assert told.returncode == 0, told.stderr
+    compared = json.loads((tmp_path / "build/compare/compare.json").read_text())
+    assert [one["pictures"] for one in compared] == [14, 14]
+    assert compared[0]["different"] == compared[1]["different"]
+
+
+def test_a_category_that_one_model_has_too_few_pictures_of_is_said_to_be_so(tmp_path: Path, worse_model: Path) -> None:
+    """As where one model's embeddings are known of pictures that a limit keeps the other one from."""
+    draw_into(tmp_path / "data/red circles", [("red", "circle")] * 6, seed=1)
+    draw_into(tmp_path / "data/blue squares", [("blue", "square")] * 6, seed=2)
+    draw_into(tmp_path / "data/neutral", [("green", "star")] * 6, seed=3)
+    for large in (tmp_path / "data/blue squares").iterdir():
+        Image.open(large).resize((300, 300)).save(large)
+    demo = Settings().model_dir
+    one = ("tools.calibration.compare", "data", "--policy", "demo", "--models")
+    assert command(*one, demo, cwd=tmp_path).returncode == 0
+    told = command(*one, demo, worse_model, cwd=tmp_path, max_pixels=200 * 200)
+    assert told.returncode == 0, told.stderr
+    assert re.search(r"\| AUROC, blue squares \| [\d.]+ \| not enough \|", told.stdout)
+    assert re.search(r"\| AUROC, red circles \| [\d.]+ \| [\d.]+ \|", told.stdout)
+    # A mean over other categories would be no comparison.
+    known, other = json.loads((tmp_path / "build/compare/compare.json").read_text())
+    assert set(known["auroc"]) == {"red circles", "blue squares"}
+    assert set(other["auroc"]) == {"red circles"}
+    means = [compared["auroc"]["red circles"] for compared in (known, other)]
+    assert f"| AUROC, mean of those that all have | {means[0]:.4f} | {means[1]:.4f} |" in told.stdout
+    assert "| pictures that could be read | 18 of 18 | 12 of 18 |" in told.stdout
+
+
+def test_models_without_a_common_category_have_no_mean() -> None:
+    compared = [
+        Compared(
+            folder=name,
+            model=name,
+            auroc={name: 0.9},
+            pictures=10,
+            different=10,
+            unreadable=0,
+            milliseconds=1,
+            megabytes=1,
+        )
+        for name in ("a", "b")
+    ]
+    assert table(compared).splitlines()[3:6] == [
+        "| AUROC, a | 0.9000 | not enough |",
+        "| AUROC, b | not enough | 0.9000 |",
+        "| AUROC, mean of those that all have | not enough | not enough |",
+    ]

@@ -65,6 +65,23 @@ def test_another_model_starts_anew(core: Core, folder: Path) -> None:
     assert moderate(core, folder).counts.new == 24
 
 
+def test_other_code_starts_anew(core: Core, folder: Path) -> None:
+    """A later version may see more of an animation than an earlier one, and no longer allow what that one did."""
+    moderate(core, folder)
+    whole = ledger(folder).read_bytes()
+    # As an earlier version wrote it, which allowed everything and did not say which version it was.
+    old = [{key: value for key, value in line.items() if key != "judged_by"} for line in lines(ledger(folder))]
+    ledger(folder).write_text("".join(json.dumps(line | {"verdict": "allow", "reasons": []}) + "\n" for line in old))
+    assert moderate(core, folder).counts.new == 24
+    assert ledger(folder).read_bytes() == whole
+    # And as another version that did.
+    (judged_by,) = {line["judged_by"] for line in lines(ledger(folder))}
+    ledger(folder).write_text(whole.decode().replace(judged_by, "01234567"))
+    assert moderate(core, folder).counts.new == 24
+    assert ledger(folder).read_bytes() == whole
+    assert moderate(core, folder).counts.new == 0
+
+
 def test_what_could_not_be_read_is_tried_again(core: Core, folder: Path) -> None:
     """As under a limit that was raised since; what was judged then is not judged again."""
     (folder / "broken.jpg").write_bytes(b"no picture at all")
