@@ -18,7 +18,7 @@ from moderator.jobs.batch import piles_of
 from moderator.jobs.desk import Desk
 from moderator.jobs.line import Line, Names, count
 from moderator.jobs.map_results import FailedBatch, failed_batches
-from moderator.jobs.parts import digest
+from moderator.jobs.parts import digest, part_hash
 from moderator.jobs.results import Part
 from moderator.jobs.sources import Source
 from moderator.jobs.standing import Standing
@@ -125,7 +125,8 @@ class Unjudged:
                     self._reasons[pile.why] += 1
                     self._unchecked += is_time_over
                     yield source
-        self._add(count(lines) | {"known": known})
+        parts = [part_hash(pile.own) for pile in piles if pile.part.lines]
+        self._add(count(lines) | {"known": known, "parts": {sources[0].bucket: parts}})
 
     def _is_new(self, source: Source) -> bool:
         """Return whether no failed batch had this object before; remember it in 16 bytes."""
