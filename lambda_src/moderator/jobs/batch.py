@@ -12,7 +12,7 @@ from typing import Any
 from moderator.errors import RequestError
 from moderator.jobs.desk import Desk
 from moderator.jobs.line import Line, Names, count
-from moderator.jobs.parts import PART_OBJECTS, batch_name, digest
+from moderator.jobs.parts import PART_OBJECTS, batch_name, digest, part_hash
 from moderator.jobs.sources import Source, of_item
 from moderator.jobs.standing import Standing
 
@@ -55,18 +55,20 @@ def judge_batch(event: Mapping[str, Any], desk: Desk, *, until: float) -> dict[s
 
     lines: list[Line] = []
     known = 0
+    parts: dict[str, list[str]] = {}  # by bucket
     for pile in piles_of(sources):
         asked = _Pile(job=batch["job"], policy=batch["policy"], names=names, sources=pile)
-        found, stood = _judge_pile(asked, desk, until)
+        found, stood, part = _judge_pile(asked, desk, until)
         lines += found
         known += stood
+        parts.setdefault(pile[0].bucket, []).extend([part_hash(part)] if part else [])
         if len(found) < len(pile):
             spent = count([]) | {"ms": _ms_since(began), "unfinished": True}
             desk.results.write_count(batch["job"], digest([batch_name(sources), str(time.time_ns())]), spent)
             raise BatchUnfinished(f"{len(lines)} of {len(sources)} objects have their lines: try again.")
 
     # Step Functions ends the whole map where an answer is over 256 KB: it gets numbers.
-    counted = count(lines) | {"known": known, "ms": _ms_since(began)}
+    counted = count(lines) | {"known": known, "parts": parts, "ms": _ms_since(began)}
     if nameless:
         counted["failures"] |= {NAMELESS: nameless}
     desk.results.write_count(batch["job"], batch_name(sources), counted)
@@ -101,8 +103,8 @@ def piles_of(sources: Sequence[Source]) -> list[tuple[Source, ...]]:
     return [of[at : at + PART_OBJECTS] for of in ordered for at in range(0, len(of), PART_OBJECTS)]
 
 
-def _judge_pile(pile: _Pile, desk: Desk, until: float) -> tuple[list[Line], int]:
-    """Give the lines of a pile, fewer where the time is over, and how many of them were there."""
+def _judge_pile(pile: _Pile, desk: Desk, until: float) -> tuple[list[Line], int, str]:
+    """Give the lines of a pile, fewer where the time is over, how many were there before, and its part, or none."""
     results, standing = desk.results, Standing(pile.sources, pile.names)
 
     # 1. What has a line already is not judged again: in the pile's own part, or wherever other batches had it.
@@ -157,7 +159,8 @@ def _judge_pile(pile: _Pile, desk: Desk, until: float) -> tuple[list[Line], int]
         if any(is_old(line, part) for line in lines):
             results.take_out(part, lambda line, part=part: is_old(line, part))  # type: ignore[misc]  # of this round
     everything = stand | judged
-    return [everything[source] for source in pile.sources if source in everything], len(stand)
+    part = own if judged or stand_here else ""
+    return [everything[source] for source in pile.sources if source in everything], len(stand), part
 
 
 def _e_tag(line: Line) -> str | None:

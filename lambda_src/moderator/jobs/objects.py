@@ -77,9 +77,9 @@ class Objects:
             RequestError: the object cannot be read.
         """
         is_large = source.size is not None and source.size > self.max_bytes
-        found, data = self._range(source, 0, HEAD_BYTES if is_large else self.max_bytes, before)
+        found, data = self._range(source, 0, HEAD_BYTES if is_large else self.max_bytes, before=before)
         if is_large and found.size is not None and HEAD_BYTES < found.size <= self.max_bytes:
-            return self._range(found, 0, self.max_bytes, before)  # it is smaller than it was when it was listed
+            return self._range(found, 0, self.max_bytes, before=before)  # it is smaller than it was when it was listed
         return found, data
 
     def check(self, source: Source) -> None:
@@ -92,18 +92,35 @@ class Objects:
             raise TooMuch(f"The object has {source.size:,} bytes: at most {self.max_bytes:,} are allowed.")
 
     def open(self, source: Source, *, max_bytes: int) -> ObjectFile:
-        """Open the object as a file, of which at most `max_bytes` are ever read."""
-        return ObjectFile(lambda start, length: self._range(source, start, length)[1], source.size or 0, max_bytes)
+        """Open the object, as `read_start` has found it, as a file of which at most `max_bytes` are ever read.
+
+        Reading raises ObjectChanged where it is not the same any more: pieces of two different objects make no video.
+        """
+
+        def read(start: int, length: int) -> bytes:
+            return self._range(source, start, length, e_tag=source.e_tag)[1]
+
+        return ObjectFile(read, source.size or 0, max_bytes)
 
     def _range(
-        self, source: Source, start: int, length: int, before: Callable[[int], None] = lambda _: None
+        self,
+        source: Source,
+        start: int,
+        length: int,
+        *,
+        before: Callable[[int], None] | None = None,
+        e_tag: str | None = None,
     ) -> tuple[Source, bytes]:
+        """Read a range, only of an object with the ETag, if one is given.
+
+        With `before`, who wants all of an object that is over the limit gets its first bytes.
+        """
         asked = source.as_asked() | {"Range": f"bytes={start}-{start + length - 1}"}
-        if start and source.e_tag:
-            asked["IfMatch"] = f'"{source.e_tag}"'  # pieces of two different objects make no video
+        if e_tag:
+            asked["IfMatch"] = f'"{e_tag}"'
         return _patiently(lambda: self._get(source, asked, before))
 
-    def _get(self, source: Source, asked: dict[str, Any], before: Callable[[int], None]) -> tuple[Source, bytes]:
+    def _get(self, source: Source, asked: dict[str, Any], before: Callable[[int], None] | None) -> tuple[Source, bytes]:
         from botocore.exceptions import ClientError
 
         try:
@@ -116,22 +133,22 @@ class Objects:
         # botocore's body, as a context, would give urllib3's in its place, whose breaking off nobody would notice.
         with closing(answer["Body"]) as body:
             total = answer.get("ContentRange", "").rpartition("/")[2]
-            size = int(total) if total.isdigit() else answer["ContentLength"]
-            if answer["ContentLength"] > HEAD_BYTES and size > self.max_bytes and asked["Range"].startswith("bytes=0-"):
+            size, comes = int(total) if total.isdigit() else answer["ContentLength"], answer["ContentLength"]
+            if before is None:
+                data = body.read()
+            elif size > self.max_bytes and comes > HEAD_BYTES:
                 before(HEAD_BYTES)
                 data = body.read(HEAD_BYTES)
             else:
-                before(answer["ContentLength"])
+                before(comes)
                 data = body.read()
-        return (
-            replace(
-                source,
-                e_tag=answer["ETag"].strip('"'),
-                version_id=answer.get("VersionId") or source.version_id,
-                size=size,
-            ),
-            data,
+        found = replace(
+            source,
+            e_tag=answer["ETag"].strip('"'),
+            version_id=answer.get("VersionId") or source.version_id,
+            size=size,
         )
+        return found, data
 
 
 @contextmanager

@@ -13,9 +13,11 @@ import base64
 import hashlib
 from array import array
 from collections.abc import Iterable, Sequence
+from urllib.parse import quote
 
 import numpy as np
 
+from moderator.jobs.line import Names
 from moderator.jobs.sources import Source
 
 # A name has 1024 bytes: the folder takes up to 170 of them, the prints four for each object.
@@ -25,10 +27,23 @@ _PRINT = 3  # bytes
 _SUFFIX = ".jsonl"
 
 
+def folder_of(bucket: str, names: Names) -> str:
+    """Return the folder of one bucket's lines by one policy and model: partitions, as Athena calls them."""
+    return (
+        f"verdicts/bucket={bucket}/policy={names.policy['version']}/"
+        f"model={quote(str(names.model['fingerprint']), safe='')[:64]}/"
+    )
+
+
 def part_name(sources: Sequence[Source]) -> str:
     """Name the part of up to 150 objects by what is in it."""
     prints = b"".join(sorted({_print(source.key) for source in sources}))
     return f"{batch_name(sources)}{base64.urlsafe_b64encode(prints).decode()}{_SUFFIX}"
+
+
+def part_hash(key: str) -> str:
+    """Return the beginning of a part's name, which no other part of its folder has."""
+    return key.rpartition("/")[2][:_HASH]
 
 
 def batch_name(sources: Iterable[Source]) -> str:

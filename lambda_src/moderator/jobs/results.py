@@ -18,10 +18,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, BinaryIO
-from urllib.parse import quote
 
 from moderator.jobs.line import Line, Names, read_lines, write_lines
-from moderator.jobs.parts import PartsIndex, digest, part_name
+from moderator.jobs.parts import PartsIndex, digest, folder_of, part_name
 from moderator.jobs.sources import Source
 
 # What a worker remembers of earlier parts: 120 MB. Where there is more, each batch goes through all names by itself.
@@ -140,6 +139,16 @@ class Results:
         self._put(key, file)
         return key
 
+    def with_parts(self, folders: Sequence[str]) -> list[str]:
+        """Return those of these folders in which there are parts of jobs."""
+
+        def has_parts(folder: str) -> bool:
+            asked = {"Bucket": self._bucket, "Prefix": folder, "Delimiter": "/", "MaxKeys": 1}
+            return bool(self._s3.list_objects_v2(**asked).get("Contents"))
+
+        with ThreadPoolExecutor(_READERS) as pool:
+            return [folder for folder, has in zip(folders, pool.map(has_parts, folders), strict=True) if has]
+
     def body(self, key: str) -> Any:
         """Open an object of the bucket, to be read piece by piece."""
         return self._s3.get_object(Bucket=self._bucket, Key=key)["Body"]
@@ -198,11 +207,3 @@ class Results:
 
     def _put(self, key: str, body: bytes | BinaryIO, **more: Any) -> None:
         self._s3.put_object(Bucket=self._bucket, Key=key, Body=body, ContentType="application/x-ndjson", **more)
-
-
-def folder_of(bucket: str, names: Names) -> str:
-    """Return the folder of one bucket's lines by one policy and model: partitions, as Athena calls them."""
-    return (
-        f"verdicts/bucket={bucket}/policy={names.policy['version']}/"
-        f"model={quote(str(names.model['fingerprint']), safe='')[:64]}/"
-    )

@@ -11,6 +11,7 @@ from typing import Any
 
 from moderator.jobs.cost import Prices, job_dollars
 from moderator.jobs.desk import Desk
+from moderator.jobs.parts import folder_of
 from moderator.jobs.unjudged import Unjudged
 
 # Of an object without a line, beside the reasons that lines give.
@@ -30,12 +31,15 @@ class _Totals:
     verdicts: Counter[str] = field(default_factory=Counter)
     categories: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
+    parts: dict[str, set[str]] = field(default_factory=dict)  # by bucket, by the beginnings of their names
 
     def add(self, counted: Mapping[str, Any]) -> None:
         """Add what a batch counted."""
         self.numbers.update({name: counted.get(name, 0) for name in ("objects", "bytes", "known", "ms")})
         for name in ("verdicts", "categories", "failures"):
             getattr(self, name).update(counted[name])
+        for bucket, parts in counted.get("parts", {}).items():
+            self.parts.setdefault(bucket, set()).update(parts)
 
 
 def summarise(event: Mapping[str, Any], desk: Desk, *, memory_mb: int, until: float = math.inf) -> dict[str, Any]:
@@ -79,7 +83,18 @@ def summarise(event: Mapping[str, Any], desk: Desk, *, memory_mb: int, until: fl
             4,
         ),
     }
-    desk.results.write_record(job, "summary", summary)
-    folders = sorted({f"verdicts/bucket=*/policy={names.policy['version']}/model={names.model['fingerprint']}/"})
-    desk.results.write_record(job, "manifest", {"job": job, "lines": folders, "map": end.get("map")})
+    key = desk.results.write_record(job, "summary", summary)
+    folders = {bucket: folder_of(bucket, names) for bucket in sorted(totals.parts)}
+    manifest = {
+        "job": job,
+        "summary": key,
+        "unjudged": unjudged["list"],
+        "batches": f"jobs/{job}/batches/",
+        # Where its lines are; those of uploads are below stream/, one level deeper.
+        "lines": desk.results.with_parts(list(folders.values())),
+        # The beginnings of its own parts' names: what it knew from before may stand in others.
+        "parts": sorted(folders[bucket] + part for bucket, parts in totals.parts.items() for part in parts),
+        "map": end.get("map"),
+    }
+    desk.results.write_record(job, "manifest", manifest)
     return summary

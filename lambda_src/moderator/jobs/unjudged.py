@@ -18,7 +18,7 @@ from moderator.jobs.batch import piles_of
 from moderator.jobs.desk import Desk
 from moderator.jobs.line import Line, Names, count
 from moderator.jobs.map_results import FailedBatch, failed_batches
-from moderator.jobs.parts import digest
+from moderator.jobs.parts import digest, part_hash
 from moderator.jobs.results import Part
 from moderator.jobs.sources import Source
 from moderator.jobs.standing import Standing
@@ -57,8 +57,8 @@ class Unjudged:
     def write(self, map_record: Mapping[str, Any] | None) -> dict[str, Any]:
         """Write the list; return how many objects are left out, of how many batches, why, and the list's key.
 
-        `unchecked` of them may have a line in another part, where the time did not suffice to look: a job that takes
-        the list skips those.
+        `unchecked` of them may have a line in another part, or one that is about their present bytes, where the time
+        did not suffice to look: a job that takes the list skips those.
         """
         failed = failed_batches(self._desk.results, map_record)
         with tempfile.TemporaryFile() as file:
@@ -106,7 +106,7 @@ class Unjudged:
             others = self._desk.results.elsewhere(of_end, sources, names, {pile.own for pile in piles})
         standing = Standing(sources, names)
         there = [line for lines in (*(pile.part.lines for pile in piles), *others.values()) for line in lines]
-        e_tags = self._desk.e_tags(standing.unsure(there))
+        e_tags = {} if is_time_over else self._desk.e_tags(standing.unsure(there))
         before = _by_name(standing.among(there, e_tags=e_tags))
         of_job = digest([self._job])
         lines: list[Line] = []
@@ -125,7 +125,8 @@ class Unjudged:
                     self._reasons[pile.why] += 1
                     self._unchecked += is_time_over
                     yield source
-        self._add(count(lines) | {"known": known})
+        parts = [part_hash(pile.own) for pile in piles if pile.part.lines]
+        self._add(count(lines) | {"known": known, "parts": {sources[0].bucket: parts}})
 
     def _is_new(self, source: Source) -> bool:
         """Return whether no failed batch had this object before; remember it in 16 bytes."""

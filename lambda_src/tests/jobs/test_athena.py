@@ -67,8 +67,7 @@ def judged(judge: JudgeProcess, policy: str) -> Results:
     worker = build_worker(Settings(), WorkerSettings(results_bucket="results", policy=policy), clients, judge)
     given = {"job": "job", "policy": policy, "bucket": "pictures"}
     worker({"BatchInput": given, "Items": store.items("pictures", "in/")}, None)
-    detail = {"bucket": {"name": "pictures"}, "object": {"key": "in/00ü.png", "version-id": "1", "etag": "x"}}
-    body = json.dumps({"detail": detail})
+    body = json.dumps(store.upload("pictures", "in/00ü.png", OBJECTS["in/00ü.png"], version="1"))
     worker({"Records": [{"messageId": "1", "eventSource": "aws:sqs", "body": body}]}, None)
     return {key: data for key, data in store.buckets["results"].items() if key.startswith("verdicts/")}
 

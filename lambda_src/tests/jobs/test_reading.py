@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +16,7 @@ from moderator.errors import TooMuch
 from moderator.jobs.objects import Objects
 from moderator.jobs.reading import AHEAD_BYTES, Read, read_objects
 from moderator.jobs.sources import Source
+from support.object_store import ObjectStore
 
 THREADS = 8
 LARGEST = 25_000_000
@@ -127,6 +129,16 @@ def test_of_a_long_video_the_first_bytes_are_read_though_no_list_has_its_size() 
     reads = list(read_objects(Objects(held, max_bytes=LARGEST), sources(sizes, {}), threads=THREADS))
     assert [(read.video, read.source.size) for read in reads] == [(True, 500_000_000)] * 3
     assert held.now < 1000
+
+
+def test_of_a_large_video_every_piece_is_whole() -> None:
+    """The limit is of pictures; what is read ahead of a video says nothing of what its decoder asks for."""
+    data = FILM + bytes(range(256)) * 10_000
+    store = ObjectStore({"b": {"film.mp4": data}})
+    objects = Objects(store, max_bytes=1000)
+    (read,) = read_objects(objects, [Source(bucket="b", key="film.mp4")], threads=1)
+    assert read.video
+    assert io.BufferedReader(objects.open(read.source, max_bytes=10_000_000)).read() == data
 
 
 def test_an_object_that_was_large_when_it_was_listed_is_read_as_it_is_now() -> None:

@@ -15,6 +15,7 @@ from moderator.errors import RequestError
 from moderator.jobs.line import error_kind, is_final
 from moderator.jobs.objects import Objects
 from moderator.jobs.sources import Source
+from support.object_store import ObjectStore
 
 SOURCE = Source(bucket="pictures", key="a.png", e_tag="0" * 32, size=3 << 20)
 DATA = bytes(1 << 20)
@@ -132,6 +133,16 @@ def test_a_video_that_is_replaced_while_it_is_read_has_changed() -> None:
     with pytest.raises(RequestError, match="replaced while it was read") as refused:
         file.read(1)
     assert error_kind({"error": refused.value.problem()}) == "object-changed"
+
+
+def test_a_video_that_was_replaced_before_it_is_opened_is_not_judged_under_the_old_bytes_name() -> None:
+    """One of a single piece too: a line would say of the old bytes what is true of the new ones."""
+    store = ObjectStore({"pictures": {"a.mp4": b"old"}})
+    objects = Objects(store, max_bytes=100)
+    found, _ = objects.read_start(Source(bucket="pictures", key="a.mp4"))
+    store.upload("pictures", "a.mp4", b"new")
+    with pytest.raises(RequestError, match="replaced while it was read"):
+        objects.open(found, max_bytes=100).read(1)
 
 
 @pytest.mark.parametrize("kind", ["archived", "changed"])

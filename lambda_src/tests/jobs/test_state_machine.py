@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ import pytest
 from moderator.handler import build_handler
 from moderator.settings import Settings
 from support.emulator import JOBS, Emulator, deploy, recorded, running
+from support.films import CIRCLE
 from support.harness import serving
 from support.pictures import as_base64, drawn, encoded
 
@@ -32,6 +34,7 @@ ODD = {
     "in/notes.txt": (b"no picture", "unknown-picture"),
 }
 GONE = "in/0007 a b.png"
+FILM = "in/1000 a+b%20ü.mp4"  # of a minute: a red circle is there for three seconds of it
 
 # One request to S3 in twenty is refused, and the object that is to be gone is gone when it is read.
 FAULTS = f"""
@@ -91,12 +94,13 @@ class Stack:
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(tmp_path_factory: pytest.TempPathFactory, h264: Path) -> Iterator[Stack]:
     with running(tmp_path_factory.mktemp("aws")) as emulator:
-        names = deploy(emulator, recorded(JOBS), before=FAULTS)
+        names = deploy(emulator, recorded({**JOBS, "tagObjects": True}), before=FAULTS)
         s3 = emulator.client("s3")
         for key, data in objects().items():
             s3.put_object(Bucket="pictures", Key=key, Body=data)
+        s3.put_object(Bucket="pictures", Key=FILM, Body=h264.read_bytes())
         yield Stack(emulator=emulator, names=names)
 
 
@@ -113,7 +117,7 @@ def first(stack: Stack) -> dict[str, Any]:
 
 @pytest.mark.usefixtures("first")
 def test_every_object_has_one_line_whatever_fails_meanwhile(stack: Stack) -> None:
-    assert Counter(line["source"]["key"] for line in stack.lines("verdicts/")) == Counter(objects().keys())
+    assert Counter(line["source"]["key"] for line in stack.lines("verdicts/")) == Counter([*objects(), FILM])
 
 
 @pytest.mark.usefixtures("first")
@@ -123,11 +127,22 @@ def test_each_verdict_is_that_of_moderate(stack: Stack) -> None:
         for data in KINDS:
             body = json.dumps({"image_data": as_base64(data), "policy": "demo"})
             answers[data] = service.request("POST", "/moderate", body, {"Content-Type": "application/json"}).json
+    given = objects()
     for line in stack.lines("verdicts/"):
-        data = objects()[line["source"]["key"]]
-        if "error" not in line:
+        if "error" not in line and line["source"]["key"] != FILM:
+            data = given[line["source"]["key"]]
             assert {name: value for name, value in line.items() if name != "source"} == answers[data]
             assert line["source"]["bytes"] == len(data)
+
+
+@pytest.mark.usefixtures("first")
+def test_the_video_among_them_says_which_seconds_fired(stack: Stack) -> None:
+    """The worker has PyAV here, as its image has with `videos: true`."""
+    (line,) = [line for line in stack.lines("verdicts/") if line["source"]["key"] == FILM]
+    assert line["verdict"] == "block"
+    fired = line["video"]["fired"]["red circles"]
+    assert fired
+    assert all(CIRCLE[0] <= second <= CIRCLE[1] for second in fired)
 
 
 @pytest.mark.usefixtures("first")
@@ -140,10 +155,10 @@ def test_what_cannot_be_judged_says_why_and_goes_to_review(stack: Stack) -> None
 
 def test_the_summary_adds_up(stack: Stack, first: dict[str, Any]) -> None:
     lines = stack.lines("verdicts/")
-    assert first["objects"] == len(lines) == len(objects())
+    assert first["objects"] == len(lines) == len(objects()) + 1
     assert first["verdicts"] == Counter(line["verdict"] for line in lines)
     assert sum(first["failures"].values()) == len(ODD) + 1
-    assert first["batches"] == -(-len(objects()) // 100)
+    assert first["batches"] == -(-(len(objects()) + 1) // 100)
 
 
 @pytest.mark.usefixtures("first")
@@ -164,7 +179,10 @@ def test_uploads_that_come_twice_or_late_have_one_line_and_leave_no_message(stac
     ends = time.monotonic() + 60
     while stack.waiting("queue") and time.monotonic() < ends:
         time.sleep(0.2)
-    keys = [line["source"]["key"] for line in stack.lines("verdicts/bucket=uploads/")]
-    assert sorted(keys) == sorted(uploads)
+    lines = stack.lines("verdicts/bucket=uploads/")
+    assert sorted(line["source"]["key"] for line in lines) == sorted(uploads)
+    for line in lines:
+        tags = s3.get_object_tagging(Bucket="uploads", Key=line["source"]["key"])["TagSet"]
+        assert tags == [{"Key": "moderation", "Value": line["verdict"]}]
     assert (stack.waiting("queue"), stack.waiting("dead"), stack.waiting("undelivered")) == (0, 0, 0)
     assert stack.waiting("heard") >= len(uploads), "each verdict is said on the bus"
