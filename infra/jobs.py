@@ -168,8 +168,8 @@ class Jobs(pulumi.ComponentResource):
                 "Resource": [pulumi.Output.format("{0}/{1}:*", executions, label) for label in MAP_LABELS],
             },
         }
-        for what, right in children.items():
-            allow(role, f"{self._name}-states-{what}", right, self._child)
+        for what, statement in children.items():
+            allow(role, f"{self._name}-states-{what}", statement, self._child)
         return machine.arn
 
 
