@@ -100,11 +100,11 @@ def count(lines: Iterable[Line]) -> dict[str, Any]:
     failures: Counter[str] = Counter()
     size = ranges = 0
     for line in lines:
+        if "video" in line:
+            ranges += ranges_of(line["source"]["bytes"] or 0)
         verdicts[line["verdict"]] += 1
         categories.update({reason["category"] for reason in line["reasons"]} - {"error"})
         size += line["source"]["bytes"] or 0
-        if "video" in line:
-            ranges += ranges_of(line["source"]["bytes"] or 0)
         if "error" in line:
             failures[str(line["error"]["type"]).rpartition(":")[2]] += 1
     return {
