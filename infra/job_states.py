@@ -94,6 +94,8 @@ def job_states(
         }
         if source != "inventory":
             input_of_batches["bucket.$"] = "$.bucket"
+        # No Catch: Step Functions redrives only a state that was not left, and what is caught leaves it.
+        # https://docs.aws.amazon.com/step-functions/latest/dg/redrive-executions.html#redrive-behavior-states
         return {
             "Type": "Map",
             "Label": label,

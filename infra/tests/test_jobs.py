@@ -165,6 +165,18 @@ def test_every_map_is_distributed_batched_bounded_and_tolerant(run: Callable[[st
     assert {"CSV", "JSONL", "MANIFEST"} <= kinds
 
 
+def test_a_map_that_failed_can_be_redriven(run: Callable[[str], Recorded]) -> None:
+    """So nothing catches its failure, not even to write a summary of what was done.
+
+    Step Functions redrives a state that was not left, and a failure that is caught leaves its state: the redrive would
+    then begin at what comes after, and a Fail state fails again.
+    https://docs.aws.amazon.com/step-functions/latest/dg/redrive-executions.html#redrive-behavior-states
+    """
+    for name in WITH_JOBS:
+        definition = json.loads(run(name).inputs("aws:sfn/stateMachine:StateMachine")["definition"])
+        assert [state for state in definition["States"].values() if "Catch" in state] == []
+
+
 def test_the_summary_is_told_which_kind_of_executions_is_paid_for(run: Callable[[str], Recorded]) -> None:
     """With videos a batch may take longer than an Express execution may, and Standard ones have other prices."""
     for name, kind in (("jobs", "EXPRESS"), ("jobs and a stream", "STANDARD")):

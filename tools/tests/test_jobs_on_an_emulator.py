@@ -168,6 +168,7 @@ def test_a_job_whose_batches_fail_says_what_they_said(stack: Stack, capsys: pyte
     said = capsys.readouterr().out
     assert "The job is failed. States.ExceedToleratedFailureThreshold" in said
     assert "1 of the batches: There is no policy 'of another tree': it must be one of demo, " in said
+    assert "0 of 6 objects are in batches that were judged" in said
 
 
 def test_an_item_that_names_no_object_is_counted_and_costs_no_other(
