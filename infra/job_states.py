@@ -94,13 +94,17 @@ def job_states(
         }
         if source != "inventory":
             input_of_batches["bucket.$"] = "$.bucket"
+        # No Catch: Step Functions redrives only a state that was not left, and what is caught leaves it.
+        # https://docs.aws.amazon.com/step-functions/latest/dg/redrive-executions.html#redrive-behavior-states
         return {
             "Type": "Map",
             "Label": label,
             "ItemReader": {**reader, "Resource": reader["Resource"].replace("ARN", f"arn:{partition}")},
             "ItemBatcher": {
                 "MaxItemsPerBatch": batch,
-                "MaxInputBytesPerBatch": 262_144,
+                # Of the items. What the task is called with has their batch's input and the function's name too, and
+                # may have 262,144 bytes: https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
+                "MaxInputBytesPerBatch": 200_000,
                 "BatchInput": input_of_batches,
             },
             # Unset, Step Functions would start up to 10,000.

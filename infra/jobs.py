@@ -125,7 +125,7 @@ class Jobs(pulumi.ComponentResource):
             rights |= _reading(args.buckets, versions=False)
         if args.buckets and args.bucket_key_arns:
             rights["decrypt-lists"] = decrypting(args.bucket_key_arns, args.region)
-        for right in results.use_key(args.region):
+        for right in results.use_key(args.region, in_parts=True):
             rights["use-results-key"] = right
         given = [allow(role, f"{self._name}-states-{what}", right, self._child) for what, right in rights.items()]
         partition = aws.get_partition_output().partition
@@ -168,8 +168,8 @@ class Jobs(pulumi.ComponentResource):
                 "Resource": [pulumi.Output.format("{0}/{1}:*", executions, label) for label in MAP_LABELS],
             },
         }
-        for what, right in children.items():
-            allow(role, f"{self._name}-states-{what}", right, self._child)
+        for what, statement in children.items():
+            allow(role, f"{self._name}-states-{what}", statement, self._child)
         return machine.arn
 
 

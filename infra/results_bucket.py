@@ -55,11 +55,14 @@ class ResultsBucket(pulumi.ComponentResource):
             "Resource": [pulumi.Output.format("{0}/{1}/*", self._arn, folder) for folder in ("verdicts", "jobs")],
         }
 
-    def use_key(self, region: pulumi.Input[str]) -> Sequence[dict[str, object]]:
-        """Let a role have S3 use the bucket's key, where it has one of its own."""
+    def use_key(self, region: pulumi.Input[str], *, in_parts: bool = False) -> Sequence[dict[str, object]]:
+        """Let a role have S3 use the bucket's key, where it has one of its own; also for what is written `in_parts`.
+
+        https://docs.aws.amazon.com/step-functions/latest/dg/iam-policies-eg-dist-map.html#multiupload-dmap-result-policy
+        """
         by_s3 = {"kms:ViaService": pulumi.Output.format("s3.{0}.amazonaws.com", region)}
         right: dict[str, object] = {
-            "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+            "Action": ["kms:Decrypt", *(["kms:Encrypt"] if in_parts else []), "kms:GenerateDataKey"],
             "Resource": self._key_arn,
             "Condition": {"StringEquals": by_s3},
         }

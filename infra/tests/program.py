@@ -27,6 +27,12 @@ REGION = "eu-central-1"
 # Of nobody.
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "wJalr/EXAMPLE+KEY", "AWS_DEFAULT_REGION": REGION}
 KEYS["AWS_REGION"] = REGION
+# By part of AWS: a region of it, and what the names of its hosts end in.
+PARTITIONS = {
+    "aws": (REGION, "amazonaws.com"),
+    "aws-cn": ("cn-north-1", "amazonaws.com.cn"),
+    "aws-us-gov": ("us-gov-west-1", "amazonaws.com"),
+}
 
 Inputs = dict[str, Any]
 
@@ -88,18 +94,19 @@ class Recorded:
 class _Cloud(Mocks):
     """Answers as AWS would, as far as the program looks at the answer."""
 
-    def __init__(self, health: str, calls: dict[str, Inputs]) -> None:
-        self._health, self._calls = health, calls
+    def __init__(self, health: str, calls: dict[str, Inputs], partition: str) -> None:
+        self._health, self._calls, self._partition = health, calls, partition
+        self._region, self._suffix = PARTITIONS[partition]
 
     def call(self, args: MockCallArgs) -> dict[str, Any]:  # type: ignore[override]  # MockMonitor takes it alone too
         self._calls[args.token] = dict(args.args)
         match args.token:
             case "aws:index/getRegion:getRegion":
-                return {"region": REGION, "id": REGION}
+                return {"region": self._region, "id": self._region}
             case "aws:index/getAvailabilityZones:getAvailabilityZones":
                 return {"zoneIds": ["euc1-az2", "euc1-az3", "euc1-az1"], "names": ["a", "b", "c"]}
             case "aws:index/getPartition:getPartition":
-                return {"partition": "aws", "id": "aws", "dnsSuffix": "amazonaws.com"}
+                return {"partition": self._partition, "id": self._partition, "dnsSuffix": self._suffix}
             case "aws:ec2/getSubnet:getSubnet":
                 return {"id": args.args["id"], "vpcId": "vpc-0123456789abcdef0"}
             case "aws:ecr/getAuthorizationToken:getAuthorizationToken":
@@ -108,30 +115,33 @@ class _Cloud(Mocks):
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str, dict[str, Any]]:
         service, kind = args.typ.split(":")[1].split("/")[0], args.typ.split(":")[-1]
-        arn = f"arn:aws:{service}:{REGION}:{ACCOUNT}:{kind}/{args.name}"
+        arn = self._arn(service, f"{kind}/{args.name}")
         return _id_of(kind, args.name), {"arn": arn, "name": f"{args.name}-name", **args.inputs, **self._answer(args)}
+
+    def _arn(self, service: str, what: str) -> str:
+        return f"arn:{self._partition}:{service}:{self._region}:{ACCOUNT}:{what}"
 
     def _answer(self, args: MockResourceArgs) -> dict[str, Any]:
         match args.typ.split(":")[-1]:
             case "Queue":
-                return {"url": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{args.name}"}
+                return {"url": f"https://sqs.{self._region}.{self._suffix}/{ACCOUNT}/{args.name}"}
             case "Bucket":
                 return {"bucket": f"{args.name}-1234567"}
             case "Vpc":
                 return {"mainRouteTableId": "rtb-0123456789abcdef0"}
             case "Role":
-                return {"arn": f"arn:aws:iam::{ACCOUNT}:role/{args.name}"}
+                return {"arn": f"arn:{self._partition}:iam::{ACCOUNT}:role/{args.name}"}
             case "Repository":
-                return {"repositoryUrl": f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/clip", "registryId": ACCOUNT}
+                return {"repositoryUrl": f"{ACCOUNT}.dkr.ecr.{self._region}.{self._suffix}/clip", "registryId": ACCOUNT}
             case "Image":
                 return {"digest": f"sha256:{'0' * 64}", "ref": f"clip:tag@sha256:{'0' * 64}"}
             case "Function":
-                arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{args.inputs.get('name', args.name)}"
+                arn = self._arn("lambda", f"function:{args.inputs.get('name', args.name)}")
                 return {"arn": arn, "version": "7", "invokeArn": f"invoke-arn-of-{args.name}"}
             case "StateMachine":
-                return {"arn": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{args.inputs['name']}"}
+                return {"arn": self._arn("states", f"stateMachine:{args.inputs['name']}")}
             case "Secret":
-                return {"arn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{args.name}-AbCdEf"}
+                return {"arn": self._arn("secretsmanager", f"secret:{args.name}-AbCdEf")}
             case "VpcEndpoint":
                 return {
                     "prefixListId": "pl-0123456789abcdef0",
@@ -147,7 +157,7 @@ class _Cloud(Mocks):
             case "Api":
                 return {
                     "apiEndpoint": "https://api.example.amazonaws.com",
-                    "executionArn": f"arn:aws:execute-api:{REGION}:{ACCOUNT}:api",
+                    "executionArn": self._arn("execute-api", "api"),
                 }
             case "DomainName":
                 domain = {**args.inputs["domainNameConfiguration"], "targetDomainName": "target.amazonaws.com"}
@@ -251,6 +261,7 @@ def run_program(
     api: LambdaApi | None = None,
     made: list[str] | None = None,
     secrets: Sequence[str] = SECRETS,
+    partition: str = "aws",
 ) -> Recorded:
     """Run `__main__.py` as the engine would, with Pulumi.yaml's defaults and `settings` over them.
 
@@ -264,6 +275,7 @@ def run_program(
         api=api,
         made=made,
         secrets=secrets,
+        partition=partition,
     )
 
 
@@ -280,6 +292,7 @@ def run(
     api: LambdaApi | None = None,
     made: list[str] | None = None,
     secrets: Sequence[str] = SECRETS,
+    partition: str = "aws",
 ) -> Recorded:
     """Run a program as the engine would, with these settings and no other."""
     api = api or LambdaApi()
@@ -288,7 +301,7 @@ def run(
     asyncio.set_event_loop(loop)
     SETTINGS.outputs.clear()
     set_root_resource(None)  # type: ignore[arg-type]  # each run has a stack of its own
-    mocks = _Cloud(health, recorded.calls)
+    mocks = _Cloud(health, recorded.calls, partition)
     set_mocks(mocks, project=PROJECT, stack=stack, preview=False, monitor=_Monitor(mocks, recorded))
     pulumi.runtime.set_all_config(
         {

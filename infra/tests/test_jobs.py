@@ -13,7 +13,7 @@ from infra.config import ROOT
 from infra.job_states import job_states
 from infra.tests.aws_calls import CALLS, MADE_OTHERWISE
 from infra.tests.aws_models import faults
-from infra.tests.conftest import JOBS, KEY, WITH_JOBS
+from infra.tests.conftest import JOBS, KEY, READ_BUCKETS, STREAM, TOKENS, WITH_JOBS
 from infra.tests.program import Recorded, run_program
 
 pytestmark = pytest.mark.slow
@@ -165,6 +165,18 @@ def test_every_map_is_distributed_batched_bounded_and_tolerant(run: Callable[[st
     assert {"CSV", "JSONL", "MANIFEST"} <= kinds
 
 
+def test_a_map_that_failed_can_be_redriven(run: Callable[[str], Recorded]) -> None:
+    """So nothing catches its failure, not even to write a summary of what was done.
+
+    Step Functions redrives a state that was not left, and a failure that is caught leaves its state: the redrive would
+    then begin at what comes after, and a Fail state fails again.
+    https://docs.aws.amazon.com/step-functions/latest/dg/redrive-executions.html#redrive-behavior-states
+    """
+    for name in WITH_JOBS:
+        definition = json.loads(run(name).inputs("aws:sfn/stateMachine:StateMachine")["definition"])
+        assert [state for state in definition["States"].values() if "Catch" in state] == []
+
+
 def test_the_summary_is_told_which_kind_of_executions_is_paid_for(run: Callable[[str], Recorded]) -> None:
     """With videos a batch may take longer than an Express execution may, and Standard ones have other prices."""
     for name, kind in (("jobs", "EXPRESS"), ("jobs and a stream", "STANDARD")):
@@ -275,3 +287,20 @@ def test_the_stack_says_what_the_commands_at_a_desk_ask_for(run: Callable[[str],
     assert "clip-jobs" in stack.exports["uploadsQueue"]
     names = {queue.inputs["name"].removeprefix(stack.inputs(QUEUE, "clip-jobs")["name"]) for queue in stack.all(QUEUE)}
     assert names == {"", "-dead", "-undelivered"}
+
+
+# What the mock itself has in one part of AWS alone: keys and the like that settings name.
+EVERYTHING_OF_JOBS = {**STREAM, **READ_BUCKETS, "auth": "token", "authTokens": TOKENS, "rewarmSchedule": "rate(7 days)"}
+
+
+@pytest.mark.parametrize("partition", ["aws-cn", "aws-us-gov"])
+def test_in_another_part_of_aws_every_arn_is_of_that_part(partition: str) -> None:
+    """With nothing in the settings that names another, all that is asked for is of the part where the stack is."""
+    stack = run_program(EVERYTHING_OF_JOBS, partition=partition)
+    asked = "\n".join(json.dumps(resource.inputs) for resource in stack.resources)
+    assert set(re.findall(r"arn:([\w-]+):", asked)) == {partition}
+    found = by_actions(rights(stack, "clip-jobs"))
+    assert found["s3:GetObject s3:GetObjectVersion"] == [
+        f"arn:{partition}:s3:::pictures/*",
+        f"arn:{partition}:s3:::uploads/*",
+    ]

@@ -12,6 +12,9 @@ from typing import Any
 
 from ministack.services import s3, stepfunctions  # type: ignore[import-not-found]  # of the other environment
 
+from tools.emulator.limits import DATA_BYTES, in_batches, size_of
+
+_call = stepfunctions._invoke_resource
 _run = stepfunctions._run_distributed_map
 _read = stepfunctions._read_map_items
 _view = stepfunctions._map_run_view
@@ -23,6 +26,7 @@ _STATES = {"RUNNING": "running", "SUCCEEDED": "succeeded", "FAILED": "failed"}
 
 def add() -> None:
     """Let ministack know them."""
+    stepfunctions._invoke_resource = _call_within_limits
     stepfunctions._run_distributed_map = _run_in_batches
     stepfunctions._map_run_view = _view_with_items
 
@@ -33,8 +37,12 @@ def _run_in_batches(state: dict[str, Any], raw: Any, effective: Any, iterator: A
         return _run(state, raw, effective, iterator, execution, ctx)
     items = _items(state["ItemReader"], effective, ctx)
     given = stepfunctions._resolve_params_obj(batcher.get("BatchInput") or {}, effective, ctx)
-    most = int(batcher["MaxItemsPerBatch"])
-    batches = [{"BatchInput": given, "Items": items[at : at + most]} for at in range(0, len(items), most)]
+    cut = in_batches(
+        items,
+        most=int(batcher["MaxItemsPerBatch"]),
+        most_bytes=int(batcher.get("MaxInputBytesPerBatch", DATA_BYTES)),
+    )
+    batches = [{"BatchInput": given, "Items": some} for some in cut]
     plain = {name: value for name, value in state.items() if name not in ("ItemReader", "ItemBatcher", "ResultPath")}
     _items_of[execution["executionArn"]] = len(items)
     before = set(stepfunctions._map_runs)
@@ -49,6 +57,19 @@ def _run_in_batches(state: dict[str, Any], raw: Any, effective: Any, iterator: A
         written = _write_results(state["ResultWriter"]["Parameters"], ours[0])
     answer = {"MapRunArn": ours[0], "ResultWriterDetails": written}
     return stepfunctions._apply_result_path(state, raw, answer), then
+
+
+def _call_within_limits(resource: str, data: Any) -> Any:
+    """Refuse what AWS would: a task's data may have 256 KiB, a batch with all that is around it included."""
+    answer = _call(resource, _checked("A task is called with", data))
+    return _checked("A task answers", answer)
+
+
+def _checked(what: str, data: Any) -> Any:
+    if size_of(data) > DATA_BYTES:
+        said = f"{what} {size_of(data):,} bytes: at most {DATA_BYTES:,} are allowed"
+        raise stepfunctions._ExecutionError("States.DataLimitExceeded", said)
+    return data
 
 
 def _write_results(where: dict[str, Any], map_run: str) -> dict[str, Any]:

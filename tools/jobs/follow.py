@@ -57,6 +57,11 @@ def _what_went_wrong(progress: Progress, watch: Watch, s3: Any, bucket: str) -> 
     if "ItemReader" in reason or "S3.AccessDenied" in reason:
         yield "The job's role may read the buckets that the setting jobBuckets names, and no other."
     yield from _why_batches_failed(watch, s3, bucket)
+    if progress.listed:
+        yield (
+            f"{progress.done:,} of {progress.listed:,} objects are in batches that were judged: their lines stay. "
+            "The summary is written when the job has come to its end."
+        )
 
 
 def _why_batches_failed(watch: Watch, s3: Any, bucket: str) -> Iterator[str]:

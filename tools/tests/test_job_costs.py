@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import pytest
 
 from moderator.jobs.cost import Prices, job_dollars, job_parts, ranges_of
 from moderator.jobs.line import count
+from moderator.jobs.objects import Objects
+from moderator.jobs.sources import Source
 from tools.jobs import costs
 
 # 10 million thumbnails in batches of 100, of 3 s each.
@@ -73,6 +76,32 @@ def test_the_page_has_videos_by_their_frames_and_ranges() -> None:
     assert parts["worker"] == pytest.approx(100_000 * 7.12 / 1.7004 * 2.9375 * 0.0000133334, rel=0.001)
     assert parts["reading"] == pytest.approx(0.84)  # 100,000 · 21 · $0.40 per million
     assert parts["states"] == pytest.approx(0.05)  # 1,000 · 2 · $25 per million
+
+
+class Counting:
+    """An S3 of one object of zeros, which counts what it is asked for."""
+
+    def __init__(self, size: int) -> None:
+        self.size, self.asked = size, 0
+
+    def get_object(self, **asked: str) -> dict[str, Any]:
+        self.asked += 1
+        first, last = (int(number) for number in asked["Range"].removeprefix("bytes=").split("-"))
+        data = bytes(min(last, self.size - 1) - first + 1)
+        return {
+            "Body": io.BytesIO(data),
+            "ContentRange": f"bytes {first}-{last}/{self.size}",
+            "ContentLength": len(data),
+            "ETag": '"e"',
+        }
+
+
+def test_a_whole_video_is_read_by_as_many_requests_as_are_paid_for() -> None:
+    s3 = Counting(5_500_000)
+    source = Source(bucket="b", key="k", size=s3.size)
+    with Objects(s3, max_bytes=25_000_000).open(source, max_bytes=500_000_000) as file:
+        assert len(file.readall()) == s3.size
+    assert s3.asked == ranges_of(s3.size) == 6
 
 
 def line(size: int | None, **more: Any) -> dict[str, Any]:

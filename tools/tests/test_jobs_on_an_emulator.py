@@ -168,6 +168,7 @@ def test_a_job_whose_batches_fail_says_what_they_said(stack: Stack, capsys: pyte
     said = capsys.readouterr().out
     assert "The job is failed. States.ExceedToleratedFailureThreshold" in said
     assert "1 of the batches: There is no policy 'of another tree': it must be one of demo, " in said
+    assert "0 of 6 objects are in batches that were judged" in said
 
 
 def test_an_item_that_names_no_object_is_counted_and_costs_no_other(
@@ -194,6 +195,35 @@ def test_objects_whose_batch_failed_are_not_passed_over_in_silence(
     assert "1 of the batches: An item of the list names no object" in said.out
     unjudged = summary_of(stack, execution_in(said.err))["unjudged"]
     assert (unjudged["objects"], unjudged["batches"], unjudged["list"]) == (10, 1, None)
+
+
+@pytest.mark.parametrize(
+    ("most_bytes", "status"), [(None, "SUCCEEDED"), (262_144, "FAILED")], ids=["as it is made", "with no room"]
+)
+def test_a_batch_of_long_keys_leaves_room_for_what_its_task_is_called_with(
+    stack: Stack, most_bytes: int | None, status: str
+) -> None:
+    """The second shows that the first one could fail: the local AWS holds data to 256 KiB, too."""
+    long = [f"long/{number:04}{'k' * 1015}" for number in range(240)]
+    for key in long:
+        stack.put(key, KINDS[0])
+    states = stack.emulator.client("stepfunctions")
+    definition = json.loads(states.describe_state_machine(stateMachineArn=stack.names["states"])["definition"])
+    each = definition["States"]["EachOfPrefix"] | {"ToleratedFailurePercentage": 0}
+    each["ItemBatcher"] |= {"MaxItemsPerBatch": 500} | ({"MaxInputBytesPerBatch": most_bytes} if most_bytes else {})
+    each["ItemBatcher"]["BatchInput"] |= {"names": "as long as they may be" * 50}
+    definition["States"]["EachOfPrefix"] = each
+    made = states.create_state_machine(
+        name=f"long-keys-{status.lower()}", definition=json.dumps(definition), roleArn="arn:aws:iam::1:role/any"
+    )["stateMachineArn"]
+    asked = {"source": "prefix", "bucket": "pictures", "prefix": "long/", "policy": "demo"}
+    execution = states.start_execution(stateMachineArn=made, input=json.dumps(asked))["executionArn"]
+    while (found := states.describe_execution(executionArn=execution))["status"] == "RUNNING":
+        time.sleep(0.1)
+    assert found["status"] == status
+    if status == "SUCCEEDED":
+        summary = json.loads(found["output"])
+        assert (summary["objects"], summary["batches"]) == (240, 2)
 
 
 def test_videos_are_judged_by_a_job_and_as_uploads(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from moderator.jobs.objects import PIECE_BYTES
 from moderator.jobs.video_pipe import Limits
 
 
@@ -31,6 +30,8 @@ class Prices:
 
 # Of an Express execution, in GB: it is billed in pieces of 64 MB.
 _EXPRESS_GB = 0.0625
+# Of a video, in one request (`Objects.open`).
+_RANGE_BYTES = 1 << 20
 # What Lambda logs of each call: its start, its end and its report.
 _LOG_BYTES = 500
 
@@ -98,7 +99,7 @@ def job_parts(
 
 def ranges_of(video_bytes: int) -> int:
     """Return how many ranges of a video are read at the most: its megabytes, as far as a video is read at all."""
-    return -(-min(video_bytes, Limits().bytes_read) // PIECE_BYTES)
+    return -(-min(video_bytes, Limits().bytes_read) // _RANGE_BYTES)
 
 
 def stream_parts(
