@@ -15,6 +15,7 @@ from moderator.errors import ConfigurationError, InvalidField
 from moderator.settings import read_settings
 from tools.calibration.data import DataError, read_data
 from tools.calibration.embed import EMBEDDINGS
+from tools.calibration.outputs import check_report
 from tools.calibration.run import Done, Request, policy_before, run
 from tools.calibration.target import check_free, policy_path
 from tools.calibration.thresholds import Targets
@@ -32,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = read_settings(os.environ)
         check_free(policy_path(settings.policies_dir, name), replace=asked.replace)
+        check_report(report)
         core = build_core(settings)
         _, before = policy_before(core, asked.policy)
         labelled = read_data(asked.data, [category.name for category in before.categories])

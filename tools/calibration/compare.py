@@ -13,6 +13,7 @@ from pathlib import Path
 from moderator.errors import ConfigurationError, InvalidField
 from moderator.settings import read_settings
 from tools.calibration.data import DataError, read_data
+from tools.calibration.outputs import check_comparison
 from tools.calibration.today import today
 from tools.core import build_core
 
@@ -33,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     try:
         today(os.environ)
+        check_comparison(asked.out)
         print(_compare(asked))
     except (ConfigurationError, InvalidField, DataError) as error:
         print(error, file=sys.stderr)
@@ -49,7 +51,7 @@ def _compare(asked: argparse.Namespace) -> str:
     from tools.calibration.comparison import compare, table
     from tools.calibration.embed import EMBEDDINGS
     from tools.calibration.run import policy_before
-    from tools.calibration.whole_file import write_whole
+    from tools.whole_file import write_whole
 
     settings = read_settings(os.environ)
     _, policy = policy_before(build_core(replace(settings, model_dir=asked.models[0])), asked.policy)

@@ -14,9 +14,9 @@ from tools.calibration.data import DataError
 from tools.calibration.target import policy_path
 from tools.calibration.thresholds import Targets
 from tools.calibration.today import today
-from tools.calibration.whole_file import write_whole
 from tools.tests.desk import command, draw_into, policies
 from tools.tests.photographs import POLICY, calibrate, calibrated, changed, thresholds
+from tools.whole_file import write_whole
 
 pytestmark = pytest.mark.slow
 
