@@ -11,8 +11,8 @@ from markupsafe import Markup
 
 from tools.calibration.curves import Line, Mark, chart
 from tools.calibration.embed import Pictures
-from tools.calibration.whole_file import write_whole
 from tools.pages.page import write_page
+from tools.whole_file import write_whole
 
 Thumbnails = Callable[[Iterable[str]], Mapping[str, str]]
 

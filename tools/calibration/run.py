@@ -19,13 +19,14 @@ from tools.calibration.evidence import Similarities
 from tools.calibration.figures import figures
 from tools.calibration.fit import Method
 from tools.calibration.outcome import outcome
+from tools.calibration.outputs import check_report
 from tools.calibration.policy_file import calibrated_content, written
 from tools.calibration.report import write_report
 from tools.calibration.target import check_free, earlier_date, policy_path
 from tools.calibration.thresholds import Targets
-from tools.calibration.whole_file import write_whole
 from tools.core import Core
 from tools.pages.thumbnails import thumbnails
+from tools.whole_file import write_whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,10 +74,12 @@ def run(core: Core, labelled: Labelled, store: Path, request: Request, advance: 
     """Embed, calibrate, and write.
 
     Raises:
-        DataError: the policy's file may not be written, no picture can be read, or no category can be calibrated.
+        DataError: the policy's file or the report may not be written, no picture can be read, or no category can be
+            calibrated.
         InvalidField: a label is longer than the model's context.
     """
     check_free(request.path, replace=request.replace)
+    check_report(request.report)
     content, before = policy_before(core, request.policy)
     pictures = Embedder(core, before, store).embed(labelled, advance)
 
@@ -97,9 +100,10 @@ def calibrate_and_write(
     """Calibrate on pictures that are already embedded, and write the policy and the report.
 
     Raises:
-        DataError: the policy's file may not be written, or no category can be calibrated.
+        DataError: the policy's file or the report may not be written, or no category can be calibrated.
     """
     check_free(request.path, replace=request.replace)
+    check_report(request.report)
     similarities = Similarities.of(before, pictures.rows, pictures.frames, core.model.logit_scale)
     wanted = {category.name: used(content, category.name) for category in before.categories}
     calibration = calibrate(

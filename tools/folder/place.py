@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 from tools.files import printable
+from tools.whole_file import write_whole
 
 VERDICTS, PAGE = "verdicts.jsonl", "index.html"
 _OWNER = "folder.json"
@@ -36,11 +37,13 @@ def take_place(out: Path, folder: Path) -> None:
     """
     owner, whole = out / _OWNER, folder.resolve()
     strange = [out / name for name in (VERDICTS, PAGE) if not owner.is_file() and (out / name).exists()]
+    before = _folder_in(owner)
+    if before is None and owner.is_file() and owner.stat().st_size:
+        strange.append(owner)
     if strange:
         raise PlaceError(
             f"{_said(strange[0])} was not written by this command, which would write over it: choose another OUT."
         )
-    before = _folder_in(owner)
     moved = before is not None and not before.is_dir() and _has_pictures_of(out / VERDICTS, whole)
     if before and not moved and not (before.is_dir() and before.samefile(whole)):
         raise PlaceError(
@@ -50,7 +53,7 @@ def take_place(out: Path, folder: Path) -> None:
     if before != whole:
         try:
             out.mkdir(parents=True, exist_ok=True)
-            owner.write_text(json.dumps({"folder": str(whole)}) + "\n", encoding="utf-8")
+            write_whole(owner, json.dumps({"folder": str(whole)}) + "\n")
         except OSError as error:
             raise PlaceError(f"{_said(out)} cannot be written: {error.strerror}. Choose another OUT.") from error
 
@@ -59,7 +62,7 @@ def _folder_in(owner: Path) -> Path | None:
     try:
         return Path(json.loads(owner.read_text(encoding="utf-8"))["folder"])
     except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, KeyError):
-        return None  # a run that was cut off may have left it empty: nothing was judged by then
+        return None  # an older version that was cut off may have left it empty: nothing was judged by then
 
 
 def _has_pictures_of(verdicts: Path, folder: Path) -> bool:

@@ -7,6 +7,8 @@ from typing import Any
 
 import jinja2
 
+from tools.whole_file import write_whole
+
 _FOLDER = Path(__file__).resolve().parent
 
 
@@ -21,7 +23,7 @@ def write_page(path: Path, template: str, **values: Any) -> None:
     )
     environment.filters |= {"score": _score, "percent": _percent, "count": "{:,}".format}
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(environment.get_template(template).render(**values), encoding="utf-8")
+    write_whole(path, environment.get_template(template).render(**values))
 
 
 def _score(value: float) -> str:

@@ -10,13 +10,13 @@ import pytest
 
 from moderator.errors import ConfigurationError
 from moderator.policy.file import read_policies
-from tools.calibration.__main__ import today
 from tools.calibration.data import DataError
 from tools.calibration.target import policy_path
 from tools.calibration.thresholds import Targets
-from tools.calibration.whole_file import write_whole
+from tools.calibration.today import today
 from tools.tests.desk import command, draw_into, policies
 from tools.tests.photographs import POLICY, calibrate, calibrated, changed, thresholds
+from tools.whole_file import write_whole
 
 pytestmark = pytest.mark.slow
 
@@ -109,6 +109,14 @@ def test_the_command_refuses_before_it_looks_at_a_picture(tmp_path: Path) -> Non
     [
         ("tools.calibration.compare", ("--models", "m"), {"threads": "many"}, "THREADS is 'many': it must be a whole"),
         ("tools.calibration", (), {"threads": "many"}, "THREADS is 'many': it must be a whole number"),
+        # numpy reads it too, as soon as scipy is loaded, and would end in a traceback.
+        ("tools.calibration", (), {"source_date_epoch": "today"}, "SOURCE_DATE_EPOCH is 'today': it must be a whole"),
+        ("tools.calibration", (), {"source_date_epoch": "1" * 30}, f"SOURCE_DATE_EPOCH is '{'1' * 30}': it must be a"),
+        ("tools.calibration", (), {"source_date_epoch": ""}, "SOURCE_DATE_EPOCH is '': it must be a whole number of"),
+        (
+            *("tools.calibration.compare", ("--models", "m"), {"source_date_epoch": "1.5"}),
+            "SOURCE_DATE_EPOCH is '1.5': it must be a whole number of seconds",
+        ),
     ],
 )
 def test_a_wrong_setting_is_one_sentence(
@@ -122,7 +130,6 @@ def test_a_wrong_setting_is_one_sentence(
 
 
 def test_a_date_that_is_none_is_one_sentence() -> None:
-    """Of the function alone: numpy reads the variable too, and stops the program before it can say anything."""
     assert today({"SOURCE_DATE_EPOCH": "1790000000"}) == "2026-09-21"
     for wrong in ("today", "1" * 30):
         with pytest.raises(ConfigurationError, match=r"^SOURCE_DATE_EPOCH is '.*': it must be a whole number of sec"):

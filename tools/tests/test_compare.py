@@ -15,7 +15,7 @@ from PIL import Image
 from skimage.data import astronaut
 
 from moderator.settings import Settings
-from tools.calibration.compare import Compared, table
+from tools.calibration.comparison import Compared, table
 from tools.tests.desk import command, draw_into
 
 pytestmark = pytest.mark.slow

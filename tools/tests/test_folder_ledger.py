@@ -169,3 +169,14 @@ def test_lines_of_something_else_are_not_written_over(core: Core, folder: Path) 
     with pytest.raises(PlaceError, match="was not written by this command"):
         moderate(core, folder)
     assert "bucket" in ledger(folder).read_text()
+
+
+def test_a_note_of_something_else_is_not_written_over(core: Core, folder: Path) -> None:
+    ledger(folder).parent.mkdir()
+    note = ledger(folder).with_name("folder.json")
+    note.write_text('{"colour": "blue"}')
+    with pytest.raises(PlaceError, match=r"folder\.json was not written by this command"):
+        moderate(core, folder)
+    assert note.read_text() == '{"colour": "blue"}'
+    note.write_text("")  # as an older version that was cut off left it
+    assert moderate(core, folder).counts.new == 24
