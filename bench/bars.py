@@ -1,4 +1,4 @@
-"""What the figures are held to: each bar, the stretch beyond it, and what this run's other figures say of a miss."""
+"""What the figures are held to: each bar, and the stretch beyond it; `reasons.py` says what a miss comes from."""
 
 from __future__ import annotations
 
@@ -37,15 +37,18 @@ class Bar:
 
 
 WIDE = "/moderate / /classify, 5 times the labels, 16:9 in two tiles"
+PREDECESSOR, OPEN_CLIP = "predecessor / warm", "open_clip image tower / ours"
+FLOOR, REQUEST = "image tower / floor", "warm / (image tower + decode)"
+FOLDER = "a folder / the image tower alone, decoding aside"
 FASTEST_PEER = "fastest peer within the same bounds / ours"
 IN_OUR_HANDS = "cold start, seconds beside Python's own"
 
 _RATIOS: tuple[tuple[str, str, tuple[str, ...], float, float | None, bool], ...] = (
     # what, dividend, divisor (a sum), bar, stretch, whether more is better
-    ("predecessor / warm", "predecessor_ms", ("warm_ms",), 38, 60, True),
-    ("open_clip image tower / ours", "open_clip_image_ms", ("image_tower_ms",), 6, 9, True),
-    ("image tower / floor", "image_tower_ms", ("floor_ms",), 1.5, 1.3, False),
-    ("warm / (image tower + decode)", "warm_ms", ("image_tower_ms", "decode_ms"), 1.08, 1.05, False),
+    (PREDECESSOR, "predecessor_ms", ("warm_ms",), 38, 60, True),
+    (OPEN_CLIP, "open_clip_image_ms", ("image_tower_ms",), 6, 9, True),
+    (FLOOR, "image_tower_ms", ("floor_ms",), 1.5, 1.3, False),
+    (REQUEST, "warm_ms", ("image_tower_ms", "decode_ms"), 1.08, 1.05, False),
     ("new labels / warm", "new_labels_ms", ("warm_ms",), 1.4, 1.25, False),
     ("1000 labels / warm", "labels_1000_ms", ("warm_ms",), 1.25, 1.1, False),
     ("batch of 8, a picture / warm", "batch_8_ms_per_picture", ("warm_ms",), 0.8, 0.65, False),
@@ -69,29 +72,13 @@ def bars(result: Mapping[str, Any]) -> Iterator[Bar]:
     yield from _of_peers(result["peers"])
     yield from _of_outliers(result["outliers"])
     yield from _of_starts(result)
-    yield Bar(name="a folder / the image tower alone, decoding aside", measured=result["folder"]["ratio"], bar=1.15)
+    yield Bar(name=FOLDER, measured=result["folder"]["ratio"], bar=1.15)
     worst = max(result["clients"].values())
     yield Bar(name="another service's form over our own, ms, the worst", measured=worst, bar=1.0)
 
 
-def reason(bar: Bar, result: Mapping[str, Any]) -> str | None:
-    """Return what the same run shows of a bar that is missed; None where that is nothing."""
-    if bar.only_with_two_threads:
-        return "with one thread it is reached: the second gains less here than it does in what this is compared with"
-    two = result["threads_2"]
-    if bar.name == WIDE:
-        share = two["batch_8_ms_per_picture"] / two["warm_ms"]
-        return f"two tiles are two pictures, and of eight in a batch each takes {share:.2f} of what one takes alone"
-    if bar.name == FASTEST_PEER:
-        return f"the fastest is {_fastest_peer(result['peers'])}"
-    if bar.name == IN_OUR_HANDS:
-        steps = {name: ms for name, ms in result["start_order_ms"].items() if name != "Python"}
-        longest = sorted(steps, key=lambda name: -steps[name])[:2]
-        return "its longest steps: " + "; ".join(f"{name.split(':')[0]} {steps[name]:.0f} ms" for name in longest)
-    return None
-
-
-def _fastest_peer(peers: Mapping[str, Mapping[str, Any]]) -> str | None:
+def fastest_peer(peers: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """Return the fastest of those that are within our bounds; None where none is."""
     within = [name for name, one in peers.items() if name != "ours" and one.get("within_bounds")]
     return min(within, key=lambda name: peers[name]["one_ms"], default=None)
 
@@ -106,7 +93,7 @@ def _of_peers(peers: Mapping[str, Mapping[str, Any]]) -> Iterator[Bar]:
         if key in dynamic:
             measured = ours[key] / dynamic[key]
             yield Bar(name=f"rows / one scale a tensor, {count}", measured=measured, bar=bar, stretch=1.0)
-    fastest = _fastest_peer(peers)
+    fastest = fastest_peer(peers)
     if fastest is not None:
         measured = peers[fastest]["one_ms"] / ours["one_ms"]
         yield Bar(name=FASTEST_PEER, measured=measured, bar=1.0, stretch=1.5, more=True)

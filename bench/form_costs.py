@@ -55,7 +55,7 @@ def measure(cases: list[forms.Case]) -> dict[str, float]:
 
 def _run(case: forms.Case) -> Any:
     x = np.random.default_rng(1).standard_normal((forms.ROWS, case.inner)).astype(np.float32)
-    return partial(cpu_session(case.graph.SerializeToString(), threads=1).run, None, {"x": x})
+    return partial(cpu_session(case.graph.SerializeToString(), threads=1, optimise=False).run, None, {"x": x})
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ PRODUCTS = (
     (768, 2304), (768, 768), (768, 3072), (3072, 768),
     (512, 1536), (512, 512), (512, 2048), (2048, 512),
 )  # fmt: skip
-FORMS: Sequence[Form] = ("row", "block256", "block128", "fp32")
+FORMS: Sequence[Form] = ("row", "block256", "block128", "block32", "fp32")
 NORMS: Sequence[Norm] = ("fused", "plain")
 _NORM_WIDTH = 768
 

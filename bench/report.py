@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bench.bars import Bar, bars, reason
+from bench.bars import Bar, bars
 from bench.peers import NAMES as PEERS
+from bench.reasons import reason
 
 MEANINGS = {
     "predecessor_ms": "predecessor: torch, both towers, twice, 77 tokens a label, full decode",
@@ -69,6 +70,7 @@ def markdown(result: Mapping[str, Any]) -> str:
             ("planted", "tower", "time", "mean cosine", "worst", "products"),
             (_planted(name, tower, of) for name, towers in result["outliers"].items() for tower, of in towers.items()),
         ),
+        _same_against_same(result["outliers"]),
         "## A cold start, in its order\n\nAll labels are in the store, so the text tower is never loaded. "
         f"torch + open_clip start in {result['cold_start_torch_s']:.1f} s and hold {result['peak_torch_mb']:.0f} MB at"
         f" most; ours in {result['cold_start_s']:.2f} s with {result['peak_mb']:.0f} MB.",
@@ -166,6 +168,14 @@ def _planted(name: str, tower: str, figures: Mapping[str, Any]) -> tuple[str, ..
     forms = ", ".join(f"{count} in {form}" for form, count in figures["forms"].items())
     cosines = f"{figures['mean_cosine']:.5f}", f"{figures['worst_cosine']:.5f}"
     return _PLANTED[name], tower, f"{figures['ratio']:.2f}", *cosines, forms
+
+
+def _same_against_same(outliers: Mapping[str, Mapping[str, Any]]) -> str:
+    of_towers = {
+        tower: figures["same_against_same"] for towers in outliers.values() for tower, figures in towers.items()
+    }
+    listed = " and ".join(f"{ratio:.2f} for the {tower} tower" for tower, ratio in of_towers.items())
+    return f"The error of these times: a tower without, beside itself, comes to {listed}."
 
 
 def _first_verdict(tiers: Mapping[str, float]) -> str:

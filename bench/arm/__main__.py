@@ -20,12 +20,10 @@ from bench.arm.service import compared_answers
 from bench.ours import LABELS
 from bench.steady import start_event
 from model_build.costs import Shape, write_costs
-from model_build.norms import with_plain_norms
-from model_build.optimise import optimised
 from moderator.clip.model import read_model
 from moderator.clip.towers import TextTower
 
-TARGET = "graviton2"
+TARGET, _OTHER = "graviton2", "x86-vnni"
 REPORT = Path("docs/benchmark-arm.md")
 _MANY_LABELS = 40
 
@@ -36,11 +34,11 @@ def main() -> None:
     print("Counting each form of a product, and both of a norm ...", flush=True)
     written = _write_costs(machine)
     print(f"Written: {written}\nCounting both towers ...", flush=True)
-    towers = _count(machine, _towers())
+    towers = count_graphs(machine, _towers())
     print("Counting a whole warm request ...", flush=True)
     request = _count_request(machine)
     print("Embedding there and here ...", flush=True)
-    embeddings = compared_embeddings(machine, FOLDER / "model")
+    embeddings = compared_embeddings(machine, models.exported("auto", target=TARGET))
     print("Asking the demo model's service there and here ...", flush=True)
     result = {
         "towers": towers,
@@ -66,7 +64,7 @@ def _write_costs(machine: Machine) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         onnx.save(case.graph, path)
         graphs[case.name] = (path, {"x": rng.standard_normal((forms.ROWS, case.inner)).astype(np.float32)})
-    figures = _count(machine, graphs)
+    figures = count_graphs(machine, graphs)
     return write_costs(
         TARGET,
         how="make bench-arm: counted under emulation, cycles by llvm-mca's model of Neoverse N1",
@@ -85,31 +83,31 @@ def _write_costs(machine: Machine) -> Path:
 
 
 def _towers() -> dict[str, tuple[Path, dict[str, Any]]]:
-    chosen, exact = models.exported("auto"), models.exported("fp32")
-    pixels = {"pixels": np.random.default_rng(0).integers(0, 256, (1, 224, 224, 3), dtype=np.uint8)}
-    tower = TextTower(read_model(chosen), threads=1)
+    """Return both towers as they are exported for this target, beside those for another, whose norms are fused."""
+    folders = {
+        f"fp32, for {_OTHER}": models.exported("fp32", target=_OTHER),
+        f"auto, for {_OTHER}": models.exported("auto", target=_OTHER),
+        f"auto, for {TARGET}": models.exported("auto", target=TARGET),
+    }
+    tower = TextTower(read_model(models.exported("auto", target=TARGET)), threads=1)
     few, many = ({"tokens": tower.batches(labels)[0].tokens} for labels in (LABELS, _labels(_MANY_LABELS)))
-    graphs: dict[str, tuple[Path, dict[str, Any]]] = {}
-    for name, folder in (("fp32", exact), ("auto", chosen)):
-        for of, feed, file in (
-            ("image", pixels, "image"),
-            (f"text, {len(LABELS)} labels", few, "text"),
-            (f"text, {_MANY_LABELS} labels", many, "text"),
-        ):
-            for norm in forms.NORMS if name == "auto" else forms.NORMS[:1]:
-                path = FOLDER / "towers" / f"{name}-{file}-{norm}.onnx"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                model = onnx.load(folder / f"{file}.onnx")
-                onnx.save(optimised(with_plain_norms(model)) if norm == "plain" else model, path)
-                graphs[f"{of}, {name}, {norm} norms"] = (path, feed)
-    return graphs
+    feeds: dict[str, tuple[str, dict[str, Any]]] = {
+        "image": ("image", {"pixels": np.random.default_rng(0).integers(0, 256, (1, 224, 224, 3), dtype=np.uint8)}),
+        f"text, {len(LABELS)} labels": ("text", few),
+        f"text, {_MANY_LABELS} labels": ("text", many),
+    }
+    return {
+        f"{of}, {written}": (folder / f"{file}.onnx", feed)
+        for written, folder in folders.items()
+        for of, (file, feed) in feeds.items()
+    }
 
 
 def _labels(count: int) -> list[str]:
     return [f"{LABELS[number % len(LABELS)]} number {number}" for number in range(count)]
 
 
-def _count(machine: Machine, graphs: dict[str, tuple[Path, dict[str, Any]]]) -> dict[str, dict[str, float]]:
+def count_graphs(machine: Machine, graphs: dict[str, tuple[Path, dict[str, Any]]]) -> dict[str, dict[str, float]]:
     """Count one warm run of each graph."""
     asked = []
     for place, (path, feed) in enumerate(graphs.values()):
@@ -127,26 +125,12 @@ def _count(machine: Machine, graphs: dict[str, tuple[Path, dict[str, Any]]]) -> 
 def _count_request(machine: Machine) -> dict[str, float]:
     event, counts = FOLDER / "event.json", FOLDER / "counts.txt"
     event.write_text(json.dumps(start_event()))
-    environment = {"MODEL_DIR": str(_finished().resolve()), "THREADS": "1"}
+    environment = {"MODEL_DIR": str(models.exported("auto", target=TARGET).resolve()), "THREADS": "1"}
     printed = machine.run(["bench/arm/guest.py", "request", str(event)], counts=counts, environment=environment)
     (answer,) = (json.loads(line[6:]) for line in printed.splitlines() if line.startswith("ANSWER"))
     if answer["statusCode"] != 200:
         raise RuntimeError(answer["body"])
     return _figures(estimate.read_counts(counts)[0])
-
-
-def _finished() -> Path:
-    """Return the model folder with the norms that the export writes for this target."""
-    import shutil
-
-    folder = FOLDER / "model"
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(models.exported("auto"), folder)
-    shutil.copy(FOLDER / "towers" / "auto-image-plain.onnx", folder / "image.onnx")
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["files"]["image.onnx"]["bytes"] = (folder / "image.onnx").stat().st_size
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    return folder
 
 
 def _figures(count: estimate.Count) -> dict[str, float]:

@@ -39,7 +39,7 @@ def _graphs(graphs: list[dict[str, str]]) -> None:
     from moderator.clip.session import cpu_session
 
     for graph in graphs:
-        session = cpu_session(Path(graph["model"]), threads=1)
+        session = cpu_session(Path(graph["model"]), threads=1, optimise=False)
         feed = dict(np.load(graph["feed"]))
         session.run(None, feed)
         mark()

@@ -13,7 +13,7 @@ _BAR, _STRETCH = 450, 420
 def markdown(result: Mapping[str, Any]) -> str:
     """Write what `python -m bench.arm` found as a page."""
     answers, costs = result["answers"], result["costs"]
-    image = result["towers"]["image, auto, plain norms"]["million_instructions"]
+    image = result["towers"]["image, auto, for graviton2"]["million_instructions"]
     verdict = "stretch" if image <= _STRETCH else "bar" if image <= _BAR else "**falls short**"
     reason = _REASON if image > _BAR else ""
     towers = "\n".join(_line(name, figures) for name, figures in result["towers"].items())
@@ -21,6 +21,7 @@ def markdown(result: Mapping[str, Any]) -> str:
         f"| {one['inner']}x{one['columns']} | {' | '.join(f'{cost:.2f}' for cost in one['cost'].values())} |"
         for one in costs["products"]
     )
+    forms = costs["products"][0]["cost"]
     return f"""# Counted for Graviton2
 
 Written by `make bench-arm`. **No Graviton was there.** The service's own arm64 wheels run under emulation of its
@@ -51,8 +52,8 @@ have the same labels, verdicts and actions; no number, of those that are answere
 {costs["rows_of_activations"]} rows of activations, in million cycles as estimated. `make model` for this target
 chooses by these (`lambda_src/model_build/costs/graviton2.json`).
 
-| weights | row | block256 | block128 | fp32 |
-| --- | --: | --: | --: | --: |
+| weights | {" | ".join(forms)} |
+| --- |{" --: |" * len(forms)}
 {products}
 
 LayerNormalization of {costs["rows_of_activations"]}x768: ONNX Runtime's own {costs["norms"]["fused"]:.3f}, as plain

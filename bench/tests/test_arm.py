@@ -68,7 +68,7 @@ def test_two_answers_are_alike_where_their_words_are_and_their_numbers_differ_by
 def test_the_page_says_what_falls_short_and_that_no_graviton_was_there(instructions: float, verdict: str) -> None:
     figures = {"million_instructions": instructions, "ms": 79.0}
     result: dict[str, Any] = {
-        "towers": {"image, auto, plain norms": figures},
+        "towers": {"image, auto, for graviton2": figures},
         "request": figures,
         "arithmetic": "1 + 1 = 2",
         "embeddings": compared(EMBEDDED, EMBEDDED),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pulumi
 import pytest
 
-from infra.models import SUPPORTED_MODELS, needed_memory
+from infra.models import LARGEST_TOWER_MB, SUPPORTED_MODELS, needed_memory
 from infra.tests.conftest import KEY
 from infra.tests.exportable import described, exportable
 from infra.tests.program import SECRETS, defaults, run_program
+from model_build.sizes import LARGEST_TOWER_MB as EXPORTED_MB
 
 pytestmark = pytest.mark.slow
 
@@ -411,15 +412,18 @@ def test_a_models_size_is_that_of_its_parameters(name: str) -> None:
 
 
 def test_the_models_whose_towers_are_too_large_for_a_file_are_refused_by_name() -> None:
-    too_large = [name for name, model in SUPPORTED_MODELS.items() if max(model.image_mb, model.text_mb) > 2147]
+    too_large = [
+        name for name, model in SUPPORTED_MODELS.items() if max(model.image_mb, model.text_mb) > LARGEST_TOWER_MB
+    ]
     assert len(too_large) == 16
+    assert LARGEST_TOWER_MB == EXPORTED_MB  # the export refuses the same
     for name in too_large:
         with pytest.raises(pulumi.RunError, match=f"model is '{name}': its (image|text) tower has"):
             run_program({"model": name, "pretrained": "none", "memory": 10240})
 
 
 def test_every_other_model_fits_the_largest_lambda_and_the_default_one_the_default() -> None:
-    fitting = [model for model in SUPPORTED_MODELS.values() if max(model.image_mb, model.text_mb) <= 2147]
+    fitting = [model for model in SUPPORTED_MODELS.values() if max(model.image_mb, model.text_mb) <= LARGEST_TOWER_MB]
     assert max(needed_memory(model, precision="auto") for model in fitting) <= 10240
     default = SUPPORTED_MODELS[str(defaults()["model"])]
     assert needed_memory(default, precision="auto") <= int(str(defaults()["memory"]))

@@ -34,6 +34,7 @@ from model_build.photographs import refuse_missing_photographs
 from model_build.precision_choice import choose_precision, forms_of, judge_written, refuse_choice, table
 from model_build.precision_choice import summary as summary_of_choices
 from model_build.samples import refuse_folder
+from model_build.sizes import refuse_large, refuse_large_by_name
 from model_build.source import ExportError, Source, add_config, load
 from model_build.text_tower import TextTower
 from model_build.tokenizer_file import tokenizer_json
@@ -64,10 +65,11 @@ def export(
         verbose: whether it is told each layer's form and errors too.
 
     Raises:
-        ExportError: the precision, the target or the template cannot be used, there are no photographs to measure
-            on, or the written model disagrees with open_clip; `out` is then as it was.
+        ExportError: the precision, the target or the template cannot be used, a tower is too large for a graph, there
+            are no photographs to measure on, or the written model disagrees with open_clip; `out` is then as it was.
     """
     refuse_options(precision, label_template)
+    refuse_large(source.name, source.model)
     costs = read_costs(target)
     refuse_missing_photographs()
     with replaced_folder(out) as folder:
@@ -111,7 +113,7 @@ def export(
             "fingerprint": fingerprint(
                 source,
                 precision=precision,
-                forms=[*forms_of(choices), f"{costs.norm} norms"],
+                forms=forms_of(choices, costs),
                 tokenizer=tokenizer,
                 label_template=label_template,
                 written=[] if choices is None else [towers.image, towers.text],
@@ -181,6 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             refuse_folder(options.samples)
         name = add_config(options.config) if options.config else options.model
         tell(f"Loading {name} ({options.pretrained})")
+        refuse_large_by_name(name)  # before gigabytes are downloaded
         source = load(name, options.pretrained)
         manifest = export(
             source,

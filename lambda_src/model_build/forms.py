@@ -5,6 +5,7 @@
 | `row`      | 8 bits, a scale a column        | 8 bits, a scale a row                      | one integer product   |
 | `block256` | 8 bits, one a column and block  | 8 bits, a scale a row and block of 256     | one a block, added up |
 | `block128` | the same in blocks of 128       | the same                                   | the same              |
+| `block32`  | the same in blocks of 32        | the same                                   | the same              |
 | `fp32`     | as they are                     | as they are                                | MatMul                |
 
 In every form a row of the result depends on that row alone: a picture or a label is answered bit for bit the same in
@@ -22,9 +23,13 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_h
 from model_build.products import Product
 from model_build.quantised import MICROSOFT, Quantised, leading_sizes
 
-Form = Literal["row", "block256", "block128", "fp32"]
+Form = Literal["row", "block256", "block128", "block32", "fp32"]
 
-_BLOCKS: Mapping[Form, int] = {"block256": 256, "block128": 128}  # rows of the weights that share a scale
+_BLOCKS: Mapping[Form, int] = {
+    "block256": 256,
+    "block128": 128,
+    "block32": 32,
+}  # rows of the weights that share a scale
 
 
 def rewritten(model: ModelProto, forms: Mapping[str, Form]) -> ModelProto:

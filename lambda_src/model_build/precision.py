@@ -15,30 +15,31 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from onnx import ModelProto, helper
+from onnx import ModelProto
 
 from model_build.costs import Costs
 from model_build.fidelity import BOUNDS, Embeddings, Feed, Fidelity, Judge
 from model_build.forms import Form, possible_forms, rewritten
-from model_build.products import Product, find_products
+from model_build.products import find_products
 from moderator.clip.session import cpu_session
 
 Allowed = Mapping[str, Sequence[Form]]  # of each product, the cheapest first and `fp32` last
 
 # Of a product alone. Below the least, a loss is float32's own rounding; with the most, the tower is far out of bounds.
 _LEAST_LOSS, _MOST_LOSS, _LIMITS = 1e-7, 1e-2, 40
+# No cosine is further from 1. What is no number at all counts as that.
+_WORST_LOSS = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """One product: the form it was given, and what each form that it could have had loses."""
+    """One product, the form it was given, and what the tower loses by it alone in each form that was tried."""
 
     name: str
     rows: int
     columns: int
     form: Form
-    errors: Mapping[Form, float]  # of its output, relative to the output's length
+    losses: Mapping[Form, float]  # of its mean cosine; empty where the fastest forms keep the tower within bounds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +61,7 @@ class Choice:
                     "layer": layer.name,
                     "shape": [layer.rows, layer.columns],
                     "form": layer.form,
-                    "error": {form: round(error, 5) for form, error in layer.errors.items()},
+                    "loss": {form: float(f"{loss:.2g}") for form, loss in layer.losses.items()},
                 }
                 for layer in self.layers
             ],
@@ -81,7 +82,6 @@ def choose(model: ModelProto, judge: Judge, *, forms: Sequence[Form], costs: Cos
         product.node: costs.ordered(product, [form for form in forms if form in possible_forms(product)])
         for product in products
     }
-    errors = _layer_errors(model, products, allowed, judge.feeds[:1])
     measured: dict[tuple[Form, ...], tuple[ModelProto, Fidelity]] = {}
 
     def measure(chosen: Mapping[str, Form]) -> tuple[ModelProto, Fidelity]:
@@ -92,10 +92,10 @@ def choose(model: ModelProto, judge: Judge, *, forms: Sequence[Form], costs: Cos
             measured[key] = (candidate, judge.fidelity(embed(candidate, judge.feeds)))
         return measured[key]
 
+    losses = _Losses(model, judge.feeds[:1], judge.reference)
     chosen = _within(float("inf"), allowed, None)
     fastest = measure(chosen)[1]
     if not BOUNDS.hold(fastest):
-        losses = _Losses(model, judge.feeds[:1], judge.reference)
         limit = _largest_limit(lambda limit: BOUNDS.hold(measure(_within(limit, allowed, losses))[1]))
         chosen = _within(limit, allowed, losses)
     candidate, fidelity = measure(chosen)
@@ -105,7 +105,7 @@ def choose(model: ModelProto, judge: Judge, *, forms: Sequence[Form], costs: Cos
             rows=product.rows,
             columns=product.columns,
             form=chosen[product.node],
-            errors=errors[product.node],
+            losses=losses.known(product.node),
         )
         for product in products
     ]
@@ -133,8 +133,12 @@ class _Losses:
             embeddings = embed(rewritten(self._model, {node: form}), self._feeds)
             cosines = (self._reference[: len(embeddings)].astype(np.float64) * embeddings).sum(axis=1)
             loss = 1 - float(cosines.mean())
-            self._known[node, form] = loss if np.isfinite(loss) else float("inf")
+            self._known[node, form] = loss if np.isfinite(loss) else _WORST_LOSS
         return self._known[node, form]
+
+    def known(self, node: str) -> dict[Form, float]:
+        """Return what was measured of this product."""
+        return {form: loss for (one, form), loss in self._known.items() if one == node}
 
 
 def _within(limit: float, allowed: Allowed, losses: _Losses | None) -> dict[str, Form]:
@@ -153,52 +157,3 @@ def _largest_limit(holds: Callable[[float], bool]) -> float:
         middle = (low + high) // 2
         low, high = (middle, high) if holds(limits[middle]) else (low, middle)
     return float(limits[low]) if low >= 0 else -1.0
-
-
-def _layer_errors(
-    model: ModelProto, products: Sequence[Product], allowed: Mapping[str, Sequence[Form]], feeds: Sequence[Feed]
-) -> dict[str, dict[Form, float]]:
-    """Measure each product by itself, on what it really gets: the relative error of its output in each form."""
-    inputs = sorted({product.input for product in products})
-    outputs = [product.node for product in products]
-    probe = ModelProto()
-    probe.CopyFrom(model)
-    del probe.graph.output[:]
-    probe.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in [*inputs, *outputs])
-    session = cpu_session(probe.SerializeToString())
-    errors: dict[str, dict[Form, float]] = {}
-    for feed in feeds:
-        values = dict(zip([*inputs, *outputs], session.run([*inputs, *outputs], dict(feed)), strict=True))
-        for product in products:
-            exact = values[product.node]
-            errors[product.node] = {
-                form: _relative_error(exact, _run_alone(model, product, form, values[product.input]))
-                for form in allowed[product.node]
-                if form != "fp32"
-            }
-    return errors
-
-
-def _run_alone(
-    model: ModelProto, product: Product, form: Form, activations: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    node = next(node for node in model.graph.node if node.output[0] == product.node)
-    weight = next(tensor for tensor in model.graph.initializer if tensor.name == node.input[1])
-    graph = helper.make_graph(
-        [node],
-        "product",
-        [helper.make_tensor_value_info(product.input, 1, [None] * activations.ndim)],
-        [helper.make_tensor_value_info(product.node, 1, [None] * activations.ndim)],
-        [weight],
-    )
-    alone = helper.make_model(graph, opset_imports=list(model.opset_import), ir_version=model.ir_version)
-    written = rewritten(alone, {product.node: form})
-    session = cpu_session(written.SerializeToString())
-    result: NDArray[np.float32] = session.run(None, {product.input: activations})[0]
-    return result
-
-
-def _relative_error(exact: NDArray[np.float32], approximate: NDArray[np.float32]) -> float:
-    length = float(np.linalg.norm(exact.astype(np.float64)))
-    error = float(np.linalg.norm(exact.astype(np.float64) - approximate))
-    return error / length if length else error

@@ -21,7 +21,7 @@ from model_build.source import ExportError, Source
 from moderator.clip.session import cpu_session
 from moderator.clip.tokenizer import Tokenizer
 
-_FORMS: Sequence[Form] = ("row", "block256", "block128", "fp32")
+_FORMS: Sequence[Form] = ("row", "block256", "block128", "block32", "fp32")
 
 _LABELS_AT_ONCE = 32
 # Batches. Channels are large on every picture; more would change no exponent.
@@ -134,12 +134,13 @@ def judge_written(choices: Choices, folder: Path) -> dict[str, Fidelity]:
     return found
 
 
-def forms_of(choices: Choices | None) -> list[str]:
-    """Each layer's form, in order, and the smoothing before it; a model's fingerprint changes with them."""
+def forms_of(choices: Choices | None, costs: Costs) -> list[str]:
+    """Each layer's form, in order, the smoothing before it, and the norms; a model's fingerprint changes with them."""
+    norms = f"{costs.norm} norms"
     if choices is None:
-        return []
+        return [norms]
     exponents = [f"smoothed by {smoothing.exponent}" for smoothing in choices.smoothing.values()]
-    return [*exponents, *(layer.form for choice in (choices.image, choices.text) for layer in choice.layers)]
+    return [*exponents, *(layer.form for choice in (choices.image, choices.text) for layer in choice.layers), norms]
 
 
 def summary(choices: Choices) -> str:
@@ -159,10 +160,12 @@ def table(choices: Choices) -> str:
     """What was chosen, layer by layer, for people."""
     lines = []
     for tower, choice in (("image", choices.image), ("text", choices.text)):
-        lines.append(f"\n{tower} tower{'':32} {'shape':>12}  {'form':8} relative error in each form")
+        lines.append(f"\n{tower} tower{'':32} {'shape':>12}  {'form':8} what it alone costs of the mean cosine")
         for layer in choice.layers:
-            errors = "  ".join(f"{form} {error:.4f}" for form, error in layer.errors.items())
-            lines.append(f"  {layer.name[-40:]:40} {layer.rows:>6}x{layer.columns:<5}  {layer.form:8} {errors}")
+            losses = "  ".join(f"{form} {loss:.1g}" for form, loss in layer.losses.items())
+            lines.append(
+                f"  {layer.name[-40:]:40} {layer.rows:>6}x{layer.columns:<5}  {layer.form:8} {losses}".rstrip()
+            )
         for name, fidelity in (
             ("as chosen", choice.fidelity),
             ("all in the fastest form", choice.fastest),

@@ -22,8 +22,14 @@ PRODUCT = Product(name="c_fc", node="y", input="x", rows=768, columns=3072)
 FORMS = possible_forms(PRODUCT)
 
 
-def target(*, row: float, block256: float, block128: float, fp32: float) -> Costs:
-    cost: dict[Form, float] = {"row": row, "block256": block256, "block128": block128, "fp32": fp32}
+def target(*, row: float, block256: float, block128: float, fp32: float, block32: float = 9.0) -> Costs:
+    cost: dict[Form, float] = {
+        "row": row,
+        "block256": block256,
+        "block128": block128,
+        "block32": block32,
+        "fp32": fp32,
+    }
     return Costs(target="made up", norm="fused", shapes=[Shape(inner=768, columns=3072, cost=cost)])
 
 
@@ -32,6 +38,8 @@ def test_the_order_of_the_forms_is_the_targets() -> None:
     there = target(row=3.0, block256=1.0, block128=2.0, fp32=4.0)
     assert here.ordered(PRODUCT, FORMS) == ["row", "block256", "block128", "fp32"]
     assert there.ordered(PRODUCT, FORMS) == ["block256", "block128", "row", "fp32"]
+    fine = target(row=1.0, block256=2.0, block128=3.0, block32=3.5, fp32=4.0)
+    assert fine.ordered(PRODUCT, FORMS) == ["row", "block256", "block128", "block32", "fp32"]
 
 
 def test_a_form_that_costs_more_than_float32_is_never_taken() -> None:
@@ -56,6 +64,14 @@ def test_every_targets_table_has_each_form_of_each_shape_and_says_how_it_was_mad
         assert set(shape.cost) == set(FORMS)
         assert all(cost > 0 for cost in shape.cost.values())
     assert "bench" in json.loads((costs.FOLDER / f"{name}.json").read_text(encoding="utf-8"))["how"]
+
+
+@pytest.mark.parametrize("name", costs.targets())
+def test_small_blocks_are_never_much_cheaper_than_float32(name: str) -> None:
+    """What the page about models says of them."""
+    ratios = [shape.cost["block32"] / shape.cost["fp32"] for shape in read_costs(name).shapes]
+    assert min(ratios) > 0.995
+    assert sum(ratio > 1 for ratio in ratios) >= len(ratios) - 1
 
 
 def test_there_is_a_table_for_what_the_stack_deploys_on_and_it_is_the_default() -> None:

@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from model_build.agreement import LABELS, measure
+from model_build.costs import DEFAULT, read_costs
 from model_build.demo import CHECKPOINT, CONFIG, LEAST_TOP_1, RECORD
 from model_build.demo_captions import combinations, labels
 from model_build.demo_pictures import BACKGROUNDS, COLOURS, SHAPES, draw
 from model_build.manifest import fingerprint
 from model_build.photographs import NAMES
+from model_build.precision_choice import forms_of
 from model_build.source import Source, add_config, load
 from moderator.clip.tokenizer import Tokenizer
 
@@ -134,7 +136,7 @@ def test_the_shipped_fingerprint_is_the_one_that_an_export_would_write_today(
     """Where it is not: python -m model_build.demo --out lambda_src/demo_model --export-only."""
     tokenizer = (DEMO_MODEL / "tokenizer.json").read_text(encoding="utf-8")
     assert manifest["fingerprint"] == fingerprint(
-        source, precision="fp32", forms=[], tokenizer=tokenizer, label_template="{}"
+        source, precision="fp32", forms=forms_of(None, read_costs(DEFAULT)), tokenizer=tokenizer, label_template="{}"
     )
     assert manifest["agreement"]["real_pictures"] == len(NAMES)
 

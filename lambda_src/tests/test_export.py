@@ -26,6 +26,7 @@ from model_build.image_tower import ImageTower
 from model_build.libraries import open_clip
 from model_build.manifest import replaced_folder
 from model_build.onnx_files import halve_token_table
+from model_build.sizes import refuse_large
 from model_build.source import ExportError, Source, add_config, load
 from moderator.clip import towers
 from moderator.clip.model import read_model
@@ -245,6 +246,11 @@ REFUSED: tuple[tuple[list[str], str], ...] = (
     (["--model", "RN50", "--pretrained", "none", "--label-template", "a photo"], "once"),
     (["--model", "RN50", "--pretrained", "none", "--label-template", "{} <end_of_text>"], "control token"),
     (["--config", "absent.json", "--pretrained", "none"], "absent.json cannot be read"),
+    (
+        ["--model", "ViT-H-14", "--pretrained", "laion2b_s32b_b79k"],
+        "ViT-H-14 .*image tower has 2529 MB .* at most 2147 MB",
+    ),
+    (["--model", "ViT-e-14", "--pretrained", "none"], "image tower has 15231 MB"),
 )
 
 
@@ -258,6 +264,12 @@ def test_what_cannot_be_exported_is_refused_by_name_before_any_download(
     assert re.search(reason, message), message
     assert "Traceback" not in message
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_of_ones_own_is_refused_by_its_towers_size_too(tiny: Source) -> None:
+    refuse_large(tiny.name, tiny.model)
+    with pytest.raises(ExportError, match=r"its text tower has 4 MB in float32, and a graph holds at most 1 MB"):
+        refuse_large(tiny.name, tiny.model, largest_mb=1)
 
 
 def test_an_export_that_fails_leaves_the_old_model_as_it_was(

@@ -75,7 +75,7 @@ def test_rows_that_are_flat_already_are_not_flattened() -> None:
 def test_what_is_shared_changes_no_bit(leading: tuple[str | int, ...], form: Form) -> None:
     """A graph that says nothing about its shapes has all of it made anew for each product."""
     model = tower(leading, 3)
-    x = np.random.default_rng(1).standard_normal((3, 50, WIDTH)[: len(leading)] + (WIDTH,)).astype(np.float32)
+    x = np.random.default_rng(1).standard_normal((*(3, 50, WIDTH)[: len(leading)], WIDTH)).astype(np.float32)
     x[1] *= 100
     x[2] = 0
     silent = ModelProto()
