@@ -15,6 +15,7 @@ from model_build.demo_captions import combinations
 from model_build.demo_pictures import BACKGROUNDS, draw
 from moderator.handler import Handler, build_handler
 from moderator.settings import Settings
+from support.animations import changing
 from support.aws_events import http_api
 from support.harness import Service
 from support.pictures import as_base64, drawn, encoded
@@ -156,7 +157,10 @@ def test_at_least_k_frames_must_agree(service: Service) -> None:
 
 @pytest.fixture(scope="module")
 def partly_seen() -> dict[str, str]:
-    """A large GIF whose last frames are beyond the limits, and a small one that is cut off; all of it harmless."""
+    """A large GIF, of whose frames all are needed and the last are beyond the limits, and a small one that is cut off.
+
+    Both are harmless.
+    """
     star = square(drawn("green", "star"))
 
     def dotted(side: int, count: int) -> list[Image.Image]:
@@ -165,7 +169,7 @@ def partly_seen() -> dict[str, str]:
             frame.putpixel((number, 0), number % 8)  # frames that are equal are merged
         return frames
 
-    long = animated(dotted(1000, 40), "GIF", [500] * 40)
+    long = changing((1200, 1200), 80, (1200, 1200), to=star, delay=50, transparent=True)
     whole = animated(dotted(96, 12), "GIF", [500] * 12)
     return {"beyond the limits": as_base64(long), "damaged": as_base64(whole[:-60])}
 
@@ -182,8 +186,8 @@ class TestWhatCouldNotBeSeenOfAnAnimation:
         assert 1 <= answer["frames"]["seen"] <= answer["frames"]["reachable"]
         assert [warning for warning in answer["warnings"] if "image_data is animated" in warning]
         if why == "beyond the limits":
-            assert answer["frames"]["of"] == 40
-            assert answer["frames"]["reachable"] < 40
+            assert answer["frames"]["of"] == 80
+            assert answer["frames"]["reachable"] < 80
 
         strict = moderate(service, image_data=data, policy=POLICY | {"on_error": "block"})
         assert (strict["verdict"], strict["reasons"]) == ("block", [{"category": "error", "action": "block"}])

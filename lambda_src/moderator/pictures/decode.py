@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from PIL import Image, ImageFile, JpegImagePlugin
 
 from moderator.errors import TooMuch, UnknownPicture
+from moderator.pictures.animation import play, reachable
+from moderator.pictures.animations import animation_of
 from moderator.pictures.cost import check_decoder, check_parts, check_size
-from moderator.pictures.frames import FrameSampling, reachable
+from moderator.pictures.frames import FrameSampling
 from moderator.pictures.kinds import READABLE, refusal
 from moderator.pictures.preprocessing import Pixels, Preprocessing
 from moderator.pictures.strips import Upright
@@ -140,7 +142,8 @@ def _decoded(
 
     # 3. Later frames are looked at as far as they can be decoded.
     if sampling is not None and len(starts) > 1:
-        within = min(len(starts), reachable(image, data))
+        animation = animation_of(image, data, len(starts))
+        within = reachable(animation.changes, starts, image.size, sampling)
         # Frames that would not have been chosen anyway are no loss.
         unreached = len(starts) - within if sampling.chosen(starts)[-1][0] >= within else 0
         if unreached:
@@ -148,11 +151,11 @@ def _decoded(
                 f"{name} is animated: only the first {within:,} of its {len(starts):,} frames could be looked at "
                 "within the limits of time and memory."
             )
-        for number, seconds in sampling.chosen(starts[:within])[1:]:
+        chosen = sampling.chosen(starts[:within])[1:]
+        canvases = play(animation, image, [number for number, _ in chosen])
+        for number, seconds in chosen:
             try:
-                image.seek(number)
-                image.load()
-                parts, coverage = cut(Upright(image), preprocessing, view)
+                parts, coverage = cut(Upright(next(canvases), like=image), preprocessing, view)
             except MemoryError:
                 raise
             except Exception:  # noqa: BLE001 - as above; the frames before it were sound, and are what was seen

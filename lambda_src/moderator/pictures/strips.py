@@ -30,11 +30,11 @@ _TURNS = {
 
 
 class Upright:
-    """A view of `image`, which must be loaded, the way it is meant to be seen."""
+    """A view of `image`, which must be loaded, the way it is meant to be seen; as `like` says, where that is given."""
 
-    def __init__(self, image: Image.Image) -> None:
+    def __init__(self, image: Image.Image, *, like: Image.Image | None = None) -> None:
         self._image = image
-        self._orientation = _orientation(image)
+        self._orientation = _orientation(like or image)
         self._area: Area = (0, 0, *(image.size if self._orientation < 5 else image.size[::-1]))
         self._is_whole = True
         self._white = _white_level(image) if image.mode == "F" else 1.0
@@ -107,6 +107,11 @@ class Upright:
         if self._orientation in (3, 4, 6, 7):
             top, bottom = height - bottom, height - top
         return self._image.crop((left, top, right, bottom)).transpose(_TURNS[self._orientation])
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """Return all of a loaded picture in RGB, as it is stored; the picture itself, where it is in RGB."""
+    return _to_rgb(image, _white_level(image) if image.mode == "F" else 1.0)
 
 
 def _orientation(image: Image.Image) -> int:

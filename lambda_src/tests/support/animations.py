@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from PIL import Image
 
+from moderator.pictures.structure import gif_blocks
 from support.hostile_pictures import chunk
-from support.pictures import encoded
+from support.pictures import encoded, noise
 
 FORMATS = ("GIF", "PNG", "WEBP", "AVIF")
 
@@ -38,6 +39,41 @@ def gif_frame(
     """A frame's control and descriptor, by default with too few pixels. The delay is in hundredths of a second."""
     control = b"!\xf9\4" + struct.pack("<BHB", disposal << 2, delay, 0) + b"\0"
     return control + b"," + struct.pack("<HHHHB", left, top, width, height, 0) + b"\x02" + codes
+
+
+def changing(
+    size: tuple[int, int],
+    frames: int,
+    area: tuple[int, int],
+    *,
+    to: Image.Image | None = None,
+    delay: int = 10,
+    transparent: bool = False,
+) -> bytes:
+    """A GIF in which each frame changes an area: to the picture given, or to squares that differ by their colour.
+
+    The delay is in hundredths of a second. If it is said to be transparent, one sees through it here and there.
+    """
+
+    def drawn(size: tuple[int, int], seed: int) -> Image.Image:
+        picture = to or noise(size[0] // 16, size[1] // 16, seed=seed)
+        return picture.quantize(64).resize(size, Image.Resampling.NEAREST)
+
+    parts = []
+    for seed in range(3):
+        # From its first image on: where it is, its size, its colours, its codes.
+        data = encoded(drawn(area, seed), "GIF")
+        block = next(block for block in gif_blocks(data, len(data)) if block.kind == b",")
+        colours = data[13 : 13 + 3 * 64]
+        parts.append(struct.pack("<HHB", *area, 0x80 | 5) + colours + data[block.start + 9 : block.end + 1])
+    control = b"!\xf9\4" + struct.pack("<BHB", int(transparent), delay, 63) + b"\0,"
+    changes = b"".join(
+        control
+        + struct.pack("<HH", *(number * 37 % (size[side] - area[side] + 1) for side in (0, 1)))
+        + parts[number % 3]
+        for number in range(frames - 1)
+    )
+    return encoded(drawn(size, 9), "GIF", duration=10 * delay)[:-1] + changes + b";"
 
 
 def apng(
