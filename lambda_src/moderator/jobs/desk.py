@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 
 from moderator.errors import RequestError
@@ -89,15 +90,15 @@ class Desk:
                 return True
             return False
 
-        reads = read_objects(self.objects, sources, threads=self.readers, until=until)
-        for group in in_groups(reads, is_picture, size=size):
-            pictures = [(read.source, read.data) for read in group]
-            try:
-                judged = self.judge.pictures(policy, pictures, error, until=until, share=share)
-            except Suspicious:
-                suspicious += [sources[read.place] for read in group]
-                share = min(share, _AFTER_A_HANG)
-                continue
-            # None, where the time is over.
-            lines |= {sources[read.place]: line for read, line in zip(group, judged, strict=False)}
+        with closing(read_objects(self.objects, sources, threads=self.readers, until=until)) as reads:
+            for group in in_groups(reads, is_picture, size=size):
+                pictures = [(read.source, read.data) for read in group]
+                try:
+                    judged = self.judge.pictures(policy, pictures, error, until=until, share=share)
+                except Suspicious:
+                    suspicious += [sources[read.place] for read in group]
+                    share = min(share, _AFTER_A_HANG)
+                    continue
+                # None, where the time is over.
+                lines |= {sources[read.place]: line for read, line in zip(group, judged, strict=False)}
         return suspicious

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
@@ -35,10 +35,10 @@ class Read:
 
 def read_objects(
     objects: Objects, sources: Sequence[Source], *, threads: int, until: float = math.inf
-) -> Iterator[Read]:
+) -> Generator[Read, None, None]:
     """Read each object, in order, and some of those that come next at the same time.
 
-    It ends early where `until`, a moment of the monotonic clock, comes first.
+    It ends early where `until`, a moment of the monotonic clock, comes first. Who does not take all of them closes it.
     """
     pool = ThreadPoolExecutor(threads)
     room = Room(AHEAD_BYTES, largest=objects.max_bytes)

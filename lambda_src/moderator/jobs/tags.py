@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from moderator.jobs.line import Line, error_kind
-from moderator.jobs.objects import ObjectGone, Objects, when_gone
+from moderator.jobs.object_errors import ObjectGone, when_gone
+from moderator.jobs.objects import Objects
 from moderator.jobs.sources import Source, of_line
 
 _KEY = "moderation"

@@ -6,16 +6,21 @@ import io
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moderator.errors import TooMuch
+from moderator.jobs.desk import Desk
+from moderator.jobs.judge import read_configured
+from moderator.jobs.judge_process import JudgeProcess
 from moderator.jobs.objects import Objects
 from moderator.jobs.reading import AHEAD_BYTES, Read, read_objects
+from moderator.jobs.results import Results
 from moderator.jobs.sources import Source
+from moderator.settings import Settings
 from support.object_store import ObjectStore
 
 THREADS = 8
@@ -156,14 +161,40 @@ def test_the_error_of_an_object_that_is_too_large_is_about_the_bytes_that_are_th
     assert (read.source.e_tag, read.source.size) == ("x", 30_000_000)
 
 
+def has_ended(before: set[threading.Thread]) -> bool:
+    ends = time.monotonic() + 10
+    while set(threading.enumerate()) - before and time.monotonic() < ends:
+        time.sleep(0.01)
+    return set(threading.enumerate()) <= before
+
+
 def test_reads_that_wait_for_room_end_with_the_time() -> None:
     """A thread that waited for ever would keep a process from ending."""
     before = set(threading.enumerate())
     sizes = {f"{number:02}": 20_000_000 for number in range(16)}
     reads = read_objects(Objects(Held(sizes), max_bytes=LARGEST), sources(sizes, {}), threads=THREADS)
     next(reads)
-    reads.close()  # type: ignore[attr-defined]  # a generator
-    ends = time.monotonic() + 10
-    while set(threading.enumerate()) - before and time.monotonic() < ends:
-        time.sleep(0.01)
-    assert set(threading.enumerate()) <= before
+    reads.close()
+    assert has_ended(before)
+
+
+def test_reads_end_when_judging_fails() -> None:
+    """Also while somebody looks at the exception, which holds all that was there when it was raised."""
+
+    class Judge:
+        def pictures(self, *_: object, **__: object) -> None:
+            raise RuntimeError("no judge")
+
+    before = set(threading.enumerate())
+    sizes = {f"{number:02}": 20_000_000 for number in range(16)}
+    desk = Desk(
+        objects=Objects(Held(sizes), max_bytes=LARGEST),
+        judge=cast("JudgeProcess", Judge()),
+        results=Results(None, "results"),
+        configured=read_configured(Settings()),
+        readers=THREADS,
+    )
+    with pytest.raises(RuntimeError, match="no judge") as raised:
+        desk.lines("demo", sources(sizes, {}))
+    assert has_ended(before)
+    assert raised.traceback
