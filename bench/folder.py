@@ -79,7 +79,8 @@ def measure(model_dir: Path, count: int = COUNT) -> dict[str, float]:
         f"{count} pictures ({alone.parts} parts) through make moderate: {judged_s:.1f} s; the image tower alone: "
         f"{alone.tower_s:.1f} s. Ratio: {found['ratio_with_decoding']:.3f}. Decoding: {alone.decode_cpu_s:.1f} CPU "
         f"seconds on {core.threads} CPUs. Ratio, decoding aside: {found['ratio']:.3f} (at most 1.15). "
-        f"CPU seconds: {judged_cpu_s:.1f}, the tower {alone.tower_cpu_s:.1f}; decoding aside: {found['cpu_ratio']:.3f}. "
+        f"CPU seconds: {judged_cpu_s:.1f}, the tower {alone.tower_cpu_s:.1f}; their ratio without decoding: "
+        f"{found['cpu_ratio']:.3f}. "
         f"Load: {os.getloadavg()[0]:.1f}."
     )
     return found
