@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import onnx
@@ -92,7 +93,7 @@ def test_what_is_shared_changes_no_bit(leading: tuple[str | int, ...], form: For
 @pytest.mark.parametrize(("scales", "taken"), [([1.0], True), ([1.0, 2.0], False)])
 def test_a_products_operator_takes_one_scale_for_all_rows(scales: list[float], taken: bool) -> None:
     """Why a row's scale is multiplied by afterwards; where this fails, it need not be any more."""
-    constants = {
+    constants: dict[str, NDArray[Any]] = {
         "w": np.ones((4, 3), np.int8),
         "scale": np.array(scales, np.float32),
         "columns": np.ones(3, np.float32),
