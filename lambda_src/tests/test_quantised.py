@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import onnx
@@ -87,3 +88,36 @@ def test_what_is_shared_changes_no_bit(leading: tuple[str | int, ...], form: For
     alone = in_form(silent, form)
     assert operators(alone)["Shape"] > operators(in_form(model, form))["Shape"]
     assert np.array_equal(embedded(in_form(model, form), x), embedded(alone, x))
+
+
+@pytest.mark.parametrize(("scales", "taken"), [([1.0], True), ([1.0, 2.0], False)])
+def test_a_products_operator_takes_one_scale_for_all_rows(scales: list[float], taken: bool) -> None:
+    """Why a row's scale is multiplied by afterwards; where this fails, it need not be any more."""
+    constants: dict[str, NDArray[Any]] = {
+        "w": np.ones((4, 3), np.int8),
+        "scale": np.array(scales, np.float32),
+        "columns": np.ones(3, np.float32),
+        "zero": np.array(128, np.uint8),
+    }
+    node = helper.make_node(
+        "MatMulIntegerToFloat", ["x", "w", "scale", "columns", "zero"], ["y"], domain="com.microsoft"
+    )
+    graph = helper.make_graph(
+        [node],
+        "one",
+        [helper.make_tensor_value_info("x", TensorProto.UINT8, [2, 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [2, 3])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("com.microsoft", 1)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=10).SerializeToString()
+
+    def run() -> NDArray[np.float32]:
+        found: NDArray[np.float32] = cpu_session(model, threads=1).run(None, {"x": np.full((2, 4), 130, np.uint8)})[0]
+        return found
+
+    if taken:
+        assert (run() == 8).all()
+    else:
+        with pytest.raises(Exception, match="MatMulIntegerToFloat"):
+            run()
