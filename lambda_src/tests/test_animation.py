@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ from PIL import Image
 from moderator.pictures.animation import Change, needed, play, reachable
 from moderator.pictures.animations import animation_of
 from moderator.pictures.frames import FrameSampling
-from support.moving import FORMATS, animated, contents, opened, photographs
+from support.harness import LAMBDA_SRC
+from support.moving import FORMATS, animated, contents, drawings, opened, photographs
 
 SIDE = 6
 WHITE = 255
@@ -136,6 +138,18 @@ def test_of_a_canvas_above_the_limit_and_of_no_sound_frame_the_first_alone_is_lo
     assert reach(whole, (4000, 3000)) == 1
     assert reach(whole[:1], frames=10) == reach([], frames=10) == 1
     assert reach(whole[:4], frames=10) == 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("format", "said"), [("GIF", 88), ("AVIF", 68), ("WEBP", 48), ("PNG", 29)])
+def test_how_much_can_be_reached_is_what_the_docs_say(format: str, said: int) -> None:
+    """Of drawings of 1280 x 720, were each frame to need all that are before it."""
+    named = {"GIF": "a GIF", "AVIF": "an AVIF", "WEBP": "a WebP", "PNG": "an APNG"}[format]
+    assert re.search(rf"\b{said}\s+(frames )?of {named}\b", (LAMBDA_SRC.parent / "docs" / "api.md").read_text())
+    options = {"WEBP": {"method": 2}, "AVIF": {"speed": 9, "quality": 60}}.get(format, {})
+    file = animated(drawings(3, (1280, 720)), format, **options)
+    change = animation_of(opened(file), file, 3).changes[2]
+    assert reach([replace(change, is_opaque=False)] * 200, (1280, 720)) == pytest.approx(said, rel=0.05)
 
 
 def ratios(files: Iterable[tuple[str, bytes]]) -> dict[str, float]:

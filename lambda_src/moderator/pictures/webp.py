@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import struct
 from collections.abc import Iterator
 
@@ -19,6 +20,9 @@ _LOSSY_PIXEL, _LOSSY_BYTE = 5e-9, 50e-9
 _LOSSLESS_PIXEL, _LOSSLESS_BYTE = 10e-9, 10e-9
 _TRANSPARENT_PIXEL = 8e-9  # more
 
+# libwebp keeps two canvases for the file, and two for the frame: of a larger one only the first frame is looked at.
+_LARGEST_CANVAS = 6_000_000
+
 _DISPOSED, _NOT_BLENDED = 1, 2
 _HEADER = 16  # bytes, before the frame's own chunks
 _ALPHA = 16
@@ -29,7 +33,8 @@ class WebpAnimation:
 
     def __init__(self, data: bytes, size: tuple[int, int]) -> None:
         self._data = data
-        self.changes = list(self._changes(size))
+        most = None if size[0] * size[1] <= _LARGEST_CANVAS else 1
+        self.changes = list(itertools.islice(self._changes(size), most))
 
     def _changes(self, size: tuple[int, int]) -> Iterator[Change]:
         for chunk in riff_chunks(self._data):

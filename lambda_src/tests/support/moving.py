@@ -85,7 +85,7 @@ def contents(format: str) -> Iterator[tuple[str, bytes]]:
 def animated(frames: list[Image.Image], format: str, *, duration: int = 100, **options: Any) -> bytes:
     """The frames as a file."""
     if format == "GIF":
-        frames = [frame.quantize(256) if frame.mode == "RGB" else frame for frame in frames]
+        frames = [frame.quantize(256, Image.Quantize.FASTOCTREE) if frame.mode == "RGB" else frame for frame in frames]
     return encoded(frames[0], format, save_all=True, append_images=frames[1:], duration=duration, **options)
 
 
