@@ -20,6 +20,7 @@ from moderator.pictures.decode import Decoded, read_picture
 from moderator.pictures.frames import FrameSampling
 from moderator.pictures.preprocessing import Preprocessing
 from support.animations import FORMATS, apng, changing, gif, gif_frame, grey_of, numbered
+from support.moving import animated, drawings, screens
 from support.pictures import encoded, noise
 
 pytestmark = pytest.mark.slow
@@ -211,6 +212,19 @@ def test_an_ordinary_gif_is_seen_to_its_end(
     assert (decoded.total_frames, decoded.unreached, decoded.warnings) == (frames, 0, ())
     assert decoded.frames[-1].number == frames - 1
     assert seconds < 2 * still
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize(("make", "size", "frames"), [(drawings, (640, 480), 100), (screens, (1280, 720), 60)])
+def test_ordinary_animations_are_seen_to_their_end(
+    format: str, make: Callable[..., list[Image.Image]], size: tuple[int, int], frames: int
+) -> None:
+    fast = {"WEBP": {"method": 0}, "AVIF": {"speed": 10}, "PNG": {"compress_level": 1}, "GIF": {}}[format]
+    data = animated(make(frames, size), format, **fast)
+    assert len(data) < 10_000_000
+    decoded = read(data, EIGHT)
+    assert (decoded.total_frames, decoded.unreached, decoded.warnings) == (frames, 0, ())
+    assert (len(decoded.frames), decoded.frames[-1].number) == (8, frames - 1)
 
 
 def test_a_large_animation_is_looked_at_as_far_as_time_allows_and_what_was_not_is_said(still: float) -> None:

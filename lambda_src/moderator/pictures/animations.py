@@ -2,45 +2,23 @@
 
 from __future__ import annotations
 
-from PIL import Image, ImageFile
+from PIL import ImageFile
 
-from moderator.pictures.animation import Animation, Change
+from moderator.pictures.animation import Animation
+from moderator.pictures.apng import ApngAnimation
+from moderator.pictures.avif import AvifAnimation
 from moderator.pictures.gif import GifAnimation
-from moderator.pictures.strips import on_white
-
-_COSTS = {
-    "PNG": (60e-6, 45e-9),
-    "WEBP": (35e-6, 25e-9),
-    "AVIF": (110e-6, 20e-9),
-}
+from moderator.pictures.webp import WebpAnimation
 
 
 def animation_of(image: ImageFile.ImageFile, data: bytes, frames: int) -> Animation:
-    """Return the frames of an opened picture."""
-    if image.format == "GIF":
-        return GifAnimation(data, image.size)
-    return _Sought(image, frames)
-
-
-class _Sought:
-    """Frames that Pillow itself puts together, each from the one before."""
-
-    def __init__(self, image: ImageFile.ImageFile, frames: int) -> None:
-        self._image = image
-        frame, pixel = _COSTS[image.format or ""]
-        self.changes = [
-            Change(
-                area=(0, 0, *image.size),
-                start=number,
-                end=number,
-                is_opaque=False,
-                afterwards="keep",
-                seconds=frame + pixel * image.width * image.height,
-            )
-            for number in range(frames)
-        ]
-
-    def decode(self, change: Change) -> Image.Image:
-        self._image.seek(change.start)
-        self._image.load()
-        return on_white(self._image)
+    """Return the frames of an opened picture that has so many."""
+    match image.format:
+        case "GIF":
+            return GifAnimation(data, image.size)
+        case "WEBP":
+            return WebpAnimation(data, image.size)
+        case "PNG":
+            return ApngAnimation(data, image.size)
+        case _:
+            return AvifAnimation(image, data, frames)

@@ -51,6 +51,38 @@ def frames_within(data: bytes, most_parts: int) -> Frames | None:
     return Frames(width=width, height=height, pixels=pixels, may_grow=grows)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """What a file says of a moment of its tracks: the colours', and the transparency's."""
+
+    size: int = 0  # in bytes, of all tracks
+    frames: int = 0  # that are decoded for it, of all tracks; some are never shown
+    is_key: bool = True  # decoding can begin here
+
+
+def samples_within(data: bytes, most: int) -> list[Sample]:
+    """Return the samples of the file's tracks, of the first `most` at the most; none of what cannot be understood."""
+    together: list[Sample] = []
+    for box in _all_boxes(data, 0, len(data)):
+        if box.kind != b"stbl":
+            continue
+        try:
+            keys = _keys(data, box)
+            for number, (start, end) in enumerate(_samples(data, box, most)):
+                kinds = [kind for kind, _ in _units(data, start, min(end, len(data)))]
+                if number == len(together):
+                    together.append(Sample())
+                so_far = together[number]
+                together[number] = Sample(
+                    size=so_far.size + end - start,
+                    frames=so_far.frames + sum(kind in (_FRAME, _FRAME_HEADER) for kind in kinds),
+                    is_key=so_far.is_key and (keys is None or number + 1 in keys),
+                )
+        except (struct.error, IndexError):
+            continue  # cut off: for the decoder to refuse
+    return together
+
+
 class _Bits:
     """Reads a few bytes bit by bit."""
 
@@ -235,3 +267,12 @@ def _samples(data: bytes, box: Part, most: int) -> Iterator[tuple[int, int]]:
             yield start, start + sizes[sample]
             start += sizes[sample]
             sample += 1
+
+
+def _keys(data: bytes, box: Part) -> set[int] | None:
+    """Return the numbers, from 1, of the samples at which decoding can begin; None for all. ISO/IEC 14496-12, 8.6.2."""
+    table = next((part for part in boxes(data, box.start, box.end) if part.kind == b"stss"), None)
+    if table is None:
+        return None
+    numbers = data[table.start + 8 : table.end]
+    return {number for (number,) in struct.iter_unpack(">I", numbers[: len(numbers) // 4 * 4])}

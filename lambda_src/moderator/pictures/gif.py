@@ -12,8 +12,8 @@ from moderator.pictures.animation import Change
 from moderator.pictures.structure import gif_blocks
 
 # Each frame takes so many seconds, with each pixel of its own area and each byte of its codes. Measured on moving
-# photographs, noise, drawings and runs of one colour (`test_animation_costs.py`).
-_FRAME, _PIXEL, _BYTE = 60e-6, 3.2e-9, 6e-9
+# photographs, noise, drawings and runs of one colour (`test_animation.py`).
+_FRAME, _PIXEL, _BYTE = 60e-6, 4.5e-9, 8e-9
 _TRANSPARENT_PIXEL = 3e-9  # more
 
 _LOCAL_COLOURS, _INTERLACED = 128, 64

@@ -5,7 +5,6 @@ What is inside a part is never taken for a part: an ICC profile may hold any byt
 
 from __future__ import annotations
 
-import itertools
 import re
 import struct
 from collections.abc import Iterator
@@ -88,9 +87,8 @@ def jpeg_header(data: bytes, most_parts: int) -> JpegHeader:
     return JpegHeader(parts=parts, process=process, bits=bits, channels=channels, scanned=scanned)
 
 
-def png_chunks(data: bytes) -> Iterator[Part]:
-    """Yield each chunk before the one that marks the end."""
-    place = len(PNG_BEGINNING)
+def png_chunks(data: bytes, place: int = len(PNG_BEGINNING)) -> Iterator[Part]:
+    """Yield each chunk from a place on, before the one that marks the end."""
     while place + 8 <= len(data) and (kind := data[place + 4 : place + 8]) != b"IEND":
         end = place + 8 + int.from_bytes(data[place : place + 4], "big")
         yield Part(kind=kind, start=place + 8, end=end)
@@ -155,14 +153,6 @@ def gif_blocks(data: bytes, most_sub_blocks: int) -> Iterator[Part]:
                 return
         yield Part(kind=kind, start=place + 1 if kind == b"," else start, end=end, skipped=sub_blocks)
         place = end + 1
-
-
-def gif_images(data: bytes, most: int) -> Iterator[tuple[int, int]]:
-    """Yield the right and the lower edge of each image, of the first `most` at the most."""
-    images = (block for block in gif_blocks(data, len(data)) if block.kind == b",")
-    for image in itertools.islice(images, most):
-        left, top, width, height = struct.unpack_from("<HHHH", data, image.start)
-        yield left + width, top + height
 
 
 def _colours(flags: int) -> int:

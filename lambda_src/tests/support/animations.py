@@ -108,7 +108,9 @@ def hostile() -> Iterator[tuple[str, bytes]]:
     for format in ("GIF", "PNG", "WEBP"):
         yield f"{format} of 10,000 frames", numbered(format, [0] * 10_000, (8, 8))
         yield f"{format} of 40 frames of two megapixels", numbered(format, [20] * 40, (1920, 1080))
+    for format in FORMATS:
         yield f"{format} of 3 frames of ten megapixels", numbered(format, [20] * 3, (3600, 2770))
+        yield f"{format} of 3 frames of six megapixels", numbered(format, [20] * 3, (3000, 2000))
     yield "AVIF of 2,000 frames", numbered("AVIF", [0] * 2_000, (16, 16))
     yield "GIF of 12 megapixels, in which little moves", numbered("GIF", [20] * 3, (4000, 3000))
     # Each disposal keeps another copy of the canvas.
@@ -121,3 +123,30 @@ def hostile() -> Iterator[tuple[str, bytes]]:
     yield "GIF of a million trailing bytes", small + bytes(1_000_000)
     frames_of_noise = [Image.new("RGB", (8, 8), (number % 256,) * 3) for number in range(20)]
     yield "APNG that claims two thousand million frames", apng(frames_of_noise, claimed=2**31 - 1)
+    yield from _needing_every_frame()
+
+
+def _needing_every_frame() -> Iterator[tuple[str, bytes]]:
+    """Animations in which each frame shows something of all that were before it."""
+    yield "GIF of 150 large frames that one sees through", changing((1280, 720), 150, (1280, 720), transparent=True)
+    yield "GIF of 2,000 small frames that one sees through", changing((1280, 720), 2000, (64, 64), transparent=True)
+    # A code of 3 bits that clears the table, again and again, and then a pixel and the end.
+    clearing = b"\xff" + int("100" * 680, 2).to_bytes(255, "little")
+    pixel = b"\2\x44\1\0"
+    first = encoded(Image.new("P", (1000, 1000)), "GIF")[:-1]
+    yield "GIF of codes that draw nothing", first + gif_frame(0, 0, 1, 1, codes=clearing * 300 + pixel) * 100 + b";"
+    yield "GIF of 24,000 frames of a pixel", first + gif_frame(0, 0, 1, 1, codes=pixel) * 24_000 + b";"
+    noises = [noise(1280, 720, seed=seed, channels=4) for seed in range(2)] * 10
+    for format, options in (("WEBP", {"lossless": True, "method": 0}), ("PNG", {"compress_level": 1, "blend": 1})):
+        yield (
+            f"{format} of 20 frames of noise",
+            encoded(noises[0], format, save_all=True, append_images=noises[1:], duration=100, **options),
+        )
+    for quality in (75, 98):
+        frames = [noise(1280, 720, seed=seed) for seed in range(8)]
+        yield (
+            f"AVIF of noise, of quality {quality}",
+            encoded(
+                frames[0], "AVIF", save_all=True, append_images=frames[1:], duration=100, speed=10, quality=quality
+            ),
+        )
