@@ -35,7 +35,7 @@ class _Totals:
 
     def add(self, counted: Mapping[str, Any]) -> None:
         """Add what a batch counted."""
-        self.numbers.update({name: counted.get(name, 0) for name in ("objects", "bytes", "known", "ms")})
+        self.numbers.update({name: counted.get(name, 0) for name in ("objects", "bytes", "known", "ms", "ranges")})
         for name in ("verdicts", "categories", "failures"):
             getattr(self, name).update(counted[name])
         for bucket, parts in counted.get("parts", {}).items():
@@ -59,6 +59,7 @@ def summarise(event: Mapping[str, Any], desk: Desk, *, memory_mb: int, until: fl
         totals.failures[BATCH_FAILED] += unjudged["objects"]
     seconds = (datetime.now(UTC) - datetime.fromisoformat(end["started"])).total_seconds()
     numbers = totals.numbers
+    read = numbers["objects"] - numbers["known"]
     summary = {
         "job": job,
         "asked": {name: value for name, value in end["asked"].items() if name != "map"},
@@ -75,8 +76,12 @@ def summarise(event: Mapping[str, Any], desk: Desk, *, memory_mb: int, until: fl
         "dollars": round(
             job_dollars(
                 Prices(),
-                objects=numbers["objects"] - numbers["known"],
-                batches=numbers["batches"] + numbers["unfinished"],
+                objects=read,
+                batches=numbers["batches"],
+                retries=numbers["unfinished"],
+                # Counted with all lines, also those that stood: of these, nothing was read.
+                ranges=numbers["ranges"] * read // max(1, numbers["objects"]),
+                standard=end.get("standard", False),
                 worker_seconds=numbers["ms"] / 1000,
                 memory_mb=memory_mb,
             ),
