@@ -81,7 +81,7 @@ def tables() -> str:
         f"${prices.sqs_request * 1e6:.2f} per million",
         "events": f"100,000 · ${prices.custom_event * 1e6:.2f} per million",
         "lines": "100,000 PUT · $5.00 per million",
-        "tags": "100,000 · (GET and PUT of the tags)",
+        "tags": "100,000 · (GET and PUT of the tags, and two looks at the ETag)",
         "logs": "100,000 · 500 bytes",
     }
     text = "**10 million thumbnails**, in batches of 100:\n\n" + _table(catalogue, how_job, {})

@@ -78,6 +78,12 @@ def test_the_page_has_videos_by_their_frames_and_ranges() -> None:
     assert parts["states"] == pytest.approx(0.05)  # 1,000 · 2 · $25 per million
 
 
+def test_a_tag_costs_what_tags_and_e_tags_are_asked_for() -> None:
+    assert costs.upload_parts(Prices(), costs.VCPU_MS)["tags"] == pytest.approx(
+        0.62
+    )  # 100,000 · (3 · 0.4 + 5.0) per million
+
+
 class Counting:
     """An S3 of one object of zeros, which counts what it is asked for."""
 

@@ -114,7 +114,8 @@ def stream_parts(
         "queue": (objects + 2 * batches) * prices.sqs_request,
         "events": objects * prices.custom_event,
         "lines": objects * prices.s3_put,
-        "tags": objects * (prices.s3_get + prices.s3_put),
+        # The tags are read and written; in a bucket without versions the ETag is looked at before and after.
+        "tags": objects * (3 * prices.s3_get + prices.s3_put),
         "logs": batches * _LOG_BYTES * prices.log_byte,
     }
 
