@@ -203,7 +203,9 @@ def test_a_miss_is_explained_by_the_runs_own_figures_and_what_is_reached_is_not(
 @pytest.mark.parametrize(("judged", "short"), [(23.0, True), (20.0, False)])
 def test_what_a_folder_takes_beside_the_tower_is_said_where_it_is_too_much(judged: float, short: bool) -> None:
     figures = dict.fromkeys(report.MEANINGS, 10.0)
-    of_folder = folder.figures(judged_s=judged, decode_cpu_s=4.0, cpus=2, tower_s=16.0)
+    of_folder = folder.figures(
+        judged_s=judged, judged_cpu_s=40.0, decode_cpu_s=4.0, cpus=2, tower_s=16.0, tower_cpu_s=32.0
+    )
     result = RESULT | {"folder": of_folder | {"pictures": 1000, "parts": 1500}}
     written = row(report.markdown({**result, "threads_1": figures, "threads_2": figures}), bars.FOLDER)
     assert ("it may take 2.4 s and takes 5.0, which is 5.0 ms a picture" in written) == short
