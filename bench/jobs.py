@@ -119,8 +119,10 @@ def _s3() -> Iterator[int]:
         [sys.executable, "-m", "bench.slow_s3", str(FIRST_BYTE_MS)], stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout  # noqa: S101  # a pipe, as said above
-        yield int(process.stdout.readline())
-        process.kill()
+        try:
+            yield int(process.stdout.readline())
+        finally:
+            process.kill()  # or leaving waits for it for ever
 
 
 @contextmanager
