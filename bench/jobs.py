@@ -144,8 +144,10 @@ def _worker(model_dir: Path, policy: str, port: int) -> Iterator[subprocess.Pope
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
-        yield process
-        process.kill()
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def _ask(worker: subprocess.Popen[str], first: int, count: int) -> dict[str, Any]:
