@@ -182,7 +182,8 @@ def _folder(folder: Mapping[str, float]) -> str:
 All different, every second one wide, which makes {folder["parts"]} tiles. Through `make moderate`, from the command's
 start to its end: {judged}; the image tower alone, on the same tiles in batches: {tower}.
 That is {folder["ratio_with_decoding"]:.2f} times as long, and {folder["ratio"]:.2f} times without the {decode}
-that decoding takes at least, where all CPUs share it."""
+that decoding takes at least, where all CPUs share it. Of CPU time, which other programs disturb less, it takes
+{folder["cpu_ratio"]:.2f} times as much, decoding aside."""
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]], right: int | None = None) -> str:

@@ -67,6 +67,7 @@ def test_every_action_is_timed_alike() -> None:
 
 CLOSE = {"mean_cosine": 1.0, "worst_cosine": 1.0, "top_1_agreement": 1.0, "within_bounds": True}
 FAR = {"mean_cosine": 0.9, "worst_cosine": 0.8, "top_1_agreement": 0.7, "within_bounds": False}
+FOLDER = folder.figures(judged_s=20.0, judged_cpu_s=36.0, decode_cpu_s=4.0, cpus=2, tower_s=16.0, tower_cpu_s=30.0)
 PEERS: dict[str, dict[str, Any]] = {
     "ours": {"one_ms": 10.0, "eight_ms": 80.0, **CLOSE},
     "torch": {"one_ms": 90.0, "eight_ms": 500.0, **CLOSE},
@@ -91,7 +92,7 @@ RESULT: dict[str, Any] = {
     "cold_moderation": {"precomputed_s": 0.5, "stored_s": 0.6},
     "image_tower_operators_ms": {"MatMul": 9.0},
     "company_shows": {"image": False, "text": False},
-    "folder": folder.figures(judged_s=20.0, decode_cpu_s=4.0, cpus=2, tower_s=16.0) | {"pictures": 1000, "parts": 1500},
+    "folder": FOLDER | {"pictures": 1000, "parts": 1500},
     "clients": {"openai": 0.2},
     "peers": PEERS,
     "outliers": {
@@ -217,12 +218,13 @@ def test_instruction_sets_that_are_lacking_are_named_too() -> None:
 
 
 def test_a_folders_ratio_leaves_out_no_more_than_decoding_on_all_cpus() -> None:
-    figures = folder.figures(judged_s=20.0, decode_cpu_s=4.0, cpus=2, tower_s=16.0)
-    assert figures["ratio"] == (20 - 2) / 16
-    assert figures["ratio_with_decoding"] == 20 / 16
+    assert FOLDER["ratio"] == (20 - 2) / 16
+    assert FOLDER["ratio_with_decoding"] == 20 / 16
+    assert FOLDER["cpu_ratio"] == (36 - 4) / 30
     written = page()
     assert "1.12 | 1.15 |  | bar" in row(written, "a folder / the image tower alone, decoding aside")
     assert "1.25 times as long" in written
+    assert "1.07 times as much" in written
 
 
 def test_no_two_pictures_of_the_folder_are_alike() -> None:
@@ -235,3 +237,4 @@ def test_a_folders_figures_are_of_the_command_and_the_tower_on_the_same_pictures
     assert (figures["pictures"], figures["parts"]) == (20, 30)
     assert 0 < figures["decode_s"] < figures["judged_s"]
     assert figures["ratio"] < figures["ratio_with_decoding"]
+    assert figures["cpu_ratio"] > 0
