@@ -133,6 +133,6 @@ def _written(content: Mapping[str, Any], name: str) -> dict[Limit, float | None]
         return {limit: value if value >= NEVER else None for limit, value in there.items()}
     # What is no longer what was chosen, somebody wrote since.
     return {
-        limit: noted["written"].get(limit) if noted["chosen"].get(limit) == value else value
+        limit: noted.get("written", {}).get(limit) if noted["chosen"].get(limit) == value else value
         for limit, value in there.items()
     }

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from moderator.handler import build_handler
+from moderator.pictures.decode import FORMATS
 from moderator.settings import Settings
 from support.films import Studio
 from support.harness import serving
-from support.pictures import as_base64
+from support.pictures import as_base64, drawn, encoded
 from tools.core import Core, build_core
 from tools.folder.overview import groups
 from tools.tests.desk import draw_folder, ledger, lines, moderate, policies
@@ -76,6 +77,19 @@ def test_files_that_cannot_be_read_are_listed_and_stop_nothing(core: Core, folde
 def test_pictures_without_a_suffix_are_found(core: Core, folder: Path) -> None:
     (folder / "a" / "0000-red-circle.png").rename(folder / "a" / "452804e782c4")
     assert moderate(core, folder).counts.verdicts.total() == 24
+
+
+def test_every_format_that_the_service_reads_is_judged_whatever_it_is_called(core: Core, tmp_path: Path) -> None:
+    formats = {"jpeg": "JPEG", "png": "PNG", "webp": "WEBP", "gif": "GIF", "bmp": "BMP", "tiff": "TIFF", "avif": "AVIF"}
+    assert set(FORMATS) == set(formats.values())
+    (tmp_path / "pictures").mkdir()
+    for suffix, name in formats.items():
+        data = encoded(drawn("red", "circle"), name)
+        (tmp_path / f"pictures/with.{suffix.upper()}").write_bytes(data)
+        (tmp_path / f"pictures/without-{suffix}").write_bytes(data)
+    run = moderate(core, tmp_path / "pictures")
+    assert (dict(run.counts.verdicts), run.others) == ({"block": 14}, 0)
+    assert not run.counts.unreadable
 
 
 def test_the_page_is_self_contained_and_shows_the_worst_verdict_first(core: Core, folder: Path) -> None:
