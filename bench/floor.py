@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
+
+from moderator.clip.session import cpu_session
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,9 +36,7 @@ def shapes(model: Path) -> list[Shape]:
     ]
     inputs = sorted({node.input[0] for node in products})
     graph.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in inputs)
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = cpu_session(graph.SerializeToString(), optimise=False)
     (pixels,) = session.get_inputs()
     picture = np.zeros([1, *pixels.shape[1:]], np.uint8)
     rows: dict[str, int] = {
@@ -74,11 +73,7 @@ class Floor:
         opsets = [helper.make_opsetid("", 18), helper.make_opsetid("com.microsoft", 1)]
         graph = helper.make_graph(nodes, "floor", inputs_of_all, outputs, constants)
         model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        self._session = onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = cpu_session(model.SerializeToString(), threads=threads, optimise=False)
 
     def run(self) -> list[Any]:
         """Multiply everything once: of each product (rows, columns)."""

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from bench.replaced import OpenClip
 from bench.store import running_store
 from bench.timing import calls, fastest
 from moderator.clip.model import read_model
-from moderator.clip.session import cpu_session
+from moderator.clip.session import cpu_session, session_options
 from moderator.clip.towers import Embeddings, ImageTower, TextTower
 from moderator.pictures.decode import read_picture
 from moderator.web.gateway import event_of
@@ -41,7 +42,7 @@ def measure(threads: int) -> dict[str, float]:
 
     replaced = OpenClip(threads)
     body = json.dumps({"image_data": base64.b64encode(thumbnail).decode(), "labels": LABELS})
-    plain = _session(models.plain_image_tower(), threads)
+    plain = cpu_session(models.plain_image_tower(), threads=threads)
     tower = cpu_session(auto / "image.onnx", threads=threads, optimise=False)  # as the service loads it
     products = floor.Floor(floor.shapes(fp32 / "image.onnx"), threads)
 
@@ -73,18 +74,21 @@ def measure(threads: int) -> dict[str, float]:
     return figures
 
 
-def products_of_the_image_tower(runs: int = 20) -> dict[str, float]:
+def products_of_the_image_tower() -> dict[str, float]:
     """Return the image tower's time by operator, in milliseconds a picture, with one thread."""
     pixels = np.random.default_rng(0).integers(0, 256, (1, 224, 224, 3), dtype=np.uint8)
+    return operators(models.exported("auto") / "image.onnx", {"pixels": pixels})
+
+
+def operators(tower: Path, feed: Mapping[str, Any], runs: int = 20) -> dict[str, float]:
+    """Return a tower's milliseconds a run by operator, the longest first, loaded as the service loads it."""
     with tempfile.TemporaryDirectory() as folder:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
+        options = session_options(threads=1, optimise=False)
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(folder) / "profile")
-        path = str(models.exported("auto") / "image.onnx")
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(str(tower), options, providers=["CPUExecutionProvider"])
         for _ in range(runs):
-            session.run(None, {"pixels": pixels})
+            session.run(None, dict(feed))
         events = json.loads(Path(session.end_profiling()).read_text())
     totals: dict[str, float] = {}
     for event in events:
@@ -128,9 +132,3 @@ def warm_store(model_dir: Path, url: str) -> None:
         service = Ours(model_dir, 1, url)
         service.request([pictures.thumbnail()], LABELS)()
         service.moderation(pictures.thumbnail(), moderating.POLICY)()
-
-
-def _session(path: Path, threads: int) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

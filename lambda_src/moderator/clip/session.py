@@ -30,6 +30,14 @@ def cpu_session(model: Path | bytes, *, threads: int = 0, optimise: bool = True)
     # Imported here, so that a process which only needs the towers' types does not pay for it.
     import onnxruntime
 
+    options = session_options(threads=threads, optimise=optimise)
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def session_options(*, threads: int = 0, optimise: bool = True) -> Any:
+    """Return what `cpu_session` loads with; the benchmark's profile adds to it."""
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -41,4 +49,4 @@ def cpu_session(model: Path | bytes, *, threads: int = 0, optimise: bool = True)
         options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimise else levels.ORT_ENABLE_EXTENDED
     elif not optimise:
         options.graph_optimization_level = levels.ORT_DISABLE_ALL
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return options
