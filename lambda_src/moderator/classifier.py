@@ -180,11 +180,13 @@ class Classifier:
     def compare(self, seen: Sequence[Seen], labels: Sequence[str], *, until: float | None = None) -> list[Cosines]:
         """Compare pictures that were seen already with other labels: (frames, labels) of each.
 
+        Nothing is awaited beyond `until`, not even the text tower: it is then loaded behind the answer.
+
         Raises:
             InvalidField: a label cannot be used.
             OutOfTime: there are too many new labels for the time that is left.
         """
-        matrix = self._labels.embed(labels, until).matrix
+        matrix = self._labels.embed(labels, until, awaits_loading=False).matrix
         return [self._compare(one.embeddings, matrix).cosines for one in seen]
 
     def _see(self, decoded: Sequence[Decoded], labels: Embeddings) -> list[Seen]:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from moderator.errors import RequestError
-from moderator.pictures.av1 import frames_within
+from moderator.errors import RequestError, TooMuch
+from moderator.pictures.av1 import frames_within, samples_within
 from moderator.pictures.decode import read_picture
 from moderator.pictures.preprocessing import Preprocessing
 from support.hostile_pictures import resized
@@ -33,9 +33,11 @@ def saying(data: bytes, width: int, height: int) -> bytes:
     return data[:place] + struct.pack(">II", width, height) + data[place + 8 :]
 
 
-def animation(size: tuple[int, int], frames: int) -> bytes:
+def animation(size: tuple[int, int], frames: int, *, scale: int = 1) -> bytes:
     buffer = io.BytesIO()
-    first, *others = (noise(*size) for _ in range(frames))
+    first, *others = (
+        noise(size[0] // scale, size[1] // scale, seed=seed).resize(size) for seed in range(1, frames + 1)
+    )
     first.save(buffer, "AVIF", save_all=True, append_images=others, speed=10)
     return buffer.getvalue()
 
@@ -93,3 +95,24 @@ def test_nothing_that_is_damaged_breaks_the_walk() -> None:
             for _ in range(choose.randint(1, 6)):
                 damaged[choose.randrange(min(len(data), 700))] = choose.randrange(256)
             frames_within(bytes(damaged), MOST)
+
+
+def crowded(frames: int) -> bytes:
+    """An animation whose first picture's data are all of its frames' data: libavif decodes them all to show one."""
+    data = bytearray(animation((1600, 1200), frames, scale=80))
+    samples = samples_within(bytes(data), MOST)
+    first, together = struct.pack(">I", samples[0].size), struct.pack(">I", sum(sample.size for sample in samples))
+    for kind in (b"iloc", b"stsz"):
+        place = data.index(first, data.index(kind))
+        data[place : place + 4] = together
+    # The other samples would begin behind the file's end.
+    return bytes(data) + struct.pack(">I4s", 8 + len(data), b"free") + bytes(len(data))
+
+
+def test_a_picture_behind_which_many_are_hidden_is_refused() -> None:
+    few, many = crowded(2), crowded(40)
+    read(few)
+    with Image.open(io.BytesIO(many)) as image:
+        image.load()  # it is sound
+    with pytest.raises(TooMuch, match="all its parts together"):
+        read(many)

@@ -16,7 +16,7 @@ from PIL import Image
 
 from moderator.errors import BrokenPicture, TooMuch
 from moderator.pictures.batch import Picture, read_batch
-from moderator.pictures.decode import Decoded, read_picture
+from moderator.pictures.decode import Decoded, Frame, read_picture
 from moderator.pictures.frames import FrameSampling
 from moderator.pictures.preprocessing import Preprocessing
 from support.animations import FORMATS, apng, changing, gif, gif_frame, grey_of, numbered
@@ -173,6 +173,61 @@ class TestEachFormat:
                 image.seek(frame.number)
                 (alone,) = read(encoded(image.convert("RGB")), None).frames
                 np.testing.assert_array_equal(frame.parts, alone.parts, err_msg=str(frame.number))
+
+
+@pytest.mark.parametrize(
+    ("format", "options"),
+    [
+        ("WEBP", {"lossless": True}),
+        ("WEBP", {"quality": 90}),
+        *(("PNG", {"disposal": disposal, "blend": blend}) for disposal in (0, 1, 2) for blend in (0, 1)),
+        *(("GIF", {"disposal": disposal}) for disposal in (1, 2, 3)),
+    ],
+)
+def test_transparent_frames_look_as_pillow_shows_them(format: str, options: dict[str, int]) -> None:
+    """To a level or two: Pillow rounds once when it blends frames, and again on white."""
+    # Of APNG's frames that are half transparent Pillow makes something else than the format's definition.
+    data = encoded_all(
+        see_through([0, 255] if format == "GIF" or options.get("blend") else [0, 90, 255]), format, options
+    )
+    for sampling in (EVERY_FRAME, FrameSampling(most=3, every=0.0)):
+        decoded = read(data, sampling)
+        assert decoded.warnings == ()
+        for seen in decoded.frames:
+            # Opened anew: looking at a frame spoils what Pillow would restore after it.
+            with Image.open(io.BytesIO(data)) as image:
+                image.seek(seen.number)
+                assert difference(seen, image.convert("RGBA")) <= 3, seen.number
+
+
+def test_an_apngs_half_transparent_frames_are_laid_over_each_other() -> None:
+    """https://www.w3.org/TR/png-3/#fcTL-chunk: as in the PNG specification's alpha channel processing."""
+    frames = see_through([0, 90, 255])
+    canvas = Image.new("RGBA", frames[0].size)
+    for seen, frame in zip(read(encoded_all(frames, "PNG", {"blend": 1})).frames, frames, strict=True):
+        canvas = Image.alpha_composite(canvas, frame)
+        assert difference(seen, canvas) <= 3, seen.number
+
+
+def see_through(alphas: list[int]) -> list[Image.Image]:
+    """Eight frames of noise with squares of these alphas."""
+    random = np.random.default_rng(4)
+    frames = []
+    for number in range(8):
+        frame = noise(60, 50, seed=number, channels=4)
+        alpha = random.choice(alphas, (10, 10)).astype(np.uint8)
+        frame.putalpha(Image.fromarray(alpha).resize(frame.size, Image.Resampling.NEAREST))
+        frames.append(frame)
+    return frames
+
+
+def encoded_all(frames: list[Image.Image], format: str, options: dict[str, int]) -> bytes:
+    return encoded(frames[0], format, save_all=True, append_images=frames[1:], duration=100, **options)
+
+
+def difference(seen: Frame, image: Image.Image) -> int:
+    (alone,) = read(encoded(image), None).frames
+    return int(np.abs(seen.parts[0].astype(int) - alone.parts[0].astype(int)).max())
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import itertools
 import json
 import logging
 import math
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,9 @@ from moderator.settings import Settings
 from moderator.telemetry import SERVICE
 from moderator.web.answers.native import score_digits
 from moderator.web.embeddings import read_embedding, write_embedding
-from support.harness import Reply, Service, StartService
+from support.harness import RedisServer, Reply, Service, StartService
 from support.pictures import as_base64, drawn, encoded
-from support.towers import failing, slow
+from support.towers import LOADING_SECONDS, failing, late, slow
 from test_http_contract import assert_problem
 
 pytestmark = pytest.mark.slow
@@ -402,6 +403,29 @@ class TestCandidates:
         else:
             pytest.fail("never finished")
         assert computed >= 1
+
+    def test_a_text_tower_that_takes_long_to_load_for_it_is_loaded_behind_the_answers(
+        self,
+        tmp_path: Path,
+        redis_server: RedisServer,
+        start_service: StartService,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        # The live policy's labels are in the store, the candidate's are not.
+        moderate(start_service(cache_url=redis_server.url), image_data=as_base64(RED_CIRCLE), policy=INLINE)
+        other = {"categories": {"red circles": {"labels": ["a very red circle"], "block": 0.5}}}
+        policies = self.policies(tmp_path, other)
+        service = start_service(policies_dir=policies, cache_url=redis_server.url, load=late)
+        began = time.perf_counter()
+        assert moderate(service, image_data=as_base64(RED_CIRCLE), policy="live").json["verdict"] == "block"
+        assert time.perf_counter() - began < LOADING_SECONDS - 1  # the candidate has one second
+        assert [line for line in metrics(capsys) if "CandidateFailed" in line]
+        while time.perf_counter() - began < LOADING_SECONDS + 30:
+            moderate(service, image_data=as_base64(RED_CIRCLE), policy="live")
+            if [line for line in metrics(capsys) if "CandidateCompared" in line]:
+                break
+        else:
+            pytest.fail("never compared")
 
     def test_a_failing_one_never_touches_the_answer(
         self,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,11 +61,46 @@ class TextTower:
         self._threads = threads
         self._session: Any = None
         self._tokenizer: Tokenizer | None = None
+        self._lock = threading.Lock()  # held while loading
+        self._loading: threading.Thread | None = None
 
     @property
     def loaded(self) -> bool:
         """Whether a label had to be computed yet."""
         return self._session is not None
+
+    def load(self, seconds: float) -> bool:
+        """Load what is not loaded yet; return whether that was done within so many seconds. If not, it goes on."""
+        if self._session is None and self._loading is None:
+            self._loading = threading.Thread(target=self._load_behind, name="load the text tower", daemon=True)
+            self._loading.start()
+        if self._loading is not None:
+            self._loading.join(max(0.0, seconds))
+            if not self._loading.is_alive():
+                self._loading = None
+        return self._session is not None
+
+    def _load_behind(self) -> None:
+        # What is wrong with the files is told by whoever needs them at once.
+        with contextlib.suppress(ConfigurationError):
+            self._load_tokenizer()
+            self._load_session()
+
+    def _load_tokenizer(self) -> Tokenizer:
+        with self._lock:
+            if self._tokenizer is None:
+                self._tokenizer = Tokenizer(
+                    self._model.folder / "tokenizer.json",
+                    context_length=self._model.context_length,
+                    label_template=self._model.label_template,
+                )
+            return self._tokenizer
+
+    def _load_session(self) -> Any:
+        with self._lock:
+            if self._session is None:
+                self._session = self.open_session()
+            return self._session
 
     def embed(self, labels: Sequence[str]) -> Embeddings:
         """Embed labels.
@@ -85,13 +122,7 @@ class TextTower:
         Raises:
             InvalidField: a label cannot be tokenised or is longer than the model's context.
         """
-        if self._tokenizer is None:
-            self._tokenizer = Tokenizer(
-                self._model.folder / "tokenizer.json",
-                context_length=self._model.context_length,
-                label_template=self._model.label_template,
-            )
-        tokens = self._tokenizer.encode(labels)
+        tokens = self._load_tokenizer().encode(labels)
         batches = []
         order = sorted(range(len(labels)), key=lambda index: len(tokens[index]), reverse=True)
         while order:
@@ -108,10 +139,12 @@ class TextTower:
     def embed_batch(self, batch: TextBatch) -> Embeddings:
         """Embed the labels of one batch: float32 (labels, dim), unit length."""
         # Loaded only now, when every label is known to be valid.
-        if self._session is None:
-            self._session = _session(self._model.folder / "text.onnx", self._threads, optimise=False)
-        (embeddings,) = self._session.run(["embeddings"], {"tokens": batch.tokens})
+        (embeddings,) = self._load_session().run(["embeddings"], {"tokens": batch.tokens})
         return embeddings  # type: ignore[no-any-return]  # ONNX Runtime ships no types
+
+    def open_session(self) -> Any:
+        """Load the tower."""
+        return _session(self._model.folder / "text.onnx", self._threads, optimise=False)
 
 
 def _session(path: Path, threads: int, *, optimise: bool) -> Any:

@@ -77,10 +77,13 @@ class LabelCache:
         # How fast the text tower was with its last batch; 0 before there was one.
         self._seconds_per_token = 0.0
 
-    def embed(self, labels: Sequence[str], until: float | None = None) -> LabelEmbeddings:
+    def embed(
+        self, labels: Sequence[str], until: float | None = None, *, awaits_loading: bool = True
+    ) -> LabelEmbeddings:
         """Find the embeddings of `labels`, which are all different.
 
-        `until` is the moment, in seconds of the monotonic clock, by which the request's answer is needed.
+        `until` is the moment, in seconds of the monotonic clock, by which the request's answer is needed. Where the
+        text tower takes longer than that to load, only a caller that does not await loading is told in time.
 
         Raises:
             InvalidField: a label that had to be computed cannot be (too long for the model's context, say).
@@ -111,7 +114,8 @@ class LabelCache:
             if self._store is not None:
                 self._store.write(computed, allowance)
 
-        if not self._compute(missing, keep, until):
+        can_begin = awaits_loading or not missing or until is None or self._text_tower.load(until - self._clock())
+        if not (can_begin and self._compute(missing, keep, until)):
             raise OutOfTime(done=len(found), labels=len(asked), retry_after=_RETRY_AFTER_SECONDS)
 
         matrix = np.stack([found[label] for label in asked])

@@ -20,7 +20,8 @@ Area = tuple[int, int, int, int]  # left, top, right, bottom
 
 # What an animation may take after its first frame, by the estimates: with the first, it stays within a second.
 _SECONDS = 0.7
-# Cutting a frame to the model's size, and listing one.
+# Making the canvas, a pixel; cutting a frame to the model's size; and listing one.
+CANVAS_PIXEL = 3e-9
 _SHOWING, _SHOWING_A_PIXEL = 2e-3, 10e-9
 _LISTING = 3e-6
 
@@ -95,7 +96,7 @@ def reachable(
     if size[0] * size[1] > _LARGEST_CANVAS:
         return 1
     showing = _SHOWING + _SHOWING_A_PIXEL * size[0] * size[1]
-    seconds = _LISTING * len(starts)
+    seconds = _LISTING * len(starts) + CANVAS_PIXEL * size[0] * size[1]
     chosen = sampling.chosen(starts)
     if chosen[-1][0] < len(changes):
         shown = [number for number, _ in chosen]

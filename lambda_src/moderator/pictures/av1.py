@@ -8,6 +8,7 @@ https://aomediacodec.github.io/av1-spec/
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ _SEQUENCE, _FRAME_HEADER, _FRAME = 1, 3, 6
 _CONTAINERS = frozenset((b"meta", b"moov", b"trak", b"mdia", b"minf", b"stbl"))
 _CHOOSE = 2  # the sequence leaves it to each frame
 _KEY, _SWITCH = 0, 3
+_ITEM, _FIRST_SAMPLE, _LATER_SAMPLE = "item", "first sample", "later sample"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,16 +27,19 @@ class Frames:
 
     width: int = 0  # of the widest
     height: int = 0  # of the highest
-    pixels: int = 0  # of all items: a grid's tiles, and the transparency beside the colours
+    # Of all that is decoded to show the first picture, be it never shown itself: in every item (a grid's tiles, the
+    # transparency beside the colours) or in the tracks' first samples, whichever are more.
+    pixels: int = 0
     may_grow: bool = False  # a frame has a size of its own
 
 
 def frames_within(data: bytes, most_parts: int) -> Frames | None:
     """Return the sizes that the file's streams have; None where its parts are more than `most_parts`."""
-    width = height = pixels = parts = 0
+    width = height = parts = 0
+    pixels: Counter[str] = Counter()
     grows = False
     sequence = None  # goes on from one frame of a track to the next
-    for start, end, is_item in _streams(data, most_parts):
+    for start, end, source in _streams(data, most_parts):
         for kind, content in _units(data, start, min(end, len(data))):
             parts += 1
             if parts > most_parts:
@@ -43,12 +48,13 @@ def frames_within(data: bytes, most_parts: int) -> Frames | None:
                 if kind == _SEQUENCE:
                     sequence = _Sequence(_Bits(content))
                     width, height = max(width, sequence.width), max(height, sequence.height)
-                    pixels += sequence.width * sequence.height if is_item else 0
                 elif kind in (_FRAME, _FRAME_HEADER) and sequence is not None:
+                    pixels[source] += sequence.width * sequence.height
                     grows = grows or sequence.has_own_size(_Bits(content))
             except EOFError:
                 continue  # cut off: for the decoder to refuse
-    return Frames(width=width, height=height, pixels=pixels, may_grow=grows)
+    at_first = max(pixels[_ITEM], pixels[_FIRST_SAMPLE])
+    return Frames(width=width, height=height, pixels=at_first, may_grow=grows)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,14 +199,15 @@ def _units(data: bytes, start: int, end: int) -> Iterator[tuple[int, bytes]]:
         place += size
 
 
-def _streams(data: bytes, most: int) -> Iterator[tuple[int, int, bool]]:
-    """Where each item's data, and each frame of a track, begins and ends, and whether it is an item."""
+def _streams(data: bytes, most: int) -> Iterator[tuple[int, int, str]]:
+    """Where each item's data, and each sample of a track, begins and ends, and which of them it is."""
     for box in _all_boxes(data, 0, len(data)):
         try:
             if box.kind == b"iloc":
-                yield from ((start, end, True) for start, end in _items(data, box, most))
+                yield from ((start, end, _ITEM) for start, end in _items(data, box, most))
             elif box.kind == b"stbl":
-                yield from ((start, end, False) for start, end in _samples(data, box, most))
+                for number, (start, end) in enumerate(_samples(data, box, most)):
+                    yield start, end, _LATER_SAMPLE if number else _FIRST_SAMPLE
         except (struct.error, IndexError):
             continue  # cut off: for the decoder to refuse
 

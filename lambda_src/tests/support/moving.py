@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFile
 from support.pictures import encoded
 
 FORMATS = ("GIF", "PNG", "WEBP", "AVIF")
-_SIZE = _WIDTH, _HEIGHT = 480, 270
+_SIZE = _WIDTH, _HEIGHT = 640, 360
 _FRAMES = 4
 _OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "GIF": {"": {}},

@@ -11,6 +11,8 @@ from moderator.clip.towers import Embeddings, ImageTower, TextBatch, TextTower
 from moderator.handler import Towers, load_towers
 from moderator.pictures.preprocessing import Pixels
 
+LOADING_SECONDS = 4.0
+
 
 class FailingTower(ImageTower):
     """An image tower with a bug."""
@@ -47,6 +49,20 @@ class SlowTower(TextTower):
 def slow(model: Model, threads: int) -> Towers:
     """Load towers whose text tower is slow."""
     return Towers(image=load_towers(model, threads).image, text=SlowTower(model, threads=threads))
+
+
+class LateTower(TextTower):
+    """The real text tower, on a machine on which loading it takes seconds."""
+
+    def open_session(self) -> Any:
+        """Take a while longer."""
+        time.sleep(LOADING_SECONDS)
+        return super().open_session()
+
+
+def late(model: Model, threads: int) -> Towers:
+    """Load towers whose text tower takes seconds to load."""
+    return Towers(image=load_towers(model, threads).image, text=LateTower(model, threads=threads))
 
 
 def failing(model: Model, threads: int) -> Towers:
