@@ -15,7 +15,15 @@ MAX_MEGABYTES = 450
 # https://docs.aws.amazon.com/lambda/latest/dg/snapstart-runtime-hooks-python.html
 # https://docs.aws.amazon.com/lambda/latest/dg/lambda-python.html
 _OF_THE_RUNTIME = {"snapshot_restore_py", "boto3", "botocore"}
-MODEL_FILES = ("image.onnx", "text.onnx", "tokenizer.json", "manifest.json", "labels.safetensors")
+MODEL_FILES = (
+    "image.onnx",
+    "image.data",
+    "text.onnx",
+    "text.data",
+    "tokenizer.json",
+    "manifest.json",
+    "labels.safetensors",
+)
 # FFmpeg is for the worker with videos alone: elsewhere no stranger's bytes may reach it.
 VIDEOS, _VIDEOS_ONLY = "worker-videos", "av"
 BUILD_TIME_ONLY = ("torch", "torchvision", "open_clip", "timm", "onnx", "onnxscript", "pip", "pytest")
