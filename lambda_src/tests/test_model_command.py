@@ -69,7 +69,10 @@ def test_what_is_being_done_is_told_and_every_layer_where_asked_for(
     assert [step.partition(" ")[0] for step in steps if step] == [
         "Loading", "Writing", "Comparing", "Measuring", "Writing",
     ]  # fmt: skip
-    assert "relative error in each form" in said
+    image, text = said.split("what it alone costs of the mean cosine")[1:]
+    layer = re.compile(r"^  \S+ +(\d+x\d+) +(?:row|block\d+|fp32)(?: |$)", re.MULTILINE)
+    assert {"768x32", "32x64", "32x128", "128x32", "32x16"} <= set(layer.findall(image))
+    assert {"16x32", "16x64", "64x16", "16x16"} == set(layer.findall(text))
 
 
 def test_a_wrong_samples_folder_is_told_before_anything_is_done(

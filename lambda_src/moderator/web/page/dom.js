@@ -29,6 +29,8 @@ export function say(id, text) {
 
 export const short = (number) => (number > 0 && number < 0.005 ? "<0.01" : number.toFixed(2));
 
+export const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
+
 export function later(milliseconds, act) {
   let timer;
   return () => {

@@ -1,6 +1,6 @@
 // Frames of the camera or of a video file, every few seconds, judged as they come.
 
-import { $, el, say } from "./dom.js";
+import { $, el, pause, say } from "./dom.js";
 import { addPictures, queue, removePictures, select } from "./judging.js";
 import { drawn } from "./pictures.js";
 import { state } from "./state.js";
@@ -96,5 +96,3 @@ function event(target, name) {
     target.addEventListener("error", fail, { once: true });
   });
 }
-
-const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));

@@ -1,13 +1,12 @@
 // Reads files into pictures: small enough to send, with a thumbnail.
 
-import { el } from "./dom.js";
+import { el, pause } from "./dom.js";
 
 // Every model's input is far smaller, so only bytes are lost.
 const LONGER = 1600;
 const SHORTER = 640;
 const MOST_BYTES = 3_000_000;
 const THUMBNAIL = 240;
-const AGAIN_MS = 200;
 
 let made = 0;
 
@@ -38,16 +37,10 @@ export async function readPicture(picture) {
 }
 
 // Twice, because a browser that has just started, on a busy machine, was seen to refuse a sound picture once.
-async function decoded(file) {
-  for (const wait of [AGAIN_MS, 0]) {
-    try {
-      return await createImageBitmap(file);
-    } catch {
-      await new Promise((done) => setTimeout(done, wait));
-    }
-  }
-  return null;
-}
+const decoded = (file) =>
+  createImageBitmap(file)
+    .catch(() => pause(200).then(() => createImageBitmap(file)))
+    .catch(() => null);
 
 export function forget(picture) {
   for (const url of [picture.url, picture.thumbnail]) if (url) URL.revokeObjectURL(url);

@@ -1,5 +1,7 @@
 // Asks the service that this page came from, and nobody else.
 
+import { pause } from "./dom.js";
+
 const base = location.pathname.replace(/(\/try)?\/*$/, "/");
 const MOST_TRIES = 6;
 let token = sessionStorage.getItem("token") ?? "";
@@ -41,7 +43,7 @@ export async function ask(path, { fields, picture, signal } = {}) {
     if (response.ok) return { answer: await response.json(), came: cameAbout(response.headers) };
     // Too much at once, or labels still being embedded: what is done is kept, so ask again.
     if ([429, 503].includes(response.status) && tries < MOST_TRIES) {
-      await new Promise((done) => setTimeout(done, 1000 * (response.headers.get("Retry-After") ?? tries)));
+      await pause(1000 * (response.headers.get("Retry-After") ?? tries));
       continue;
     }
     const problem = await response.json().catch(() => ({}));
