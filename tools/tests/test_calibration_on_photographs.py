@@ -201,7 +201,8 @@ def test_the_command_itself_runs_on_real_numbers(done: tuple[Done, Path], tmp_pa
     write_precomputed(read_model(model_dir), list(words), np.stack(list(words.values())))
 
     policy = POLICY | {"view": "center"}
-    looking = made_by(read_model(model_dir), read_inline(policy, known=(), max_labels=1000))
+    judged_by = read_inline(policy, known=(), max_labels=1000)
+    looking = made_by(read_model(model_dir), judged_by, max_pixels=Settings().max_pixels)
     store = EmbeddingStore(tmp_path / EMBEDDINGS, made_by=looking, embedding_size=DIM)
     rng = np.random.default_rng(0)
     rows = ["path,categories"]
