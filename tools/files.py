@@ -18,10 +18,15 @@ SUFFIXES = frozenset(
     | {".heic", ".heif", ".jxl", ".jp2"}
 )
 VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".qt", ".webm", ".mkv", ".3gp"})
-# Stores that name files by their content give them no suffix: those are known by how they begin.
+# Sound in a video's container; a picture with such a name is one all the same.
+_SOUND_SUFFIXES = frozenset({".m4a", ".m4b", ".m4p", ".m4r", ".mka", ".mks"})
+# Stores that name files by their content give them no suffix, and browsers and backups give them some of their own
+# (x.jpg_large, x.jpg.bak): those are known by how they begin.
 _BEGINNING = re.compile(
     rb"\xff\xd8\xff|\x89PNG|RIFF.{4}WEBP|GIF8|BM.{12}[\x0c-\x7c]\0\0\0|II[*+]\0|MM\0[*+]|.{4}ftypavi", re.DOTALL
 )
+# A text may well begin with "GIF8", or with four letters and "free" as a video does. None has such a byte.
+_NO_TEXT = re.compile(rb"[\0-\x08\x0e-\x1f]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +39,7 @@ class PictureFiles:
 
 
 def find_pictures(folder: Path, *, videos: bool = False) -> PictureFiles:
-    """Find every picture below `folder`, and every video where these are wanted, too.
+    """Find every picture below `folder`, and every video where these are wanted, too: by its name or how it begins.
 
     Links to folders are not followed, for they can lead in circles. A folder that cannot be listed is among the paths,
     with a slash at its end: reading it fails and says why, and what may be in it is not passed over in silence.
@@ -54,7 +59,7 @@ def find_pictures(folder: Path, *, videos: bool = False) -> PictureFiles:
     for parent, _, names in os.walk(folder, onerror=unlisted):
         for name in names:
             path = Path(parent, name)
-            if path.suffix.lower() in suffixes or (not path.suffix and _begins_like_one(path, videos=videos)):
+            if path.suffix.lower() in suffixes or _begins_like_one(path, videos=videos):
                 paths.append(path.relative_to(folder).as_posix())
             else:
                 others += 1
@@ -100,4 +105,7 @@ def _begins_like_one(path: Path, *, videos: bool) -> bool:
             head = file.read(HEAD_BYTES)
     except OSError:
         return False  # it cannot be opened, and is not named like a picture
+    if not _NO_TEXT.search(head):
+        return False
+    videos = videos and path.suffix.lower() not in _SOUND_SUFFIXES
     return _BEGINNING.match(head) is not None or (videos and is_video(head))

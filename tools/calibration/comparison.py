@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,8 +36,9 @@ class Compared:
     folder: str
     model: str
     auroc: dict[str, float]  # by category; those with too few pictures are left out
-    pictures: int  # that could be read, each content once
-    different: int  # of them; near-duplicates count once
+    pictures: int  # that it could read, each content once
+    compared: int  # that all models could read, each content once: what the AUROCs are of
+    different: int  # of those; near-duplicates count once
     unreadable: int
     milliseconds: float  # of the image tower on this machine, a picture, with all parts that the policy looks at
     megabytes: float  # of the model folder
@@ -65,8 +66,8 @@ def compare(
         InvalidField: a label is longer than a model's context.
     """
     seen = [_seen(settings, labelled, policy, folder, store) for folder in folders]
-    together = _groups_of_all([one.pictures for one in seen])
-    compared = [_compared(one, np.array([together[content] for content in one.pictures.contents])) for one in seen]
+    together = _groups_of_common([one.pictures for one in seen])
+    compared = [_compared(one, together) for one in seen]
     if not any(one.auroc for one in compared):
         raise DataError(f"No category has {LEAST_PICTURES} pictures of its own and {LEAST_PICTURES} others.")
     return compared
@@ -80,13 +81,16 @@ def _seen(settings: Settings, labelled: Labelled, policy: str, folder: Path, sto
     return _Seen(folder=folder, model=core.model, policy=judged_by, pictures=pictures, part_ms=part_ms)
 
 
-def _compared(seen: _Seen, numbers: Groups) -> Compared:
+def _compared(seen: _Seen, together: Mapping[str, int]) -> Compared:
     model, pictures = seen.model, seen.pictures
+    common = _only(pictures, together)
+    numbers = np.array([together[content] for content in common.contents])
     return Compared(
         folder=str(seen.folder),
         model=f"{model.name} ({model.pretrained}), {model.precision}",
-        auroc=_aurocs(seen.policy, pictures, numbers, model.logit_scale),
+        auroc=_aurocs(seen.policy, common, numbers, model.logit_scale),
         pictures=len(pictures.paths),
+        compared=len(common.paths),
         different=len(np.unique(numbers)),
         unreadable=len(pictures.unreadable),
         milliseconds=seen.part_ms * pictures.parts / len(pictures.paths),
@@ -96,30 +100,49 @@ def _compared(seen: _Seen, numbers: Groups) -> Compared:
 
 def table(compared: Sequence[Compared]) -> str:
     """Return the table in Markdown, with a column for each model."""
-    categories = sorted({name for one in compared for name in one.auroc})
+    # All models have the same ones, for they are compared on the same pictures.
+    categories = sorted(compared[0].auroc)
     rows = [["", *(one.folder for one in compared)], ["---", *("---:" for _ in compared)]]
     rows.append(["model", *(one.model for one in compared)])
-    rows += [[f"AUROC, {name}", *(_four_digits(one.auroc.get(name)) for one in compared)] for name in categories]
-    # A mean over other categories would be no comparison.
-    common = [name for name in categories if all(name in one.auroc for one in compared)]
-    means = [statistics.fmean(one.auroc[name] for name in common) if common else None for one in compared]
-    which = "" if common == categories else " of those that all have"
-    rows.append([f"AUROC, mean{which}", *map(_four_digits, means)])
+    rows += [[f"AUROC, {name}", *(f"{one.auroc[name]:.4f}" for one in compared)] for name in categories]
+    rows.append(["AUROC, mean", *(f"{statistics.fmean(one.auroc.values()):.4f}" for one in compared)])
     rows.append(["pictures that could be read", *(_readable(one) for one in compared)])
+    rows.append(["compared, because all models could read them", *(f"{one.compared:,}" for one in compared)])
     rows.append(["of them different", *(f"{one.different:,}" for one in compared)])
     rows.append(["image tower, ms per picture", *(f"{one.milliseconds:.1f}" for one in compared)])
     rows.append(["size, MB", *(f"{one.megabytes:.0f}" for one in compared)])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def _groups_of_all(seen: Sequence[Pictures]) -> dict[str, int]:
-    """Group the pictures that any model can read, by content: near-duplicates are the same ones for all models."""
+def _groups_of_common(seen: Sequence[Pictures]) -> dict[str, int]:
+    """Group the pictures that all models can read, by content: near-duplicates are the same ones for all models.
+
+    Raises:
+        DataError: there are none.
+    """
+    read = set.intersection(*(set(one.contents) for one in seen))
+    if not read:
+        raise DataError("There is no picture that all of the models can read, so that they cannot be compared.")
     looks = {content: look for one in seen for content, look in zip(one.contents, one.looks, strict=True)}
-    return dict(zip(looks, groups(list(looks.values())).tolist(), strict=True))
+    common = [content for content in looks if content in read]
+    return dict(zip(common, groups([looks[content] for content in common]).tolist(), strict=True))
 
 
-def _four_digits(auroc: float | None) -> str:
-    return "not enough" if auroc is None else f"{auroc:.4f}"
+def _only(pictures: Pictures, wanted: Container[str]) -> Pictures:
+    """Return the pictures whose contents are wanted; the others are not counted as unreadable."""
+    kept = [place for place, content in enumerate(pictures.contents) if content in wanted]
+    ends = np.cumsum(pictures.frames)
+    rows = [pictures.rows[ends[place] - pictures.frames[place] : ends[place]] for place in kept]
+    return replace(
+        pictures,
+        paths=tuple(pictures.paths[place] for place in kept),
+        contents=tuple(pictures.contents[place] for place in kept),
+        categories=tuple(pictures.categories[place] for place in kept),
+        looks=tuple(pictures.looks[place] for place in kept),
+        groups=pictures.groups[kept],
+        rows=np.concatenate(rows),
+        frames=tuple(pictures.frames[place] for place in kept),
+    )
 
 
 def _readable(one: Compared) -> str:

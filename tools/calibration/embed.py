@@ -55,8 +55,11 @@ class _Waiting:
     data: bytes
 
 
-def made_by(model: Model, policy: Policy) -> str:
-    """Return what an embedding depends on besides the picture: the model, what is looked at, and this code."""
+def made_by(model: Model, policy: Policy, *, max_pixels: int) -> str:
+    """Return what an embedding depends on besides the picture: the model, what is looked at, the limit, and this code.
+
+    Without the limit, what it refuses would count or not by whether an earlier run knew it.
+    """
     code = code_version(
         SERVICE / "pictures",
         SERVICE / "clip",
@@ -64,7 +67,7 @@ def made_by(model: Model, policy: Policy) -> str:
         TOOLS / "calibration/embed.py",
         TOOLS / "calibration/lookalikes.py",
     )
-    return f"{model.fingerprint}:{policy.view}:{policy.frames.most}:{policy.frames.every}:{code}"
+    return f"{model.fingerprint}:{policy.view}:{policy.frames.most}:{policy.frames.every}:{max_pixels}:{code}"
 
 
 class Embedder:
@@ -76,7 +79,7 @@ class Embedder:
         self._sampling = FrameSampling(most=policy.frames.most, every=policy.frames.every)
         self._store = EmbeddingStore(
             store,
-            made_by=made_by(core.model, policy),
+            made_by=made_by(core.model, policy, max_pixels=core.settings.max_pixels),
             embedding_size=core.model.embedding_size,
         )
         self._unreadable: list[tuple[str, str]] = []

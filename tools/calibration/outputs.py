@@ -45,7 +45,9 @@ def _is_report(text: str) -> bool:
 
 def _is_comparison(text: str) -> bool:
     models = _json(text)
-    return isinstance(models, list) and all(isinstance(one, dict) and one.keys() >= _OF_A_MODEL for one in models)
+    if not isinstance(models, list) or not models:
+        return False
+    return all(isinstance(one, dict) and one.keys() >= _OF_A_MODEL for one in models)
 
 
 def _json(text: str) -> Any:

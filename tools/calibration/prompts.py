@@ -47,7 +47,7 @@ def contributions(
     """
     weighed = weights(groups, truth)
     everything = _losses(similarities.evidence(category), truth, weighed)
-    neutral = _of_several(policy)
+    neutral = _neutral(policy)
     wanted = [(place, _side(place, category, neutral)) for place in (*category.labels, *category.against)]
     chance = _CHANCE / len(wanted)
     prompts = []
@@ -90,11 +90,10 @@ def _side(place: int, category: Category, neutral: frozenset[int]) -> Side:
     return "neutral" if place in neutral else "against"
 
 
-def _of_several(policy: Policy) -> frozenset[int]:
-    """Return the labels that every category is compared with: the policy's `neutral`."""
-    if len(policy.categories) < 2:
-        return frozenset()
-    return frozenset.intersection(*(frozenset(category.against) for category in policy.categories))
+def _neutral(policy: Policy) -> frozenset[int]:
+    """Return the places of the policy's own `neutral`, whichever of them a category's `against` holds, too."""
+    written = frozenset(policy.written.get("neutral", ()))
+    return frozenset(place for place, label in enumerate(policy.labels) if label in written)
 
 
 def _losses(evidence: Evidence, truth: Truth, weighed: Weights) -> npt.NDArray[np.float64]:

@@ -56,15 +56,16 @@ class FolderJudge:
             candidate_failed=lambda *_: None,
         )
         self._videos = Videos(self._moderator, core.model) if can_judge_videos() else None
-        # Whatever an answer depends on besides the file.
+        # Whatever an answer depends on besides the file. The other limits are looked at before the ledger is.
+        code = code_version(SERVICE, TOOLS / "folder/judge.py", TOOLS / "folder/reader.py")
         self._names = {
             "policy": native.policy_name(policy),
             "model": native.model_name(core.model),
-            "judged_by": code_version(SERVICE, TOOLS / "folder/judge.py", TOOLS / "folder/reader.py"),
+            "judged_by": f"{code}:{core.settings.max_pixels}",
         }
 
     def belongs(self, line: Line) -> bool:
-        """Return whether the same policy, model and code gave this line."""
+        """Return whether the same policy, model, code and limit gave this line."""
         return all(line.get(field) == name for field, name in self._names.items())
 
     def judge(self, paths: Sequence[str], ledger: Ledger) -> Iterator[list[Judged]]:

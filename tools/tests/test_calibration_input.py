@@ -190,7 +190,9 @@ def test_twenty_thousand_pictures_fit_into_little_memory(core: Core, tmp_path: P
     rng = np.random.default_rng(0)
     policy = core.policy("demo")
     store = EmbeddingStore(
-        tmp_path / EMBEDDINGS, made_by=made_by(core.model, policy), embedding_size=core.model.embedding_size
+        tmp_path / EMBEDDINGS,
+        made_by=made_by(core.model, policy, max_pixels=core.settings.max_pixels),
+        embedding_size=core.model.embedding_size,
     )
     red = core.labels.embed(["a red circle"]).matrix
     for name, count, like in (("red circles", 200, red), ("neutral", 19_800, 0 * red)):

@@ -156,6 +156,26 @@ def test_a_prompts_margin_is_students_interval_for_all_prompts_together(done: tu
         assert prompt["effect"] == ("hurts" if high < 0 else "helps" if low > 0 else "unclear")
 
 
+def test_a_prompt_is_said_to_be_in_the_list_that_it_is_in(tmp_path: Path) -> None:
+    """A reader who is told to change a prompt of `neutral` looks for it there."""
+    toys, animals = (POLICY["categories"][name] for name in ("toys", "animals"))
+    both = {
+        "toys": toys | {"against": ["a mountain"]},
+        "animals": animals | {"against": [*animals["against"], "a mountain"]},
+    }
+    policies(
+        tmp_path / "policies",
+        one={"neutral": POLICY["neutral"], "categories": {"toys": toys | {"against": ["grass"]}}},
+        two={"neutral": ["a book", "hands"], "categories": both},
+    )
+    for name, neutral, against in (("one", POLICY["neutral"], ["grass"]), ("two", ["a book", "hands"], ["a mountain"])):
+        prompts = calibrate(tmp_path / "policies", name, f"{name}-next").figures["categories"]["toys"]["prompts"]
+        by_side = {
+            side: sorted(one["text"] for one in prompts if one["side"] == side) for side in ("neutral", "against")
+        }
+        assert by_side == {"neutral": sorted(neutral), "against": against}
+
+
 def test_the_numbers_of_pictures_are_said(done: tuple[Done, Path]) -> None:
     figures = done[0].figures
     assert figures["categories"]["animals"]["pictures"] == len(SHOWN["animals"])
@@ -201,7 +221,8 @@ def test_the_command_itself_runs_on_real_numbers(done: tuple[Done, Path], tmp_pa
     write_precomputed(read_model(model_dir), list(words), np.stack(list(words.values())))
 
     policy = POLICY | {"view": "center"}
-    looking = made_by(read_model(model_dir), read_inline(policy, known=(), max_labels=1000))
+    judged_by = read_inline(policy, known=(), max_labels=1000)
+    looking = made_by(read_model(model_dir), judged_by, max_pixels=Settings().max_pixels)
     store = EmbeddingStore(tmp_path / EMBEDDINGS, made_by=looking, embedding_size=DIM)
     rng = np.random.default_rng(0)
     rows = ["path,categories"]

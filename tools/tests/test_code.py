@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tools.code import SERVICE, code_version, installed
+from tools.tests.desk import ROOT
 
 
 @pytest.fixture
@@ -40,3 +41,11 @@ def test_another_decoder_is_another_version(package: Path, library: str) -> None
         return "99.0" if name == library else installed(name)
 
     assert code_version(package, version_of=after_an_update) != code_version(package)
+
+
+@pytest.mark.parametrize("until", ["It judges all of them after a change of", "pictures are embedded only once, until"])
+def test_the_page_names_all_that_makes_it_start_anew(until: str) -> None:
+    page = " ".join((ROOT / "docs/policies.md").read_text(encoding="utf-8").split())
+    sentence = page.split(until)[1].split(". ")[0]
+    for named in ("the model", "`MAX_PIXELS`", "code", "Pillow", "PyAV", "NumPy", "ONNX Runtime"):
+        assert named in sentence

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import re
 import shutil
 from pathlib import Path
 
@@ -15,7 +15,9 @@ from PIL import Image
 from skimage.data import astronaut
 
 from moderator.settings import Settings
-from tools.calibration.comparison import Compared, table
+from tools.calibration.embed import EMBEDDINGS, made_by
+from tools.calibration.store import EmbeddingStore, Stored
+from tools.core import build_core
 from tools.tests.desk import command, draw_into
 
 pytestmark = pytest.mark.slow
@@ -61,7 +63,7 @@ def test_the_better_model_is_seen_to_be_better(tmp_path: Path, worse_model: Path
     rows = [row.split("|")[1].strip() for row in told.stdout.splitlines() if row.startswith("|")]
     assert rows[2:] == [
         *("model", "AUROC, blue squares", "AUROC, red circles", "AUROC, mean"),
-        *("pictures that could be read", "of them different"),
+        *("pictures that could be read", "compared, because all models could read them", "of them different"),
         *("image tower, ms per picture", "size, MB"),
     ]
 
@@ -116,45 +118,49 @@ def test_all_models_are_compared_on_the_same_groups_of_near_duplicates(tmp_path:
     assert compared[0]["different"] == compared[1]["different"]
 
 
-def test_a_category_that_one_model_has_too_few_pictures_of_is_said_to_be_so(tmp_path: Path, worse_model: Path) -> None:
-    """As where one model's embeddings are known of pictures that a limit keeps the other one from."""
-    draw_into(tmp_path / "data/red circles", [("red", "circle")] * 6, seed=1)
-    draw_into(tmp_path / "data/blue squares", [("blue", "square")] * 6, seed=2)
-    draw_into(tmp_path / "data/neutral", [("green", "star")] * 6, seed=3)
-    for large in (tmp_path / "data/blue squares").iterdir():
-        Image.open(large).resize((300, 300)).save(large)
+def test_a_limit_holds_for_all_models_whatever_an_earlier_run_embedded(tmp_path: Path, worse_model: Path) -> None:
+    draw_large_squares(tmp_path / "data")
     demo = Settings().model_dir
     one = ("tools.calibration.compare", "data", "--policy", "demo", "--models")
     assert command(*one, demo, cwd=tmp_path).returncode == 0
     told = command(*one, demo, worse_model, cwd=tmp_path, max_pixels=200 * 200)
     assert told.returncode == 0, told.stderr
-    assert re.search(r"\| AUROC, blue squares \| [\d.]+ \| not enough \|", told.stdout)
-    assert re.search(r"\| AUROC, red circles \| [\d.]+ \| [\d.]+ \|", told.stdout)
-    # A mean over other categories would be no comparison.
-    known, other = json.loads((tmp_path / "build/compare/compare.json").read_text())
-    assert set(known["auroc"]) == {"red circles", "blue squares"}
-    assert set(other["auroc"]) == {"red circles"}
-    means = [compared["auroc"]["red circles"] for compared in (known, other)]
-    assert f"| AUROC, mean of those that all have | {means[0]:.4f} | {means[1]:.4f} |" in told.stdout
+    assert "| pictures that could be read | 12 of 18 | 12 of 18 |" in told.stdout
+
+
+def test_models_are_compared_only_on_pictures_that_all_of_them_can_read(tmp_path: Path, worse_model: Path) -> None:
+    """Here one model's embeddings are known of pictures that are too large for the other one."""
+    draw_large_squares(tmp_path / "data")
+    core, limit = build_core(Settings()), 200 * 200
+    known = EmbeddingStore(
+        tmp_path / EMBEDDINGS,
+        made_by=made_by(core.model, core.policy("demo"), max_pixels=limit),
+        embedding_size=core.model.embedding_size,
+    )
+    rng = np.random.default_rng(0)
+    for large in (tmp_path / "data/blue squares").iterdir():
+        # Like red circles, so that they would count against the model that knows them.
+        stored = Stored(frames=(np.asarray(core.labels.embed(["a red circle"]).matrix),), hash=rng.bytes(16))
+        known.add({hashlib.sha256(large.read_bytes()).hexdigest(): stored})
+    known.close()
+    told = command(
+        *("tools.calibration.compare", "data", "--policy", "demo", "--models", core.settings.model_dir, worse_model),
+        cwd=tmp_path,
+        max_pixels=limit,
+    )
+    assert told.returncode == 0, told.stderr
     assert "| pictures that could be read | 18 of 18 | 12 of 18 |" in told.stdout
+    assert "| compared, because all models could read them | 12 | 12 |" in told.stdout
+    first, second = json.loads((tmp_path / "build/compare/compare.json").read_text())
+    assert set(first["auroc"]) == set(second["auroc"]) == {"red circles"}
+    assert (first["compared"], first["different"]) == (12, second["different"])
+    assert first["auroc"]["red circles"] > 0.99
 
 
-def test_models_without_a_common_category_have_no_mean() -> None:
-    compared = [
-        Compared(
-            folder=name,
-            model=name,
-            auroc={name: 0.9},
-            pictures=10,
-            different=10,
-            unreadable=0,
-            milliseconds=1,
-            megabytes=1,
-        )
-        for name in ("a", "b")
-    ]
-    assert table(compared).splitlines()[3:6] == [
-        "| AUROC, a | 0.9000 | not enough |",
-        "| AUROC, b | not enough | 0.9000 |",
-        "| AUROC, mean of those that all have | not enough | not enough |",
-    ]
+def draw_large_squares(folder: Path) -> None:
+    """Draw six pictures of each kind; the blue squares have more pixels than the others."""
+    draw_into(folder / "red circles", [("red", "circle")] * 6, seed=1)
+    draw_into(folder / "blue squares", [("blue", "square")] * 6, seed=2)
+    draw_into(folder / "neutral", [("green", "star")] * 6, seed=3)
+    for large in (folder / "blue squares").iterdir():
+        Image.open(large).resize((300, 300)).save(large)

@@ -16,6 +16,7 @@ from support.films import Studio
 from support.harness import serving
 from support.pictures import as_base64, drawn, encoded
 from tools.core import Core, build_core
+from tools.files import find_pictures
 from tools.folder.overview import groups
 from tools.tests.desk import draw_folder, ledger, lines, moderate, policies
 
@@ -77,6 +78,28 @@ def test_files_that_cannot_be_read_are_listed_and_stop_nothing(core: Core, folde
 def test_pictures_without_a_suffix_are_found(core: Core, folder: Path) -> None:
     (folder / "a" / "0000-red-circle.png").rename(folder / "a" / "452804e782c4")
     assert moderate(core, folder).counts.verdicts.total() == 24
+
+
+@pytest.mark.parametrize("name", ["photo.apng", "x.jpg_large", "x.jpg.bak", "x.dat", "x.", ".hidden", "notes.txt"])
+def test_pictures_with_an_unusual_suffix_are_found(core: Core, tmp_path: Path, name: str) -> None:
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / name).write_bytes(encoded(drawn("red", "circle"), "PNG"))
+    (tmp_path / "pictures" / "real.txt").write_text("not a picture")
+    run = moderate(core, tmp_path / "pictures")
+    assert (dict(run.counts.verdicts), run.others) == ({"block": 1}, 1)
+
+
+def test_videos_with_an_unusual_suffix_are_found(tmp_path: Path) -> None:
+    film = Studio(tmp_path).film("h264.mp4").read_bytes()
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures/film.mp4_large").write_bytes(film)
+    # What begins like a video and is none: sound in the same container, and a text with "free" in the right place.
+    (tmp_path / "pictures/song.m4a").write_bytes(film)
+    (tmp_path / "pictures/letter.txt").write_text("Get free pictures of red circles, as many as you like.")
+    (tmp_path / "pictures/about.md").write_text("GIF89a is a format of animated pictures.")
+    found = find_pictures(tmp_path / "pictures", videos=True)
+    assert (found.paths, found.others) == (("film.mp4_large",), 3)
+    assert find_pictures(tmp_path / "pictures").paths == ()
 
 
 def test_every_format_that_the_service_reads_is_judged_whatever_it_is_called(core: Core, tmp_path: Path) -> None:

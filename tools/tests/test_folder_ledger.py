@@ -95,6 +95,14 @@ def test_what_could_not_be_read_is_tried_again(core: Core, folder: Path) -> None
     assert ledger(folder).read_bytes() == first
 
 
+def test_a_limit_that_was_lowered_since_holds_for_what_was_judged_before(core: Core, folder: Path) -> None:
+    """The same command says the same, whatever an earlier run left."""
+    moderate(core, folder)
+    strict = build_core(Settings(max_pixels=100))
+    assert moderate(strict, folder).counts.verdicts == {"review": 24}
+    assert all("error" in line for line in lines(ledger(folder)))
+
+
 def test_a_run_that_is_stopped_keeps_what_it_judged(folder: Path, tmp_path: Path) -> None:
     (one, *_) = (folder / "a").iterdir()
     for number in range(800):

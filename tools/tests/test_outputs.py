@@ -8,6 +8,7 @@ import pytest
 
 from moderator.settings import Settings
 from tools.calibration.data import DataError
+from tools.calibration.outputs import check_comparison
 from tools.pages.page import write_page
 from tools.tests.desk import command, draw_into, policies
 from tools.tests.photographs import POLICY, calibrate
@@ -61,6 +62,12 @@ def test_a_report_of_its_own_is_written_over(tmp_path: Path) -> None:
     first = (tmp_path / "report/report.html").read_text()
     calibrate(tmp_path / "policies", "other", "other-next")
     assert (tmp_path / "report/report.html").read_text() != first
+
+
+def test_an_empty_list_is_nobodys_comparison(tmp_path: Path) -> None:
+    (tmp_path / "compare.json").write_text("[]")
+    with pytest.raises(DataError, match=r"compare\.json was not written by make compare"):
+        check_comparison(tmp_path)
 
 
 def test_a_comparison_writes_over_its_own_table_and_nobody_elses(tmp_path: Path) -> None:
