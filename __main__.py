@@ -24,7 +24,7 @@ from infra.read_buckets import allow_decrypting, allow_reading, way_to_s3
 from infra.release import Release, ReleaseArgs
 from infra.role import FunctionRole
 from infra.sign_in import cloudwatch_client, lambda_client
-from infra.stream import Stream, StreamArgs
+from infra.stream import Stream, StreamArgs, again_after
 from infra.tags import tag_everything
 from infra.tokens import Tokens, TokensArgs
 from infra.versions import Versions
@@ -230,6 +230,7 @@ observability = Observability(
         block_share=settings.alarm_block_share,
         worker_name=jobs.function.name if jobs else None,
         queue_names=(stream.queue_name, *stream.dead_letter_names) if stream else (),
+        late_seconds=2 * again_after(timeout_of(videos=settings.videos)),
     ),
 )
 

@@ -13,7 +13,6 @@ from infra.dashboard import Watched, dashboard_body
 from infra.environment import METRICS_NAMESPACE
 
 _PERIOD_SECONDS = 300
-_LATE_SECONDS = 900
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +32,7 @@ class ObservabilityArgs:
     block_share: Mapping[str, Sequence[float]] = field(default_factory=dict)
     worker_name: pulumi.Input[str] | None = None
     queue_names: Sequence[pulumi.Input[str]] = ()  # of the stream: its own, then its dead-letter queues
+    late_seconds: int = 0  # more than an upload waits that comes again once
 
 
 class Observability(pulumi.ComponentResource):
@@ -212,12 +212,12 @@ def _alarms_of_jobs(args: ObservabilityArgs) -> Iterator[_Alarm]:
     queue, *dead = args.queue_names
     yield _Alarm(
         kind="uploads-late",
-        meaning=f"An upload has waited for over {_LATE_SECONDS} s to be judged",
+        meaning=f"An upload has waited for over {args.late_seconds} s to be judged",
         namespace="AWS/SQS",
         metric="ApproximateAgeOfOldestMessage",
         dimensions={"QueueName": queue},
         statistic="Maximum",
-        threshold=_LATE_SECONDS,
+        threshold=args.late_seconds,
     )
     for name, kind, meaning in zip(
         dead,

@@ -19,6 +19,14 @@ _DAY = 24 * 3600
 _WAITING_SECONDS, _DEAD_SECONDS = 4 * _DAY, 14 * _DAY
 
 
+def again_after(timeout: int) -> int:
+    """Return the seconds after which a message that a worker with this timeout did not finish comes again.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+    """
+    return 6 * timeout
+
+
 @dataclass(frozen=True, kw_only=True)
 class StreamArgs:
     """What the stream is made from; `timeout` of the worker in seconds, `manage_notifications` of the buckets."""
@@ -54,8 +62,7 @@ class Stream(pulumi.ComponentResource):
             name,
             name=args.name,
             message_retention_seconds=_WAITING_SECONDS,
-            # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
-            visibility_timeout_seconds=6 * args.timeout,
+            visibility_timeout_seconds=again_after(args.timeout),
             redrive_policy=pulumi.Output.json_dumps({"deadLetterTargetArn": dead.arn, "maxReceiveCount": _TRIES}),
             sqs_managed_sse_enabled=True,
             opts=child,

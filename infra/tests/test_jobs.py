@@ -280,6 +280,15 @@ def test_trouble_of_the_stream_sets_off_an_alarm(run: Callable[[str], Recorded])
     assert {("ApproximateNumberOfMessagesVisible", f"{name}-{what}") for what in ("dead", "undelivered")} <= watched
 
 
+@pytest.mark.parametrize("name", list(WITH_JOBS))
+def test_an_upload_that_comes_again_once_is_not_late(name: str, run: Callable[[str], Recorded]) -> None:
+    """A message that failed once is a visibility time old before it is taken again, and that is no trouble yet."""
+    for alarm in run(name).all("aws:cloudwatch/metricAlarm:MetricAlarm"):
+        if alarm.inputs.get("metricName") == "ApproximateAgeOfOldestMessage":
+            hidden = run(name).inputs(QUEUE, "clip-jobs")["visibilityTimeoutSeconds"]
+            assert hidden < alarm.inputs["threshold"] <= 2 * hidden
+
+
 def test_the_stack_says_what_the_commands_at_a_desk_ask_for(run: Callable[[str], Recorded]) -> None:
     """`make job` and `make redrive` ask for two outputs, and for the rule's dead letters by the queue's name."""
     stack = run("jobs and a stream")

@@ -16,6 +16,7 @@ from tools.calibration.data import DataError, read_data
 from tools.calibration.outputs import check_comparison
 from tools.calibration.today import today
 from tools.core import build_core
+from tools.files import printable
 
 _UNUSABLE = 2
 
@@ -60,7 +61,7 @@ def _compare(asked: argparse.Namespace) -> str:
     asked.out.mkdir(parents=True, exist_ok=True)
     write_whole(asked.out / "compare.md", table(compared) + "\n")
     write_whole(asked.out / "compare.json", json.dumps([asdict(one) for one in compared], indent=1) + "\n")
-    return f"{table(compared)}\nWritten: {asked.out / 'compare.md'}, {asked.out / 'compare.json'}"
+    return printable(f"{table(compared)}\nWritten: {asked.out / 'compare.md'}, {asked.out / 'compare.json'}")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from moderator.policy.policy import ACTIONS, Policy
 from moderator.web.answers import native
 from tools.core import Core
-from tools.files import find_pictures
+from tools.files import find_pictures, printable
 from tools.folder.counts import Counts
 from tools.folder.judge import FolderJudge
 from tools.folder.ledger import Ledger, read_lines
@@ -80,7 +80,7 @@ def _write_page(core: Core, policy: Policy, folder: Path, out: Path, counts: Cou
     write_page(
         out / PAGE,
         "folder.html",
-        title=f"{counts.total:,} pictures in {folder.resolve().name}",
+        title=f"{counts.total:,} pictures in {printable(folder.resolve().name)}",
         policy=native.policy_name(policy),
         model=native.model_name(core.model),
         totals=totals,

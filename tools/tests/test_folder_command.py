@@ -139,3 +139,14 @@ def _unlistable(folder: Path) -> None:
         outer, inner = inner, os.open("d" * 250, os.O_RDONLY, dir_fd=inner)
         os.close(outer)
     os.close(inner)
+
+
+def test_a_folder_whose_own_name_is_not_utf8_is_judged_to_its_end(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"pict\xffures")
+    draw_into(folder, [("red", "circle")], seed=1)
+    for out in ([], ["--out", tmp_path / os.fsdecode(b"out\xff")]):
+        told = command("tools.folder", folder, "--policy", "demo", *out, cwd=tmp_path)
+        assert (told.returncode, told.stderr.strip()) == (0, "")
+        assert told.stdout.startswith("1 picture,")
+    (page,) = (tmp_path / os.fsdecode(b"out\xff")).glob("index.html")
+    assert "1 pictures in pict?ures" in page.read_text(encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,15 @@ def test_a_comparison_writes_over_its_own_table_and_nobody_elses(tmp_path: Path)
         )
         assert (tmp_path / "out" / name).read_text() == "{}"
         (tmp_path / "out" / name).write_text(ours)
+
+
+def test_a_comparison_goes_into_a_folder_whose_name_is_not_utf8(tmp_path: Path) -> None:
+    draw_into(tmp_path / "data/red circles", [("red", "circle")] * 6, seed=1)
+    draw_into(tmp_path / "data/neutral", [("green", "star")] * 6, seed=2)
+    out = os.fsdecode(b"out\xff")
+    told = command(
+        *("tools.calibration.compare", "data", "--policy", "demo", "--models", Settings().model_dir, "--out", out),
+        cwd=tmp_path,
+    )
+    assert (told.returncode, told.stderr) == (0, "")
+    assert told.stdout.endswith("Written: out?/compare.md, out?/compare.json\n")

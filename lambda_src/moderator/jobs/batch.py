@@ -156,8 +156,9 @@ def _judge_pile(pile: _Pile, desk: Desk, until: float) -> tuple[list[Line], int,
         return twice or replaced
 
     for part, lines in parts.items():
-        if any(is_old(line, part) for line in lines):
-            results.take_out(part, lambda line, part=part: is_old(line, part))  # type: ignore[misc]  # of this round
+        # None but those that were read: another job may have written a newer one since, of the same object.
+        if old := [line for line in lines if is_old(line, part)]:
+            results.take_out(part, old.__contains__)
     everything = stand | judged
     part = own if judged or stand_here else ""
     return [everything[source] for source in pile.sources if source in everything], len(stand), part

@@ -83,11 +83,11 @@ class Results:
             kept = [line for line in part.lines if not is_old(line)]
             if len(kept) == len(part.lines):
                 return
-            if not kept:
-                self._s3.delete_object(Bucket=self._bucket, Key=key)
-                return
             try:
-                self._put(key, write_lines(kept), Metadata={"job": part.job}, IfMatch=part.e_tag)
+                if kept:
+                    self._put(key, write_lines(kept), Metadata={"job": part.job}, IfMatch=part.e_tag)
+                else:
+                    self._s3.delete_object(Bucket=self._bucket, Key=key, IfMatch=part.e_tag)
             except ClientError as error:
                 if error.response["ResponseMetadata"]["HTTPStatusCode"] not in (404, 409, 412):
                     raise

@@ -40,8 +40,14 @@ class Announcer:
         """
         if self.settings.write_lines:
             desk.results.write_upload(line, desk.configured.names(self.settings.policy))
+        refused: Exception | None = None
         if self.settings.tag:
-            Tags(self.s3, desk.objects).say(line)
+            try:
+                Tags(self.s3, desk.objects).say(line)
+            except Replaced:  # an event would be of bytes that nobody sees any more, and might come after the new ones'
+                raise
+            except Exception as error:  # noqa: BLE001 - raised below
+                refused = error
         if self.settings.bus:
             answer = self.events.put_events(
                 Entries=[
@@ -55,6 +61,8 @@ class Announcer:
             )
             if answer["FailedEntryCount"]:
                 raise RuntimeError(f"EventBridge did not take the verdict: {answer['Entries'][0]}")
+        if refused is not None:
+            raise refused
 
 
 def is_stream(event: Mapping[str, Any]) -> bool:

@@ -50,7 +50,9 @@ class Tags:
             self._set(source, tag)
             try:
                 self._check(source, judged)
-            except Replaced:
+            except ObjectGone:
+                raise
+            except Exception:  # other bytes, or nobody knows which: the message comes again
                 self._take_away(source, tag)
                 raise
         except ObjectGone:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -147,6 +148,44 @@ def test_two_workers_may_take_lines_out_of_one_part(configured: Policies) -> Non
 
     results.take_out(part, is_old)
     assert account.lines().keys() == {KEYS[2]}
+
+
+def test_a_line_that_another_job_writes_meanwhile_stays(configured: Policies, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two jobs over one object, each in a part of its own: neither takes out what it has not read."""
+    account = Account(configured, workers=2)
+    for key in KEYS[:3]:
+        account.put(key, b"\x89PNG")
+    account.job("first", account.items(KEYS[:3]), batch=3)
+    account.put(KEYS[0], b"\x89PNG of other bytes")
+    results = account.desks[0].results
+    take_out = results.take_out
+
+    def late(*asked: Any) -> None:
+        monkeypatch.setattr(results, "take_out", take_out)
+        account.put(KEYS[0], b"\x89PNG of the newest bytes")
+        account.job("third", account.items(KEYS[:3]), batch=3, desk=1)
+        take_out(*asked)
+
+    monkeypatch.setattr(results, "take_out", late)
+    account.job("second", account.items(KEYS[:1]), batch=1)
+    (item,) = account.items(KEYS[:1])
+    assert account.lines()[KEYS[0]]["source"]["eTag"] == item["Etag"].strip('"')
+
+
+def test_a_part_that_is_written_while_its_last_line_goes_is_not_deleted(configured: Policies) -> None:
+    account = Account(configured)
+    account.put(KEYS[0], b"\x89PNG")
+    account.job("job", account.items(KEYS[:1]), batch=1)
+    (part,) = [key for key in account.store.buckets["results"] if key.startswith("verdicts/")]
+    results, (old,) = account.desks[0].results, account.lines().values()
+    newer = [old | {"verdict": "review"}]
+
+    def is_old(line: Line) -> bool:
+        results.write_part(part, newer, "another")
+        return bool(line == old)
+
+    results.take_out(part, is_old)
+    assert account.lines()[KEYS[0]]["verdict"] == "review"
 
 
 @given(st.lists(st.lists(st.text(min_size=1), min_size=1, max_size=20), max_size=20), st.data())

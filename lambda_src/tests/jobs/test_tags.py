@@ -39,8 +39,8 @@ class Worker:
             configured=configured,
             readers=2,
         )
-        settings = WorkerSettings(results_bucket="results", policy="demo", tag=True)
-        self._announcer = Announcer(settings=settings, s3=store, events=None)
+        settings = WorkerSettings(results_bucket="results", policy="demo", tag=True, bus="verdicts")
+        self._announcer = Announcer(settings=settings, s3=store, events=store)
 
     def takes(self, event: dict[str, Any]) -> bool:
         """Work on a message; return whether it is done."""
@@ -162,6 +162,55 @@ def test_where_versions_are_suspended_the_one_called_null_may_be_replaced(config
     assert moderation(store, "uploads/a.png?null") is None
     assert worker.takes(event)
     assert moderation(store, "uploads/a.png?null") == "block"
+
+
+def test_a_tag_whose_second_look_fails_is_taken_away(configured: Policies) -> None:
+    """Nobody knows which bytes it stands on; it must not stay on other ones until the message comes again."""
+    store = ObjectStore({"uploads": {}, "results": {}})
+    event = store.upload("uploads", "a.png", SOUND)
+    looks: list[str] = []
+
+    def fail(bucket: str, call: str) -> None:
+        if (bucket, call) == ("uploads", "put_object_tagging") and not looks:
+            store.upload("uploads", "a.png", BAD)
+        if (bucket, call) == ("uploads", "head_object"):
+            looks.append(call)
+            if len(looks) > 1:
+                raise refused(503, "SlowDown")
+
+    store.meanwhile = fail
+    assert not Worker(store, configured).takes(event)
+    assert len(looks) > 1
+    assert moderation(store) is None
+
+
+def test_a_verdict_is_an_event_also_where_its_tag_is_refused(configured: Policies) -> None:
+    """As on an object that has ten tags of others, which is as many as S3 takes."""
+    store = ObjectStore({"uploads": {}, "results": {}})
+    event = store.upload("uploads", "a.png", BAD)
+
+    def refuse(_: str, call: str) -> None:
+        if call == "put_object_tagging":
+            raise refused(400, "InvalidTag")
+
+    store.meanwhile = refuse
+    assert not Worker(store, configured).takes(event), "the tag is tried again"
+    (said,) = store.events
+    assert json.loads(said["Detail"])["verdict"] == "block"
+
+
+def test_of_bytes_that_were_replaced_there_is_no_event(configured: Policies) -> None:
+    """It might come after the new ones' event, and be taken for the object's verdict."""
+    store = ObjectStore({"uploads": {}, "results": {}})
+    event = store.upload("uploads", "a.png", SOUND)
+
+    def replace(_: str, call: str) -> None:
+        if call == "get_object_tagging" and store.buckets["uploads"]["a.png"] == SOUND:
+            store.upload("uploads", "a.png", BAD)
+
+    store.meanwhile = replace
+    assert not Worker(store, configured).takes(event)
+    assert store.events == []
 
 
 @pytest.mark.parametrize("call", CALLS)

@@ -88,17 +88,14 @@ class ObjectStore:
         self._may_fail("put")
         assert len(Key.encode()) <= 1024
         with self._lock:
-            if IfMatch:
-                data = self.buckets[Bucket].get(Key)
-                if data is None:
-                    raise refused(404, "NoSuchKey")
-                if IfMatch != f'"{hashlib.md5(data).hexdigest()}"':  # noqa: S324 - S3's own
-                    raise refused(412, "PreconditionFailed")
+            self._match(Bucket, Key, IfMatch)
             self.buckets[Bucket][Key] = Body if isinstance(Body, bytes) else Body.read()
             self.metadata[f"{Bucket}/{Key}"] = Metadata or {}
 
-    def delete_object(self, *, Bucket: str, Key: str) -> None:
-        self.buckets[Bucket].pop(Key, None)
+    def delete_object(self, *, Bucket: str, Key: str, IfMatch: str = "") -> None:
+        with self._lock:
+            self._match(Bucket, Key, IfMatch)
+            self.buckets[Bucket].pop(Key, None)
 
     def list_objects_v2(
         self,
@@ -158,6 +155,15 @@ class ObjectStore:
         if data is None:
             raise refused(404, "NoSuchVersion" if version else "NoSuchKey")
         return data
+
+    def _match(self, bucket: str, key: str, e_tag: str) -> None:
+        if not e_tag:
+            return
+        data = self.buckets[bucket].get(key)
+        if data is None:
+            raise refused(404, "NoSuchKey")
+        if e_tag != f'"{hashlib.md5(data).hexdigest()}"':  # noqa: S324 - S3's own
+            raise refused(412, "PreconditionFailed")
 
     def _may_fail(self, what: str) -> None:
         with self._lock:
