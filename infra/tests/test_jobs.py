@@ -24,7 +24,9 @@ RESULTS = "arn:aws:s3:eu-central-1:111122223333:Bucket/clip-jobs-results"
 
 
 def rights(stack: Recorded, role: str) -> list[dict[str, Any]]:
-    """What a role may do: the statements of the policies whose role it is."""
+    """What a role may do: the statements of the policies whose role it is, of which there is no other kind."""
+    attached = stack.all("aws:iam/rolePolicyAttachment:RolePolicyAttachment")
+    assert not [one.name for one in attached if one.inputs["role"] == f"{role}-name"]
     policies = [
         json.loads(policy.inputs["policy"])
         for policy in stack.all("aws:iam/rolePolicy:RolePolicy")
@@ -34,9 +36,11 @@ def rights(stack: Recorded, role: str) -> list[dict[str, Any]]:
 
 
 def by_actions(statements: list[dict[str, Any]]) -> dict[str, list[str]]:
-    """Each action, or several that are always together, with all that it is allowed on."""
+    """Each action, or several that are always together, with all that it is allowed on, whatever the circumstances."""
     found: dict[str, list[str]] = {}
     for one in statements:
+        assert one.keys() - {"Sid"} == {"Effect", "Action", "Resource"}
+        assert one["Effect"] == "Allow"
         on = one["Resource"] if isinstance(one["Resource"], list) else [one["Resource"]]
         found[" ".join(one["Action"])] = sorted([*found.get(" ".join(one["Action"]), []), *on])
     return found
@@ -117,10 +121,13 @@ def test_the_workers_rights_are_these(run: Callable[[str], Recorded]) -> None:
 
 
 def test_the_state_machines_rights_are_these(run: Callable[[str], Recorded]) -> None:
-    statements = rights(run("jobs"), "clip-jobs-states")
-    (logs,) = (one for one in statements if one["Action"][0].startswith("logs:"))
-    assert logs["Resource"] == "*", "Step Functions' log delivery knows no narrower one"
-    assert by_actions([one for one in statements if one is not logs]) == {
+    # AWS' own: https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html#cloudwatch-iam-policy
+    log_delivery = (
+        "logs:CreateLogDelivery logs:GetLogDelivery logs:UpdateLogDelivery logs:DeleteLogDelivery "
+        "logs:ListLogDeliveries logs:PutResourcePolicy logs:DescribeResourcePolicies logs:DescribeLogGroups"
+    )
+    assert by_actions(rights(run("jobs"), "clip-jobs-states")) == {
+        log_delivery: ["*"],  # it knows no narrower one
         "s3:GetObject": ["arn:aws:s3:::pictures/*", f"{RESULTS}/jobs/*/unjudged.jsonl"],
         "s3:ListBucket": ["arn:aws:s3:::pictures"],
         "s3:PutObject s3:GetObject s3:ListMultipartUploadParts s3:AbortMultipartUpload": [f"{RESULTS}/jobs/maps/*"],
@@ -134,6 +141,34 @@ def test_the_state_machines_rights_are_these(run: Callable[[str], Recorded]) -> 
             for label in ("EachOfCsv", "EachOfInventory", "EachOfJsonl", "EachOfPrefix")
         ],
     }
+
+
+def test_each_role_is_taken_by_its_own_service_alone(run: Callable[[str], Recorded]) -> None:
+    trusts = {one.name: json.loads(one.inputs["assumeRolePolicy"]) for one in run("jobs").all("aws:iam/role:Role")}
+    for name, service in {"clip-jobs": "lambda.amazonaws.com", "clip-jobs-states": "states.amazonaws.com"}.items():
+        trusted = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": service}}
+        assert trusts[name]["Statement"] == [trusted]
+
+
+def test_only_the_rule_may_put_uploads_into_the_queues(run: Callable[[str], Recorded]) -> None:
+    """The dead letters' queue needs no right: SQS itself moves messages there."""
+    policies = [
+        json.loads(one.inputs["policy"]) for one in run("jobs and a stream").all("aws:sqs/queuePolicy:QueuePolicy")
+    ]
+    assert sorted((policy["Statement"] for policy in policies), key=json.dumps) == [
+        [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "events.amazonaws.com"},
+                "Action": "sqs:SendMessage",
+                "Resource": f"arn:aws:sqs:eu-central-1:111122223333:Queue/{queue}",
+                "Condition": {
+                    "ArnEquals": {"aws:SourceArn": "arn:aws:cloudwatch:eu-central-1:111122223333:EventRule/clip-jobs"}
+                },
+            }
+        ]
+        for queue in ("clip-jobs", "clip-jobs-undelivered")
+    ]
 
 
 def test_every_map_has_the_label_that_redriving_is_allowed_for(run: Callable[[str], Recorded]) -> None:
