@@ -116,8 +116,8 @@ class Results:
         whole = f"{start}.{packed}.json"
         self._put(whole if len(whole.encode()) <= _LONGEST_KEY else f"{start}.json", body)
 
-    def counts(self, job: str) -> Iterator[dict[str, Any]]:
-        """Yield what each batch of a job counted, once for each batch, however often it was tried."""
+    def counts(self, job: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield each batch's name and what it counted, once for each batch of a job, however often it was tried."""
         newest: dict[str, tuple[Any, str]] = {}
         for page in self._pages(Prefix=f"jobs/{job}/batches/"):
             for found in page:
@@ -125,7 +125,7 @@ class Results:
                 this = (found["LastModified"], found["Key"])
                 newest[batch] = max(newest.get(batch, this), this)
         with ThreadPoolExecutor(_READERS) as pool:
-            yield from pool.map(lambda named: self._count(named[1]), newest.values())
+            yield from zip(newest, pool.map(lambda named: self._count(named[1]), newest.values()), strict=True)
 
     def write_record(self, job: str, name: str, record: Mapping[str, Any]) -> str:
         """Write `summary.json` or `manifest.json` of a job; return its key."""

@@ -50,11 +50,12 @@ def summarise(event: Mapping[str, Any], desk: Desk, *, memory_mb: int, until: fl
     end = event["end"]
     job, policy = end["job"], end["policy"]
     names = desk.configured.names(policy)
-    totals = _Totals()
-    for counted in desk.results.counts(job):
+    totals, done = _Totals(), set()
+    for batch, counted in desk.results.counts(job):
         totals.add(counted)
         totals.numbers["unfinished" if counted.get("unfinished") else "batches"] += 1
-    unjudged = Unjudged(job, desk, totals.add, until=until).write(end.get("map"))
+        done.add(batch)
+    unjudged = Unjudged(job, desk, totals.add, done=done, until=until).write(end.get("map"))
     if unjudged["objects"]:
         totals.failures[BATCH_FAILED] += unjudged["objects"]
     seconds = (datetime.now(UTC) - datetime.fromisoformat(end["started"])).total_seconds()

@@ -8,7 +8,7 @@ import math
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -18,7 +18,7 @@ from moderator.jobs.batch import piles_of
 from moderator.jobs.desk import Desk
 from moderator.jobs.line import Line, Names, count
 from moderator.jobs.map_results import FailedBatch, failed_batches
-from moderator.jobs.parts import digest, part_hash
+from moderator.jobs.parts import batch_name, digest, part_hash
 from moderator.jobs.results import Part
 from moderator.jobs.sources import Source
 from moderator.jobs.standing import Standing
@@ -43,11 +43,20 @@ class _Pile:
 class Unjudged:
     """Looks after a job's failed batches; `add` is told what those of their objects count that have a line.
 
-    It needs `until`, a moment of the monotonic clock, so that a summary is written in any case.
+    It needs `until`, a moment of the monotonic clock, so that a summary is written in any case. `done` names batches
+    that have counted themselves: Step Functions takes one for failed whose worker ended after it had given it up.
     """
 
-    def __init__(self, job: str, desk: Desk, add: Callable[[Mapping[str, Any]], None], *, until: float) -> None:
-        self._job, self._desk, self._add = job, desk, add
+    def __init__(
+        self,
+        job: str,
+        desk: Desk,
+        add: Callable[[Mapping[str, Any]], None],
+        *,
+        done: Collection[str] = (),
+        until: float,
+    ) -> None:
+        self._job, self._desk, self._add, self._done = job, desk, add, done
         now = time.monotonic()
         self._other_parts_until = until if until == math.inf else now + _FOR_OTHER_PARTS * (until - now)
         self._reasons: Counter[str] = Counter()
@@ -60,7 +69,11 @@ class Unjudged:
         `unchecked` of them may have a line in another part, or one that is about their present bytes, where the time
         did not suffice to look: a job that takes the list skips those.
         """
-        failed = failed_batches(self._desk.results, map_record)
+        failed = (
+            batch
+            for batch in failed_batches(self._desk.results, map_record)
+            if batch_name(batch.sources) not in self._done
+        )
         with tempfile.TemporaryFile() as file:
             while some := list(islice(failed, _AT_ONCE)):
                 self._batches += len(some)

@@ -85,6 +85,6 @@ def test_what_a_batch_counted_stands_in_its_name_with_its_part(configured: Polic
     items = [{"bucket": "b" * 63, "key": f"{number:04}"} for number in range(100)]
     account.job("j" * 80, items, batch=100)
     account.store.asked.clear()
-    (counted,) = account.desks[0].results.counts("j" * 80)
+    ((_, counted),) = account.desks[0].results.counts("j" * 80)
     assert counted["objects"] == 100
     assert account.store.asked["get"] == 0

@@ -52,6 +52,15 @@ def test_what_was_about_the_moment_is_unjudged_unless_the_job_itself_has_tried_i
         assert [item["key"] for item in account.unjudged(job)] == left
 
 
+def test_a_batch_that_was_given_up_and_ended_all_the_same_counts_once(configured: Policies) -> None:
+    """Step Functions gives a batch up after five minutes; its worker knows nothing of that."""
+    account = filled(configured)
+    account.job("job", account.items(KEYS[:4]), batch=2)
+    summary = account.end("job", {"States.Timeout": [account.items(KEYS[2:4]), account.items(KEYS[4:6])]})
+    assert (summary["objects"], summary["batches"], summary["verdicts"]) == (4, 2, {"allow": 4})
+    assert (summary["unjudged"]["objects"], summary["unjudged"]["batches"]) == (2, 1)
+
+
 def test_what_another_batch_of_the_same_job_has_judged_is_not_unjudged(configured: Policies) -> None:
     """Also where the worker remembers the parts' names from before the job."""
     account = filled(configured, page=2)
