@@ -6,14 +6,17 @@ import hashlib
 import itertools
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tools.files import printable
 from tools.whole_file import write_whole
 
 VERDICTS, PAGE = "verdicts.jsonl", "index.html"
 _OWNER = "folder.json"
-_LOOKED_AT = 1000  # lines
+_LOOKED_AT = 1000  # lines, and of these so many files whose bytes are compared
+_COMPARED = 20
 
 
 class PlaceError(Exception):
@@ -66,19 +69,32 @@ def _folder_in(owner: Path) -> Path | None:
 
 
 def _has_pictures_of(verdicts: Path, folder: Path) -> bool:
-    """Return whether one of the first verdicts is of a file that this folder has, or there are no verdicts to lose."""
+    """Return whether one of the first verdicts is of a file that this folder has, or there are no verdicts to lose.
+
+    By its bytes: cameras name files alike.
+    """
     if not verdicts.is_file():
         return True
     with verdicts.open(encoding="utf-8", errors="replace") as lines:
-        first = list(itertools.islice(lines, _LOOKED_AT))
-    return not first or any((folder / path).is_file() for path in map(_path_in, first) if path)
+        first = [source for line in itertools.islice(lines, _LOOKED_AT) if (source := _source_in(line))]
+    there = (source for source in first if (folder / str(source.get("path"))).is_file())
+    return not first or any(_is_of(source, folder) for source in itertools.islice(there, _COMPARED))
 
 
-def _path_in(line: str) -> str:
+def _is_of(source: Mapping[str, Any], folder: Path) -> bool:
     try:
-        return str(json.loads(line)["source"]["path"])
+        with (folder / str(source["path"])).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == source.get("sha256")
+    except OSError:
+        return False
+
+
+def _source_in(line: str) -> dict[str, Any] | None:
+    try:
+        source = json.loads(line)["source"]
     except (ValueError, TypeError, KeyError):
-        return ""  # the last line of a run that was cut off
+        return None  # the last line of a run that was cut off
+    return source if isinstance(source, dict) and source.get("path") else None
 
 
 def _said(path: Path) -> str:

@@ -161,6 +161,21 @@ def test_a_folder_that_is_not_there_for_the_moment_keeps_its_verdicts(core: Core
     assert ledger(folder).read_text() == before
 
 
+def test_another_folder_whose_files_have_the_same_names_does_not_get_its_place(core: Core, folder: Path) -> None:
+    """Cameras name pictures alike; only its bytes say that a picture was moved."""
+    moderate(core, folder)
+    before = ledger(folder).read_text()
+    other = folder.parent / "other"
+    for line in lines(ledger(folder)):
+        path = other / line["source"]["path"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"another picture")
+    folder.rename(folder.parent / "away")
+    with pytest.raises(PlaceError, match="holds the verdicts of"):
+        moderate(core, other)
+    assert ledger(folder).read_text() == before
+
+
 def test_a_page_of_something_else_is_not_written_over(core: Core, folder: Path) -> None:
     ledger(folder).parent.mkdir()
     page = ledger(folder).with_name("index.html")
