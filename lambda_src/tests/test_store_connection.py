@@ -236,7 +236,8 @@ def test_a_stranger_is_not_trusted_over_a_shared_context_either(
         assert instance.request() == 0
         with pytest.raises(Exception, match="certificate verify failed"):
             instance.labels.read_and_renew(list(LABELS), 5.0)
-        assert stranger.clients() == []
+        # One that is just being made, in the background, is there until its handshake fails; but nothing is said over it.
+        assert [one for one in stranger.clients() if one["cmd"] != "NULL"] == []
 
 
 def test_a_service_signs_in_at_its_start_and_its_first_request_reads(
