@@ -236,7 +236,7 @@ def test_a_stranger_is_not_trusted_over_a_shared_context_either(
         assert instance.request() == 0
         with pytest.raises(Exception, match="certificate verify failed"):
             instance.labels.read_and_renew(list(LABELS), 5.0)
-        # One that is just being made, in the background, is there until its handshake fails; but nothing is said over it.
+        # One that is being made in the background is there until its handshake fails; but nothing is said over it.
         assert [one for one in stranger.clients() if one["cmd"] != "NULL"] == []
 
 
