@@ -206,8 +206,8 @@ def test_nothing_of_what_was_refused_stays_in_memory(demo: Service, name: str, b
     form, (_, headers) = FORMS[name], FORMS[name].ask([ALLOWED])
     asked = (body, headers) if body == b"{" else form.ask([body] * min(form.most or 1, 3))
     gc.collect()
-    gc.disable()
     others = errors_in_memory()  # what other tests caught may still be there
+    gc.disable()
     try:
         assert_not_judged(name, send(demo, name, asked))
         until = time.monotonic() + 5  # the server's thread may still be on its way out of the request
