@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from moderator.jobs.cost import Prices, job_dollars
+from moderator.jobs.cost import Prices, job_parts
 
 if TYPE_CHECKING:
     from bench.jobs import Measured
@@ -106,10 +106,11 @@ def _seconds_there(one: Measured) -> float:
 
 
 def _dollars(one: Measured) -> float:
-    return job_dollars(
+    parts = job_parts(
         Prices(),
         objects=_MILLION,
         batches=_MILLION // _BATCH,
         worker_seconds=_MILLION * _seconds_there(one),
         memory_mb=_MEMORY_MB,
     )
+    return sum(parts.values())

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from moderator.jobs.cost import Prices, job_dollars, job_parts, ranges_of
+from moderator.jobs.cost import Prices, job_parts, ranges_of
 from moderator.jobs.line import count
 from moderator.jobs.objects import Objects
 from moderator.jobs.sources import Source
@@ -48,11 +48,6 @@ def test_each_range_of_a_video_is_a_request() -> None:
     """A video of 20 MB is read in 20 pieces of a megabyte at the most, beside the request that tells what it is."""
     parts = job_parts(Prices(), objects=1000, batches=10, worker_seconds=4000, memory_mb=3008, ranges=20_000)
     assert parts["reading"] == pytest.approx(0.0084)  # 21,000 · $0.40 per million
-
-
-def test_the_whole_is_the_sum_of_its_parts() -> None:
-    asked: dict[str, Any] = CATALOGUE | {"retries": 7, "ranges": 20, "standard": True}
-    assert job_dollars(Prices(), **asked) == pytest.approx(sum(job_parts(Prices(), **asked).values()))
 
 
 @pytest.mark.parametrize(

@@ -71,13 +71,14 @@ class TextTower:
 
     def load(self, seconds: float) -> bool:
         """Load what is not loaded yet; return whether that was done within so many seconds. If not, it goes on."""
-        if self._session is None and self._loading is None:
-            self._loading = threading.Thread(target=self._load_behind, name="load the text tower", daemon=True)
-            self._loading.start()
-        if self._loading is not None:
-            self._loading.join(max(0.0, seconds))
-            if not self._loading.is_alive():
-                self._loading = None
+        loading = self._loading
+        if self._session is None and (loading is None or not loading.is_alive()):
+            loading = self._loading = threading.Thread(
+                target=self._load_behind, name="load the text tower", daemon=True
+            )
+            loading.start()
+        if self._session is None and loading is not None:
+            loading.join(max(0.0, seconds))
         return self._session is not None
 
     def _load_behind(self) -> None:

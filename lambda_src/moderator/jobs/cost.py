@@ -36,31 +36,6 @@ _RANGE_BYTES = 1 << 20
 _LOG_BYTES = 500
 
 
-def job_dollars(
-    prices: Prices,
-    *,
-    objects: int,
-    batches: int,
-    worker_seconds: float,
-    memory_mb: int,
-    retries: int = 0,
-    ranges: int = 0,
-    standard: bool = False,
-) -> float:
-    """Return what a job costs; `job_parts` says what of."""
-    parts = job_parts(
-        prices,
-        objects=objects,
-        batches=batches,
-        worker_seconds=worker_seconds,
-        memory_mb=memory_mb,
-        retries=retries,
-        ranges=ranges,
-        standard=standard,
-    )
-    return sum(parts.values())
-
-
 def job_parts(
     prices: Prices,
     *,

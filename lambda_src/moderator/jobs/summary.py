@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from moderator.jobs.cost import Prices, job_dollars
+from moderator.jobs.cost import Prices, job_parts
 from moderator.jobs.desk import Desk
 from moderator.jobs.parts import folder_of
 from moderator.jobs.unjudged import Unjudged
@@ -61,6 +61,17 @@ def summarise(event: Mapping[str, Any], desk: Desk, *, memory_mb: int, until: fl
     seconds = (datetime.now(UTC) - datetime.fromisoformat(end["started"])).total_seconds()
     numbers = totals.numbers
     read = numbers["objects"] - numbers["known"]
+    dollars = job_parts(
+        Prices(),
+        objects=read,
+        batches=numbers["batches"],
+        retries=numbers["unfinished"],
+        # Counted with all lines, also those that stood: of these, nothing was read.
+        ranges=numbers["ranges"] * read // max(1, numbers["objects"]),
+        standard=end.get("standard", False),
+        worker_seconds=numbers["ms"] / 1000,
+        memory_mb=memory_mb,
+    )
     summary = {
         "job": job,
         "asked": {name: value for name, value in end["asked"].items() if name != "map"},
@@ -74,20 +85,7 @@ def summarise(event: Mapping[str, Any], desk: Desk, *, memory_mb: int, until: fl
         "unjudged": unjudged,
         "seconds": round(seconds, 1),
         "worker_seconds": round(numbers["ms"] / 1000, 1),
-        "dollars": round(
-            job_dollars(
-                Prices(),
-                objects=read,
-                batches=numbers["batches"],
-                retries=numbers["unfinished"],
-                # Counted with all lines, also those that stood: of these, nothing was read.
-                ranges=numbers["ranges"] * read // max(1, numbers["objects"]),
-                standard=end.get("standard", False),
-                worker_seconds=numbers["ms"] / 1000,
-                memory_mb=memory_mb,
-            ),
-            4,
-        ),
+        "dollars": round(sum(dollars.values()), 4),
     }
     key = desk.results.write_record(job, "summary", summary)
     folders = {bucket: folder_of(bucket, names) for bucket in sorted(totals.parts)}

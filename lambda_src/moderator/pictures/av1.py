@@ -1,7 +1,7 @@
 """Finds how large the frames inside an AVIF really are: libavif decodes them whole, whatever the file says around them.
 
 The sequence header of every item and of every frame of a track is read, and each frame's own header as far as the flag
-that lets it have another size. AV1 specification, 5.3 to 5.9; ISO/IEC 14496-12 for the boxes.
+that lets it have another size. AV1 specification, 5.3 to 5.9.
 https://aomediacodec.github.io/av1-spec/
 """
 
@@ -12,10 +12,9 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from moderator.pictures.structure import Part, boxes
+from moderator.pictures.avif_boxes import all_boxes, items, keys, samples
 
 _SEQUENCE, _FRAME_HEADER, _FRAME = 1, 3, 6
-_CONTAINERS = frozenset((b"meta", b"moov", b"trak", b"mdia", b"minf", b"stbl"))
 _CHOOSE = 2  # the sequence leaves it to each frame
 _KEY, _SWITCH = 0, 3
 _ITEM, _FIRST_SAMPLE, _LATER_SAMPLE = "item", "first sample", "later sample"
@@ -69,12 +68,12 @@ class Sample:
 def samples_within(data: bytes, most: int) -> list[Sample]:
     """Return the samples of the file's tracks, of the first `most` at the most; none of what cannot be understood."""
     together: list[Sample] = []
-    for box in _all_boxes(data, 0, len(data)):
+    for box in all_boxes(data, 0, len(data)):
         if box.kind != b"stbl":
             continue
         try:
-            keys = _keys(data, box)
-            for number, (start, end) in enumerate(_samples(data, box, most)):
+            starts = keys(data, box)
+            for number, (start, end) in enumerate(samples(data, box, most)):
                 kinds = [kind for kind, _ in _units(data, start, min(end, len(data)))]
                 if number == len(together):
                     together.append(Sample())
@@ -82,7 +81,7 @@ def samples_within(data: bytes, most: int) -> list[Sample]:
                 together[number] = Sample(
                     size=so_far.size + end - start,
                     frames=so_far.frames + sum(kind in (_FRAME, _FRAME_HEADER) for kind in kinds),
-                    is_key=so_far.is_key and (keys is None or number + 1 in keys),
+                    is_key=so_far.is_key and (starts is None or number + 1 in starts),
                 )
         except (struct.error, IndexError):
             continue  # cut off: for the decoder to refuse
@@ -201,85 +200,12 @@ def _units(data: bytes, start: int, end: int) -> Iterator[tuple[int, bytes]]:
 
 def _streams(data: bytes, most: int) -> Iterator[tuple[int, int, str]]:
     """Where each item's data, and each sample of a track, begins and ends, and which of them it is."""
-    for box in _all_boxes(data, 0, len(data)):
+    for box in all_boxes(data, 0, len(data)):
         try:
             if box.kind == b"iloc":
-                yield from ((start, end, _ITEM) for start, end in _items(data, box, most))
+                yield from ((start, end, _ITEM) for start, end in items(data, box, most))
             elif box.kind == b"stbl":
-                for number, (start, end) in enumerate(_samples(data, box, most)):
+                for number, (start, end) in enumerate(samples(data, box, most)):
                     yield start, end, _LATER_SAMPLE if number else _FIRST_SAMPLE
         except (struct.error, IndexError):
             continue  # cut off: for the decoder to refuse
-
-
-def _all_boxes(data: bytes, start: int, end: int) -> Iterator[Part]:
-    for box in boxes(data, start, end):
-        yield box
-        if box.kind in _CONTAINERS:
-            # A meta box has a version and flags before its boxes.
-            yield from _all_boxes(data, box.start + (4 if box.kind == b"meta" else 0), box.end)
-
-
-def _items(data: bytes, box: Part, most: int) -> Iterator[tuple[int, int]]:
-    """ISO/IEC 14496-12, 8.11.3."""
-    version = data[box.start]
-    place = box.start + 4
-    sizes = int.from_bytes(data[place : place + 2], "big")
-    offset, length, base, index = (sizes >> shift & 15 for shift in (12, 8, 4, 0))
-    wide = version == 2
-    place += 2
-
-    def number(count: int) -> int:
-        nonlocal place
-        place += count
-        if place > box.end:
-            raise IndexError
-        return int.from_bytes(data[place - count : place], "big")
-
-    idat = next((part.start for part in _all_boxes(data, 0, len(data)) if part.kind == b"idat"), 0)
-    for _ in range(min(number(4 if wide else 2), most)):
-        number(4 if wide else 2)
-        is_inside = version in (1, 2) and number(2) & 15 == 1
-        number(2)
-        start = number(base) + (idat if is_inside else 0)
-        for _ in range(min(number(2), most)):
-            if version in (1, 2):
-                number(index)
-            begins = start + number(offset)
-            yield begins, begins + (number(length) or len(data))
-
-
-def _samples(data: bytes, box: Part, most: int) -> Iterator[tuple[int, int]]:
-    """ISO/IEC 14496-12, 8.7: the sizes, the chunks, and which sample is in which."""
-    parts = {part.kind: part.start + 4 for part in boxes(data, box.start, box.end)}
-    wide = b"co64" in parts
-    if not {b"stsz", b"stsc"} <= parts.keys() or not (wide or b"stco" in parts):
-        return
-    size, count = struct.unpack_from(">II", data, parts[b"stsz"])
-    count = min(count, most)
-    sizes = [size] * count if size else list(struct.unpack_from(f">{count}I", data, parts[b"stsz"] + 8))
-    place = parts[b"co64" if wide else b"stco"]
-    (chunks,) = struct.unpack_from(">I", data, place)
-    chunks = min(chunks, most)
-    offsets = struct.unpack_from(f">{chunks}{'Q' if wide else 'I'}", data, place + 4)
-    (runs,) = struct.unpack_from(">I", data, parts[b"stsc"])
-    table = [struct.unpack_from(">III", data, parts[b"stsc"] + 4 + 12 * run) for run in range(min(runs, most))]
-    sample = run = 0
-    for chunk, start in enumerate(offsets, 1):
-        while run + 1 < len(table) and table[run + 1][0] <= chunk:
-            run += 1
-        for _ in range(table[run][1] if table else 0):
-            if sample >= len(sizes):
-                return
-            yield start, start + sizes[sample]
-            start += sizes[sample]
-            sample += 1
-
-
-def _keys(data: bytes, box: Part) -> set[int] | None:
-    """Return the numbers, from 1, of the samples at which decoding can begin; None for all. ISO/IEC 14496-12, 8.6.2."""
-    table = next((part for part in boxes(data, box.start, box.end) if part.kind == b"stss"), None)
-    if table is None:
-        return None
-    numbers = data[table.start + 8 : table.end]
-    return {number for (number,) in struct.iter_unpack(">I", numbers[: len(numbers) // 4 * 4])}
