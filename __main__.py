@@ -230,6 +230,7 @@ observability = Observability(
         block_share=settings.alarm_block_share,
         worker_name=jobs.function.name if jobs else None,
         queue_names=(stream.queue_name, *stream.dead_letter_names) if stream else (),
+        worker_seconds=timeout_of(videos=settings.videos),
         late_seconds=2 * again_after(timeout_of(videos=settings.videos)),
     ),
 )

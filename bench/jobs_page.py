@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from moderator.jobs.cost import Prices, job_parts
+from moderator.jobs.cost import Prices, job_parts, requests_of_batches
 
 if TYPE_CHECKING:
     from bench.jobs import Measured
@@ -106,10 +106,14 @@ def _seconds_there(one: Measured) -> float:
 
 
 def _dollars(one: Measured) -> float:
+    batches = _MILLION // _BATCH
+    of_batches = requests_of_batches(batches)
     parts = job_parts(
         Prices(),
         objects=_MILLION,
-        batches=_MILLION // _BATCH,
+        reads=_MILLION + of_batches.reads,
+        writes=of_batches.writes,
+        batches=batches,
         worker_seconds=_MILLION * _seconds_there(one),
         memory_mb=_MEMORY_MB,
     )

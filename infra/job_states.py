@@ -56,8 +56,6 @@ _RETRY = [
         "BackoffRate": 2,
         "JitterStrategy": "FULL",
     },
-    # Each try has lines for what it came to, and the next one goes on from there: a hundred long videos take several.
-    {"ErrorEquals": ["BatchUnfinished"], "IntervalSeconds": 1, "MaxAttempts": 40, "BackoffRate": 1},
     {"ErrorEquals": ["States.ALL"], "IntervalSeconds": 1, "MaxAttempts": 1},
 ]
 
@@ -74,16 +72,31 @@ def job_states(
 ) -> dict[str, Any]:
     """Return the definition; `tolerated` is a percentage, and `standard` children may take over five minutes."""
 
-    def invoke(payload: dict[str, Any] | str, **then: Any) -> dict[str, Any]:
-        given = {"Payload.$": payload} if isinstance(payload, str) else {"Payload": payload}
+    def invoke(payload: dict[str, Any], **then: Any) -> dict[str, Any]:
         return {
             "Type": "Task",
             "Resource": f"arn:{partition}:states:::lambda:invoke",
-            "Parameters": {"FunctionName": function_arn, **given},
-            "OutputPath": "$.Payload",
+            "Parameters": {"FunctionName": function_arn, "Payload": payload},
             "Retry": _RETRY,
             **then,
         }
+
+    # A try has lines for what it came to, and the next one goes on from there: a hundred long videos take several. That
+    # is an answer and no error, for errors of the worker raise an alarm; one that comes to nothing is one.
+    batch_states = {
+        "Judge": invoke(
+            {"BatchInput.$": "$.BatchInput", "Items.$": "$.Items"},
+            ResultSelector={"counts.$": "$.Payload"},
+            ResultPath="$.judged",
+            Next="IsItDone",
+        ),
+        "IsItDone": {
+            "Type": "Choice",
+            "Choices": [{"Variable": "$.judged.counts.unfinished", "BooleanEquals": True, "Next": "Judge"}],
+            "Default": "Done",
+        },
+        "Done": {"Type": "Succeed", "OutputPath": "$.judged.counts"},
+    }
 
     def each(source: str, label: str, reader: dict[str, Any]) -> dict[str, Any]:
         input_of_batches = {
@@ -113,7 +126,7 @@ def job_states(
             "ItemProcessor": {
                 "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD" if standard else "EXPRESS"},
                 "StartAt": "Judge",
-                "States": {"Judge": invoke("$", End=True)},
+                "States": batch_states,
             },
             "ResultWriter": {
                 "Resource": f"arn:{partition}:states:::s3:putObject",
@@ -155,6 +168,6 @@ def job_states(
                 "Cause": f"`source` must be one of {', '.join(READERS)}.",
             },
             **{state: each(source, state, reader) for source, (state, reader) in READERS.items()},
-            "Summary": invoke(end, End=True),
+            "Summary": invoke(end, OutputPath="$.Payload", End=True),
         },
     }

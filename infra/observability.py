@@ -31,6 +31,7 @@ class ObservabilityArgs:
     # By policy, least and most, in percent.
     block_share: Mapping[str, Sequence[float]] = field(default_factory=dict)
     worker_name: pulumi.Input[str] | None = None
+    worker_seconds: int = 0  # that a call of it may take
     queue_names: Sequence[pulumi.Input[str]] = ()  # of the stream: its own, then its dead-letter queues
     late_seconds: int = 0  # more than an upload waits that comes again once
 
@@ -102,6 +103,7 @@ class Observability(pulumi.ComponentResource):
             threshold=alarm.threshold,
             period=_PERIOD_SECONDS,
             evaluation_periods=alarm.periods,
+            datapoints_to_alarm=alarm.datapoints,
             # Nobody calling is not a fault.
             treat_missing_data="notBreaching",
             alarm_actions=self._topics,
@@ -140,6 +142,7 @@ class _Alarm:
     comparison: str = "GreaterThanThreshold"
     threshold: float = 0
     periods: int = 1
+    datapoints: int | None = None  # that must be over the threshold; without it, all periods'
 
 
 def _alarms(args: ObservabilityArgs) -> Iterator[_Alarm]:
@@ -206,6 +209,10 @@ def _alarms_of_jobs(args: ObservabilityArgs) -> Iterator[_Alarm]:
             namespace="AWS/Lambda",
             metric="Errors",
             dimensions={"FunctionName": args.worker_name},
+            # An error is counted when a call ends, at the time when it began: periods that are over must be looked at.
+            # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html#invocation-metrics
+            periods=1 + -(-args.worker_seconds // _PERIOD_SECONDS),
+            datapoints=1,
         )
     if not args.queue_names:
         return

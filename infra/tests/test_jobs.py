@@ -316,6 +316,29 @@ def test_trouble_of_the_stream_sets_off_an_alarm(run: Callable[[str], Recorded])
 
 
 @pytest.mark.parametrize("name", list(WITH_JOBS))
+def test_an_error_of_the_longest_call_is_seen_although_it_is_counted_where_the_call_began(
+    name: str, run: Callable[[str], Recorded]
+) -> None:
+    alarm = run(name).inputs("aws:cloudwatch/metricAlarm:MetricAlarm", "clip-worker-errors")
+    looks_back = alarm["period"] * (alarm["evaluationPeriods"] - 1)  # the last period has only just begun
+    assert run(name).inputs(FUNCTION, "clip-jobs")["timeout"] <= looks_back
+    assert alarm["datapointsToAlarm"] == 1
+
+
+def test_a_try_that_the_time_did_not_suffice_for_goes_on_and_is_no_error(run: Callable[[str], Recorded]) -> None:
+    """Lambda counts what a worker raises as an error, which sets off an alarm."""
+    machine = run("jobs").inputs("aws:sfn/stateMachine:StateMachine", "clip-jobs")
+    for state in json.loads(machine["definition"])["States"].values():
+        if state["Type"] == "Map":
+            states = state["ItemProcessor"]["States"]
+            (again,) = states["IsItDone"]["Choices"]
+            assert (again["Variable"], again["BooleanEquals"]) == ("$.judged.counts.unfinished", True)
+            assert again["Next"] == "Judge"
+            assert {name for retry in states["Judge"]["Retry"] for name in retry["ErrorEquals"]} >= {"States.ALL"}
+            assert sum(retry["MaxAttempts"] for retry in states["Judge"]["Retry"]) < 10
+
+
+@pytest.mark.parametrize("name", list(WITH_JOBS))
 def test_an_upload_that_comes_again_once_is_not_late(name: str, run: Callable[[str], Recorded]) -> None:
     """A message that failed once is a visibility time old before it is taken again, and that is no trouble yet."""
     for alarm in run(name).all("aws:cloudwatch/metricAlarm:MetricAlarm"):

@@ -6,7 +6,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from moderator.jobs.cost import Prices, job_parts, ranges_of, stream_parts
+from moderator.jobs.cost import Prices, job_parts, requests_of_batches, stream_parts
+from moderator.jobs.object_file import PIECE_BYTES
+from moderator.jobs.video_pipe import Limits
 
 PAGE = Path("docs/jobs.md")
 BEGIN, END = "<!-- begin: make job-costs -->\n", "<!-- end: make job-costs -->"
@@ -66,8 +68,8 @@ def tables() -> str:
     how_job = {
         "worker": f"10 million · {seconds:.4f} s · {MEMORY_MB}/1024 GB · ${prices.lambda_gb_second:.10f}, "
         f"and 100,000 · ${prices.lambda_request * 1e6:.2f} per million",
-        "reading": f"10 million GET · ${prices.s3_get * 1e6:.2f} per million",
-        "lines": "100,000 · (a GET; a listing at most, a part and its counts, $5.00 per million each)",
+        "reading": f"10 million GET, and 100,000 of earlier lines · ${prices.s3_get * 1e6:.2f} per million",
+        "lines": "100,000 · (a listing at most, a part and its counts) · $5.00 per million",
         "listing": "10,000 listings of 1000 · $5.00 per million",
         "states": f"100,000 started · ${prices.state_transition * 1e6:.2f} per million; Express: 100,000 · "
         f"${prices.express_request * 1e6:.2f} per million, and the worker's seconds · 64 MB · "
@@ -87,7 +89,7 @@ def tables() -> str:
     text = "**10 million thumbnails**, in batches of 100:\n\n" + _table(catalogue, how_job, {})
     with_videos = catalogue_parts(prices, VCPU_MS, standard=True)
     text += (
-        "\nWith `videos: true` batches are Standard executions, which may take longer and cost two transitions each\n"
+        "\nWith `videos: true` batches are Standard executions, which may take longer and cost four transitions each\n"
         f"in place of what Express ones cost: ${with_videos['states']:.2f} in that row, and the same thumbnails "
         f"${sum(with_videos.values()):.2f} together.\n"
     )
@@ -97,7 +99,7 @@ def tables() -> str:
     text += _table(video_parts(prices), _how_videos(prices), {})
     text += (
         f"\nThat is {FRAMES} · {VCPU_MS} ms of a vCPU and, **as an assumption**, {DECODER_VCPU_MS / 1000:.0f} s for "
-        "the decoder. Ranges are counted\nas if all of a video was read, up to the bytes that may be: at the most.\n"
+        "the decoder. Ranges are counted\nas if each video was read once, from its beginning to its end.\n"
     )
     text += "\n**100,000 uploads a day**, as if each came alone:\n\n"
     text += _table(uploads, how_uploads, {"tags": "not in the sum"}, days=True)
@@ -122,26 +124,34 @@ def _how_videos(prices: Prices) -> dict[str, str]:
     batches = f"{VIDEOS // BATCH:,}"
     return {
         "worker": f"{VIDEOS:,} · {_video_seconds():.4f} s · {MEMORY_MB}/1024 GB, and {batches} calls",
-        "reading": f"{VIDEOS:,} · (the first request and {ranges_of(VIDEO_BYTES)} ranges) · "
+        "reading": f"{VIDEOS:,} · (the first request and {ranges_of(VIDEO_BYTES)} ranges), and {batches} · "
         f"${prices.s3_get * 1e6:.2f} per million",
         "lines": f"{batches} · as above",
         "listing": f"{VIDEOS // 1000:,} listings of 1000",
-        "states": f"{batches} · 2 transitions · ${prices.state_transition * 1e6:.2f} per million",
+        "states": f"{batches} · 4 transitions · ${prices.state_transition * 1e6:.2f} per million",
         "logs": f"{batches} · 500 bytes",
     }
 
 
 def video_parts(prices: Prices) -> dict[str, float]:
     """Return what each part of a job over videos costs, where each batch is done in one call."""
+    batches = VIDEOS // BATCH
+    of_batches = requests_of_batches(batches)
     return job_parts(
         prices,
         objects=VIDEOS,
-        batches=VIDEOS // BATCH,
+        reads=VIDEOS * (1 + ranges_of(VIDEO_BYTES)) + of_batches.reads,
+        writes=of_batches.writes,
+        batches=batches,
         worker_seconds=VIDEOS * _video_seconds(),
         memory_mb=MEMORY_MB,
-        ranges=VIDEOS * ranges_of(VIDEO_BYTES),
         standard=True,
     )
+
+
+def ranges_of(video_bytes: int) -> int:
+    """Return how many ranges of a video are read, each once: its megabytes, as far as a video is read at all."""
+    return -(-min(video_bytes, Limits().bytes_read) // PIECE_BYTES)
 
 
 def _video_seconds() -> float:
@@ -150,10 +160,14 @@ def _video_seconds() -> float:
 
 def catalogue_parts(prices: Prices, vcpu_ms: float, *, standard: bool = False) -> dict[str, float]:
     """Return what each part of the back catalogue costs, with Standard executions where videos are judged too."""
+    batches = CATALOGUE // BATCH
+    of_batches = requests_of_batches(batches)
     return job_parts(
         prices,
         objects=CATALOGUE,
-        batches=CATALOGUE // BATCH,
+        reads=CATALOGUE + of_batches.reads,
+        writes=of_batches.writes,
+        batches=batches,
         worker_seconds=CATALOGUE * _seconds(vcpu_ms),
         memory_mb=MEMORY_MB,
         standard=standard,

@@ -7,14 +7,21 @@ from typing import Any
 
 import pytest
 
-from moderator.jobs.cost import Prices, job_parts, ranges_of
-from moderator.jobs.line import count
+from moderator.jobs.cost import Prices, job_parts, requests_of_batches
 from moderator.jobs.objects import Objects
+from moderator.jobs.requests import Sent
 from moderator.jobs.sources import Source
 from tools.jobs import costs
 
 # 10 million thumbnails in batches of 100, of 3 s each.
-CATALOGUE: dict[str, Any] = {"objects": 10_000_000, "batches": 100_000, "worker_seconds": 300_000, "memory_mb": 3008}
+CATALOGUE: dict[str, Any] = {
+    "objects": 10_000_000,
+    "reads": 10_100_000,
+    "writes": 300_000,
+    "batches": 100_000,
+    "worker_seconds": 300_000,
+    "memory_mb": 3008,
+}
 
 
 def test_express_children_cost_their_requests_their_time_and_a_transition_each() -> None:
@@ -24,44 +31,43 @@ def test_express_children_cost_their_requests_their_time_and_a_transition_each()
     starts = 2.50  # 100,000 · $25 per million
     parts = job_parts(Prices(), **CATALOGUE)
     assert parts["states"] == pytest.approx(requests + time + starts, abs=0.0001)
-    assert parts["reading"] == pytest.approx(4.00)  # 10 million · $0.40 per million
+    assert parts["reading"] == pytest.approx(4.04)  # 10.1 million · $0.40 per million
+    assert parts["lines"] == pytest.approx(1.50)  # 300,000 · $5.00 per million
 
 
-def test_standard_children_cost_two_transitions_each_and_no_time() -> None:
-    """Their start, and their one state; a job with videos has them."""
-    assert job_parts(Prices(), **CATALOGUE, standard=True)["states"] == pytest.approx(5.00)
+def test_what_is_asked_of_s3_for_each_batch() -> None:
+    """Its own part is looked for, all names are listed, and its part and its counts are written."""
+    assert requests_of_batches(100_000) == Sent(reads=100_000, writes=300_000)
+
+
+def test_standard_children_cost_four_transitions_each_and_no_time() -> None:
+    """Their start, their call, a look at how that ended, and their end; a job with videos has them."""
+    assert job_parts(Prices(), **CATALOGUE, standard=True)["states"] == pytest.approx(10.00)
     longer = CATALOGUE | {"worker_seconds": 3_000_000}
-    assert job_parts(Prices(), **longer, standard=True)["states"] == pytest.approx(5.00)
+    assert job_parts(Prices(), **longer, standard=True)["states"] == pytest.approx(10.00)
 
 
 def test_another_try_of_a_batch_is_a_call_and_no_other_child() -> None:
-    """Of a Standard child it is a transition more, of an Express one nothing but its time."""
-    for standard, more in ((True, 7.50), (False, 2.9126)):
+    """Of a Standard child it is two transitions more, of an Express one nothing but its time."""
+    for standard, more in ((True, 15.00), (False, 2.9126)):
         parts = job_parts(Prices(), **CATALOGUE, retries=100_000, standard=standard)
         assert parts["states"] == pytest.approx(more, abs=0.0001)
     once, twice = (job_parts(Prices(), **CATALOGUE, retries=retries) for retries in (0, 100_000))
     assert twice["worker"] - once["worker"] == pytest.approx(0.02)  # 100,000 · $0.20 per million
-    assert twice["lines"] == pytest.approx(2 * once["lines"])
-
-
-def test_each_range_of_a_video_is_a_request() -> None:
-    """A video of 20 MB is read in 20 pieces of a megabyte at the most, beside the request that tells what it is."""
-    parts = job_parts(Prices(), objects=1000, batches=10, worker_seconds=4000, memory_mb=3008, ranges=20_000)
-    assert parts["reading"] == pytest.approx(0.0084)  # 21,000 · $0.40 per million
 
 
 @pytest.mark.parametrize(
     ("size", "ranges"), [(0, 0), (1, 1), (1_048_576, 1), (1_048_577, 2), (20_000_000, 20), (5_000_000_000, 245)]
 )
-def test_a_videos_ranges_are_no_more_than_its_megabytes_and_no_more_than_may_be_read(size: int, ranges: int) -> None:
-    assert ranges_of(size) == ranges
+def test_a_videos_ranges_are_its_megabytes_and_no_more_than_may_be_read(size: int, ranges: int) -> None:
+    assert costs.ranges_of(size) == ranges
 
 
 def test_the_page_has_what_standard_children_add_to_the_catalogue() -> None:
     """By the worker's time there: 470,479 s, for which Standard children have no price of their own."""
     express, standard = (costs.catalogue_parts(Prices(), costs.VCPU_MS, standard=kind) for kind in (False, True))
     assert express["states"] == pytest.approx(0.10 + 0.4902 + 2.50, abs=0.0001)
-    assert standard["states"] == pytest.approx(5.00)
+    assert standard["states"] == pytest.approx(10.00)
     assert f"${sum(standard.values()):.2f} together" in costs.tables()
 
 
@@ -69,8 +75,8 @@ def test_the_page_has_videos_by_their_frames_and_ranges() -> None:
     """100,000 of 20 MB: 64 frames of 80 ms, and 2 s for the decoder, of 1.70 vCPUs."""
     parts = costs.video_parts(Prices())
     assert parts["worker"] == pytest.approx(100_000 * 7.12 / 1.7004 * 2.9375 * 0.0000133334, rel=0.001)
-    assert parts["reading"] == pytest.approx(0.84)  # 100,000 · 21 · $0.40 per million
-    assert parts["states"] == pytest.approx(0.05)  # 1,000 · 2 · $25 per million
+    assert parts["reading"] == pytest.approx(0.8404)  # (100,000 · 21 + 1,000) · $0.40 per million
+    assert parts["states"] == pytest.approx(0.10)  # 1,000 · 4 · $25 per million
 
 
 def test_a_tag_costs_what_tags_and_e_tags_are_asked_for() -> None:
@@ -102,14 +108,4 @@ def test_a_whole_video_is_read_by_as_many_requests_as_are_paid_for() -> None:
     source = Source(bucket="b", key="k", size=s3.size)
     with Objects(s3, max_bytes=25_000_000).open(source, max_bytes=500_000_000) as file:
         assert len(file.readall()) == s3.size
-    assert s3.asked == ranges_of(s3.size) == 6
-
-
-def line(size: int | None, **more: Any) -> dict[str, Any]:
-    return {"source": {"bytes": size}, "verdict": "allow", "reasons": []} | more
-
-
-def test_a_batch_counts_the_ranges_of_its_videos_and_of_nothing_else() -> None:
-    pictures = [line(3_000_000), line(None)]
-    assert "ranges" not in count(pictures)
-    assert count([*pictures, line(20_000_000, video={}), line(1, video={})])["ranges"] == 21
+    assert s3.asked == costs.ranges_of(s3.size) == 6

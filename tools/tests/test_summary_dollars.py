@@ -1,4 +1,4 @@
-"""A summary's dollars are of the kind of executions that ran, with videos' ranges and further tries of batches."""
+"""A summary's dollars are of the kind of executions that ran, of the requests that were sent, and of all tries."""
 
 from __future__ import annotations
 
@@ -14,8 +14,14 @@ from moderator.jobs.results import Results
 from moderator.jobs.summary import summarise
 from moderator.settings import Settings
 
-BATCH = count([]) | {"objects": 500_000, "known": 100_000, "ranges": 10_000_000, "ms": 30_000_000}
-UNFINISHED = count([]) | {"ms": 60_000_000, "unfinished": True}
+BATCH = count([]) | {
+    "objects": 500_000,
+    "known": 100_000,
+    "ms": 30_000_000,
+    "requests": {"reads": 8_000_000, "writes": 4},
+    "unfinished": False,
+}
+UNFINISHED = count([]) | {"ms": 60_000_000, "requests": {"reads": 800_000, "writes": 3}, "unfinished": True}
 
 
 class Counted:
@@ -24,6 +30,9 @@ class Counted:
     def counts(self, job: str) -> Iterator[tuple[str, dict[str, Any]]]:
         yield from {"one": BATCH, "another": BATCH, "a try": UNFINISHED}.items()
 
+    def forget_list(self, job: str, name: str) -> None:
+        pass
+
     def write_record(self, job: str, name: str, record: Mapping[str, Any]) -> str:
         return f"jobs/{job}/{name}.json"
 
@@ -31,7 +40,7 @@ class Counted:
         return list(folders)
 
 
-def dollars(**end: object) -> float:
+def summary(*, standard: bool) -> dict[str, Any]:
     desk = Desk(
         objects=cast(Any, None),
         judge=cast(Any, None),
@@ -39,22 +48,22 @@ def dollars(**end: object) -> float:
         configured=read_configured(Settings()),
         readers=1,
     )
-    asked = {"job": "job", "policy": "demo", "started": "2026-11-28T12:00:00Z", "asked": {}} | end
-    return float(summarise({"end": asked}, desk, memory_mb=3008)["dollars"])
+    asked = {"job": "job", "policy": "demo", "started": "2026-11-28T12:00:00Z", "asked": {}, "standard": standard}
+    return summarise({"end": asked}, desk, memory_mb=3008)
 
 
 def test_a_jobs_dollars_are_those_of_what_ran() -> None:
-    # 3 calls of 120,000 s in all · 3008/1024 GB · $0.0000133334, each with three PUTs and a GET of lines, and a log.
-    calls = 120_000 * 2.9375 * 0.0000133334 + 3 * (0.2e-6 + 15.4e-6 + 0.25e-6)
-    # 800,000 objects that had no line yet, of their videos' ranges as many: 16 million; and 800 listings.
-    reading = 16_800_000 * 0.4e-6 + 800 * 5e-6
-    # Two executions that are started, with three tries of their one state: $25 per million.
-    standard = 5 * 25e-6
+    # 3 calls of 120,000 s in all · 3008/1024 GB · $0.0000133334, each with a log.
+    calls = 120_000 * 2.9375 * 0.0000133334 + 3 * (0.2e-6 + 0.25e-6)
+    # What was sent, whatever it was for; and 1000 listings of what there is to judge.
+    requests = 16_800_000 * 0.4e-6 + (11 + 1000) * 5e-6
+    # Two executions that are started, of three tries, each with a look at how it ended, and two ends: $25 per million.
+    standard = (2 + 2 * 3 + 2) * 25e-6
     # Or two that are started, and Express ones for 120,000 s of 64 MB.
     express = 2 * (25e-6 + 1e-6) + 120_000 * 0.0625 * 0.00001667
-    assert dollars(standard=True) == pytest.approx(calls + reading + standard, abs=0.0001)
-    assert dollars(standard=False) == pytest.approx(calls + reading + express, abs=0.0001)
+    assert summary(standard=True)["dollars"] == pytest.approx(calls + requests + standard, abs=0.0001)
+    assert summary(standard=False)["dollars"] == pytest.approx(calls + requests + express, abs=0.0001)
 
 
-def test_an_older_state_machine_that_does_not_tell_ran_express_executions() -> None:
-    assert dollars() == dollars(standard=False)
+def test_a_summary_says_how_many_requests_were_sent() -> None:
+    assert summary(standard=False)["requests"] == {"reads": 16_800_000, "writes": 11}

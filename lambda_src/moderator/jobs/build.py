@@ -46,6 +46,7 @@ def build_worker(
         results=Results(clients.s3, worker.results_bucket),
         configured=configured,
         readers=worker.readers,
+        requests=clients.requests,
     )
     announcer = Announcer(settings=worker, s3=clients.s3, events=clients.events if worker.bus else None)
     memory_mb = int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "0") or 0) or 1769 * usable_cpus()

@@ -8,14 +8,21 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
+from moderator.jobs.requests import Requests
+
 
 class Clients:
-    """Clients that many threads may use; each is made when it is first needed."""
+    """Clients that many threads may use; each is made when it is first needed. `requests` counts those to S3."""
+
+    def __init__(self) -> None:
+        self.requests = Requests()
 
     @cached_property
     def s3(self) -> Any:
         """S3's."""
-        return self._client("s3")
+        client = self._client("s3")
+        self.requests.watch(client)
+        return client
 
     @cached_property
     def events(self) -> Any:

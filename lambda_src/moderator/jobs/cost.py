@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from moderator.jobs.video_pipe import Limits
+from moderator.jobs.requests import Sent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +30,6 @@ class Prices:
 
 # Of an Express execution, in GB: it is billed in pieces of 64 MB.
 _EXPRESS_GB = 0.0625
-# Of a video, in one request (`Objects.open`).
-_RANGE_BYTES = 1 << 20
 # What Lambda logs of each call: its start, its end and its report.
 _LOG_BYTES = 500
 
@@ -40,31 +38,32 @@ def job_parts(
     prices: Prices,
     *,
     objects: int,
+    reads: int,
+    writes: int,
     batches: int,
     worker_seconds: float,
     memory_mb: int,
     retries: int = 0,
-    ranges: int = 0,
     standard: bool = False,
 ) -> dict[str, float]:
     """Return what each part of a job costs.
 
     Args:
         prices: of what AWS counts.
-        objects: that are read, each by one request.
+        objects: that are listed.
+        reads: requests of the workers to S3, of objects, of ranges of videos, and of lines that were there.
+        writes: likewise, for lines and counts, and to list what lines there are.
         batches: each an execution that the distributed map starts.
         worker_seconds: of all calls together.
         memory_mb: of the worker.
         retries: calls for a batch that an earlier one did not come to the end of.
-        ranges: of videos that are read, beside the first request for each.
         standard: whether the executions are Standard ones, as they are with videos, instead of Express.
     """
     calls = batches + retries
     return {
         "worker": _lambdas(prices, calls, worker_seconds, memory_mb),
-        "reading": (objects + ranges) * prices.s3_get,
-        # A call looks for its batch's own part, lists earlier ones once at most, and writes a part and its counts.
-        "lines": calls * (3 * prices.s3_put + prices.s3_get),
+        "reading": reads * prices.s3_get,
+        "lines": writes * prices.s3_put,
         # A listing of the bucket names 1000 objects.
         "listing": objects / 1000 * prices.s3_put,
         "states": _states(prices, batches, calls, worker_seconds, standard=standard),
@@ -72,9 +71,12 @@ def job_parts(
     }
 
 
-def ranges_of(video_bytes: int) -> int:
-    """Return how many ranges of a video are read at the most: its megabytes, as far as a video is read at all."""
-    return -(-min(video_bytes, Limits().bytes_read) // _RANGE_BYTES)
+def requests_of_batches(batches: int) -> Sent:
+    """Return what is asked of S3 for batches whose objects have no lines yet, beside the objects themselves.
+
+    A batch looks for its own part, lists earlier ones once at most, and writes a part and its counts.
+    """
+    return Sent(reads=batches, writes=3 * batches)
 
 
 def stream_parts(
@@ -102,6 +104,6 @@ def _lambdas(prices: Prices, calls: float, seconds: float, memory_mb: int) -> fl
 def _states(prices: Prices, batches: int, calls: int, seconds: float, *, standard: bool) -> float:
     # Of whichever kind: https://docs.aws.amazon.com/step-functions/latest/dg/concepts-transitions.html
     starts = batches * prices.state_transition
-    if standard:  # each has one state, and a try of it is a transition
-        return starts + calls * prices.state_transition
+    if standard:  # each try has a look at whether it came to the end, and the child has an end
+        return starts + (2 * calls + batches) * prices.state_transition
     return starts + batches * prices.express_request + seconds * _EXPRESS_GB * prices.express_gb_second

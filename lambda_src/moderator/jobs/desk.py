@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from moderator.errors import RequestError
 from moderator.jobs.judge import Policies
@@ -14,6 +14,7 @@ from moderator.jobs.judge_process import JudgeProcess, Suspicious
 from moderator.jobs.line import Line, error_line
 from moderator.jobs.objects import Objects
 from moderator.jobs.reading import GROUP, Read, in_groups, read_objects
+from moderator.jobs.requests import Requests, Sent
 from moderator.jobs.results import Results
 from moderator.jobs.sources import Source
 
@@ -24,13 +25,19 @@ _ALONE = 1 / 10  # each object of suspicious groups, before it gets the whole ti
 
 @dataclass(frozen=True, kw_only=True)
 class Desk:
-    """What a worker works with."""
+    """What a worker works with; `requests` are those of its own process to S3."""
 
     objects: Objects
     judge: JudgeProcess
     results: Results
     configured: Policies
     readers: int
+    requests: Requests = field(default_factory=Requests)
+
+    def sent(self) -> Sent:
+        """Return how many requests were sent to S3 since this was last asked."""
+        self.requests.add(self.judge.requests.take())
+        return self.requests.take()
 
     def lines(self, policy: str, sources: Sequence[Source], *, until: float = math.inf) -> dict[Source, Line]:
         """Judge each object; one that is not done by `until`, a moment of the monotonic clock, has no line.

@@ -20,6 +20,7 @@ from typing import Any
 
 from moderator.errors import ConfigurationError, RequestError
 from moderator.jobs.line import DecoderCrashed, JudgeFailed, Line
+from moderator.jobs.requests import Requests
 from moderator.jobs.sources import Source
 
 CHILD = ("-m", "moderator.jobs.judge_child")  # what Python is told, before the socket's number
@@ -46,7 +47,8 @@ class JudgeProcess:
     """Answers as `Judge` does, from a child that is started when it is first needed.
 
     `seconds` is what one object, or a group of small ones, may take at the most, and `start_seconds` loading the model;
-    `program` is where a test puts a child of its own.
+    `program` is where a test puts a child of its own. `requests` counts what the child asks of S3, but for what it
+    asked about an object that ended it.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class JudgeProcess:
     ) -> None:
         self._seconds, self._video_seconds, self._start_seconds = seconds, video_seconds, start_seconds
         self._program = program
+        self.requests = Requests()
         self._child: subprocess.Popen[bytes] | None = None
         self._pipe: Connection | None = None
         self._ready = False
@@ -155,7 +158,8 @@ class JudgeProcess:
     def _answer(self, pipe: Connection, seconds: float, until: float) -> Any:
         if not pipe.poll(max(0.0, min(seconds, until - time.monotonic()))):
             raise TimeoutError(f"no answer within {seconds:g} s")
-        kind, value = pipe.recv()
+        kind, value, sent = pipe.recv()
+        self.requests.add(sent)
         if kind == "configuration":
             raise ConfigurationError(value)
         if kind == "bug":

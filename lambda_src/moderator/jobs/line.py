@@ -11,7 +11,6 @@ from typing import Any
 
 from moderator.clip.model import Model
 from moderator.errors import RequestError
-from moderator.jobs.cost import ranges_of
 from moderator.jobs.sources import Source
 from moderator.policy.policy import Policy
 from moderator.policy.verdict import unjudged
@@ -19,9 +18,11 @@ from moderator.web.answers import native
 
 Line = dict[str, Any]
 
+# The kind of error of an object that is not there.
+GONE = "object-gone"
 # Another run may do better: these are about the moment, not about the bytes.
 _OF_THE_MOMENT = (
-    "object-gone",
+    GONE,
     "object-refused",
     "object-unreadable",
     "object-archived",
@@ -101,17 +102,15 @@ def read_lines(data: bytes) -> list[Line]:
 
 
 def count(lines: Iterable[Line]) -> dict[str, Any]:
-    """Count objects, verdicts, the categories that acted, failures by reason, bytes, and ranges of videos, if any."""
+    """Count objects, verdicts, the categories that acted, failures by reason, and bytes."""
     verdicts: Counter[str] = Counter()
     categories: Counter[str] = Counter()
     failures: Counter[str] = Counter()
-    size = ranges = 0
+    size = 0
     for line in lines:
         verdicts[line["verdict"]] += 1
         categories.update({reason["category"] for reason in line["reasons"]} - {"error"})
         size += line["source"]["bytes"] or 0
-        if "video" in line:
-            ranges += ranges_of(line["source"]["bytes"] or 0)
         if kind := error_kind(line):
             failures[kind] += 1
     return {
@@ -120,4 +119,4 @@ def count(lines: Iterable[Line]) -> dict[str, Any]:
         "verdicts": dict(sorted(verdicts.items())),
         "categories": dict(sorted(categories.items())),
         "failures": dict(sorted(failures.items())),
-    } | ({"ranges": ranges} if ranges else {})
+    }

@@ -11,6 +11,7 @@ from moderator.errors import TooMuch
 from moderator.jobs.object_errors import patiently
 from moderator.jobs.object_file import ObjectFile
 from moderator.jobs.sources import Source
+from moderator.jobs.video_kind import is_video
 
 # What tells a picture from a video.
 HEAD_BYTES = 64
@@ -33,7 +34,7 @@ class Objects:
         return e_tag.strip('"')
 
     def read_start(self, source: Source, *, before: Callable[[int], None] = lambda _: None) -> tuple[Source, bytes]:
-        """Read all bytes of an object up to the limit, of a larger one the first; by one request, mostly.
+        """Read all bytes of a picture up to the limit, of a larger one, or a video, the first; by one request, mostly.
 
         `before` is told how many bytes come, before they are read: it may wait. Return the source with the ETag,
         version and size that S3 tells, and the bytes.
@@ -78,7 +79,7 @@ class Objects:
     ) -> tuple[Source, bytes]:
         """Read a range, only of an object with the ETag, if one is given.
 
-        With `before`, who wants all of an object that is over the limit gets its first bytes.
+        With `before`, who wants all of an object that is over the limit, or a video, gets its first bytes.
         """
         asked = source.as_asked() | {"Range": f"bytes={start}-{start + length - 1}"}
         if e_tag:
@@ -99,14 +100,11 @@ class Objects:
         with closing(answer["Body"]) as body:
             total = answer.get("ContentRange", "").rpartition("/")[2]
             size, comes = int(total) if total.isdigit() else answer["ContentLength"], answer["ContentLength"]
-            if before is None:
-                data = body.read()
-            elif size > self.max_bytes and comes > HEAD_BYTES:
-                before(HEAD_BYTES)
-                data = body.read(HEAD_BYTES)
-            else:
-                before(comes)
-                data = body.read()
+            data = body.read(None if before is None else HEAD_BYTES)
+            if before is not None:
+                is_whole = size <= self.max_bytes and not is_video(data)
+                before(comes if is_whole else len(data))
+                data += body.read() if is_whole else b""
         found = replace(
             source,
             e_tag=answer["ETag"].strip('"'),

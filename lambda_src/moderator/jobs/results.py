@@ -32,10 +32,14 @@ _TRIES = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """A part as it was read: the job that wrote it last, and its ETag, which is that of its content."""
+    """A part as it was read: the job that wrote it last, and its ETag, which is that of its content.
+
+    `new` is how many of the lines that job has judged itself; the others stood from before.
+    """
 
     lines: Sequence[Line] = ()
     job: str = ""
+    new: int = 0
     e_tag: str = ""
 
 
@@ -66,9 +70,9 @@ class Results:
         with ThreadPoolExecutor(_READERS) as pool:
             return {key: found for key, found in zip(keys, pool.map(lines, keys), strict=True) if found}
 
-    def write_part(self, key: str, lines: Sequence[Line], job: str) -> None:
-        """Write a part, in place of what is there."""
-        self._put(key, write_lines(lines), Metadata={"job": digest([job])})
+    def write_part(self, key: str, lines: Sequence[Line], job: str, *, new: int) -> None:
+        """Write a part, in place of what is there; `new` of the lines this job has judged."""
+        self._put(key, write_lines(lines), Metadata={"job": digest([job]), "new": str(new)})
 
     def take_out(self, key: str, is_old: Callable[[Line], bool]) -> None:
         """Take lines out of a part, also while another worker does that.
@@ -85,7 +89,8 @@ class Results:
                 return
             try:
                 if kept:
-                    self._put(key, write_lines(kept), Metadata={"job": part.job}, IfMatch=part.e_tag)
+                    told = {"job": part.job, "new": str(part.new)}
+                    self._put(key, write_lines(kept), Metadata=told, IfMatch=part.e_tag)
                 else:
                     self._s3.delete_object(Bucket=self._bucket, Key=key, IfMatch=part.e_tag)
             except ClientError as error:
@@ -138,6 +143,10 @@ class Results:
         key = f"jobs/{job}/{name}.jsonl"
         self._put(key, file)
         return key
+
+    def forget_list(self, job: str, name: str) -> None:
+        """Delete a list of objects of a job, if there is one."""
+        self._s3.delete_object(Bucket=self._bucket, Key=f"jobs/{job}/{name}.jsonl")
 
     def with_parts(self, folders: Sequence[str]) -> list[str]:
         """Return those of these folders in which there are parts of jobs."""
@@ -203,7 +212,8 @@ class Results:
         # As a context it would be urllib3's body, some versions of which end too early without a word.
         with closing(answer["Body"]) as body:
             lines = read_lines(body.read())
-        return Part(lines=lines, job=answer.get("Metadata", {}).get("job", ""), e_tag=answer["ETag"])
+        told = answer["Metadata"]
+        return Part(lines=lines, job=told.get("job", ""), new=int(told.get("new", "0")), e_tag=answer["ETag"])
 
     def _put(self, key: str, body: bytes | BinaryIO, **more: Any) -> None:
         self._s3.put_object(Bucket=self._bucket, Key=key, Body=body, ContentType="application/x-ndjson", **more)

@@ -44,6 +44,14 @@ def of_line(line: Mapping[str, Any]) -> Source:
     )
 
 
+def is_delete_marker(item: Any) -> bool:
+    """Return whether an item, of an inventory of all versions, says that an object was deleted: it names no bytes.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage-inventory.html#storage-inventory-contents
+    """
+    return isinstance(item, Mapping) and str(_fields(item).get("isdeletemarker", "")).lower() == "true"
+
+
 def of_item(item: Any, batch: Mapping[str, Any]) -> Source:
     """Read one item of a distributed map: of a listing, an inventory, or a list of one's own.
 
@@ -56,7 +64,7 @@ def of_item(item: Any, batch: Mapping[str, Any]) -> Source:
     """
     if not isinstance(item, Mapping):
         raise InvalidField("An item of the list names no object: it must be an object itself, with a key.")
-    fields = {name.lower().replace("_", "").replace(" ", ""): value for name, value in item.items()}
+    fields = _fields(item)
     key = fields.get("key")
     bucket = fields.get("bucket") or batch.get("bucket")
     if not isinstance(key, str) or not key or not isinstance(bucket, str) or not bucket:
@@ -73,6 +81,10 @@ def of_item(item: Any, batch: Mapping[str, Any]) -> Source:
         # A list of one's own has text in its columns.
         size=int(size) if size not in (None, "") and str(size).isdigit() else None,
     )
+
+
+def _fields(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {name.lower().replace("_", "").replace(" ", ""): value for name, value in item.items()}
 
 
 def of_event(event: Mapping[str, Any]) -> Source:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from moderator.jobs.line import Line, Names, is_final
 from moderator.jobs.sources import Source
@@ -32,16 +32,23 @@ class Standing:
         `e_tags` are those of the unsure.
         """
         stand = {}
-        for line in lines:
-            source = self.source_of(line)
-            if source is None or not self._names.belongs(line) or not is_final(line):
-                continue
+        for source, line in self._final(lines):
             e_tag = source.e_tag or e_tags.get(source)
             said = line["source"]
             if (e_tag and e_tag == said["eTag"]) or (source.version_id and source.version_id == said["versionId"]):
                 stand[source] = line
         return stand
 
+    def in_doubt(self, lines: Sequence[Line], *, e_tags: Mapping[Source, str]) -> dict[Source, Line]:
+        """Return the lines of the unsure of which S3 does not say whether their bytes are still there."""
+        return {source: line for source, line in self._final(lines) if e_tags.get(source) == ""}
+
     def of_this_job(self, lines: Sequence[Line]) -> dict[Source, Line]:
         """Return the lines that an earlier try of the same batch has written: these stand, whatever they say."""
         return {source: line for line in lines if (source := self.source_of(line))}
+
+    def _final(self, lines: Sequence[Line]) -> Iterator[tuple[Source, Line]]:
+        for line in lines:
+            source = self.source_of(line)
+            if source is not None and self._names.belongs(line) and is_final(line):
+                yield source, line

@@ -35,7 +35,8 @@ class _Totals:
 
     def add(self, counted: Mapping[str, Any]) -> None:
         """Add what a batch counted."""
-        self.numbers.update({name: counted.get(name, 0) for name in ("objects", "bytes", "known", "ms", "ranges")})
+        self.numbers.update({name: counted.get(name, 0) for name in ("objects", "bytes", "known", "ms")})
+        self.numbers.update(counted.get("requests", {}))
         for name in ("verdicts", "categories", "failures"):
             getattr(self, name).update(counted[name])
         for bucket, parts in counted.get("parts", {}).items():
@@ -60,15 +61,14 @@ def summarise(event: Mapping[str, Any], desk: Desk, *, memory_mb: int, until: fl
         totals.failures[BATCH_FAILED] += unjudged["objects"]
     seconds = (datetime.now(UTC) - datetime.fromisoformat(end["started"])).total_seconds()
     numbers = totals.numbers
-    read = numbers["objects"] - numbers["known"]
     dollars = job_parts(
         Prices(),
-        objects=read,
+        objects=numbers["objects"],
+        reads=numbers["reads"],
+        writes=numbers["writes"],
         batches=numbers["batches"],
         retries=numbers["unfinished"],
-        # Counted with all lines, also those that stood: of these, nothing was read.
-        ranges=numbers["ranges"] * read // max(1, numbers["objects"]),
-        standard=end.get("standard", False),
+        standard=end["standard"],
         worker_seconds=numbers["ms"] / 1000,
         memory_mb=memory_mb,
     )
@@ -85,6 +85,7 @@ def summarise(event: Mapping[str, Any], desk: Desk, *, memory_mb: int, until: fl
         "unjudged": unjudged,
         "seconds": round(seconds, 1),
         "worker_seconds": round(numbers["ms"] / 1000, 1),
+        "requests": {name: numbers[name] for name in ("reads", "writes")},
         "dollars": round(sum(dollars.values()), 4),
     }
     key = desk.results.write_record(job, "summary", summary)

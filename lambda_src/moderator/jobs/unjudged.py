@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from moderator.jobs.batch import piles_of
 from moderator.jobs.desk import Desk
 from moderator.jobs.line import Line, Names, count
 from moderator.jobs.map_results import FailedBatch, failed_batches
 from moderator.jobs.parts import batch_name, digest, part_hash
+from moderator.jobs.pile import piles_of
 from moderator.jobs.results import Part
 from moderator.jobs.sources import Source
 from moderator.jobs.standing import Standing
@@ -81,7 +81,11 @@ class Unjudged:
                     file.write(_item(source))
             is_empty = file.tell() == 0
             file.seek(0)
-            key = None if is_empty else self._desk.results.write_list(self._job, "unjudged", file)
+            key = None
+            if is_empty:  # a redrive may have come to what an earlier end left out
+                self._desk.results.forget_list(self._job, "unjudged")
+            else:
+                key = self._desk.results.write_list(self._job, "unjudged", file)
         return {
             "objects": self._reasons.total(),
             "batches": self._batches,
@@ -123,9 +127,10 @@ class Unjudged:
         before = _by_name(standing.among(there, e_tags=e_tags))
         of_job = digest([self._job])
         lines: list[Line] = []
-        known = 0
+        new = 0
         for pile in piles:
             by_job = pile.part.lines if pile.part.job == of_job else ()
+            new += pile.part.new if by_job else 0
             tried = _by_name(Standing(pile.sources, names).of_this_job(by_job))
             for source in pile.sources:
                 name = (source.key, source.version_id)
@@ -133,13 +138,12 @@ class Unjudged:
                     continue
                 if line := tried.get(name) or before.get(name):
                     lines.append(line)
-                    known += name not in tried
                 else:
                     self._reasons[pile.why] += 1
                     self._unchecked += is_time_over
                     yield source
         parts = [part_hash(pile.own) for pile in piles if pile.part.lines]
-        self._add(count(lines) | {"known": known, "parts": {sources[0].bucket: parts}})
+        self._add(count(lines) | {"known": max(0, len(lines) - new), "parts": {sources[0].bucket: parts}})
 
     def _is_new(self, source: Source) -> bool:
         """Return whether no failed batch had this object before; remember it in 16 bytes."""

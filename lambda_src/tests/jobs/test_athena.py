@@ -10,8 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import duckdb
 import pytest
@@ -19,7 +18,6 @@ import sqlglot
 from sqlglot import exp
 
 from moderator.jobs.build import build_worker
-from moderator.jobs.clients import Clients
 from moderator.jobs.judge_process import JudgeProcess
 from moderator.jobs.worker_settings import WorkerSettings
 from moderator.settings import Settings
@@ -63,8 +61,7 @@ Results = dict[str, bytes]
 def judged(judge: JudgeProcess, policy: str) -> Results:
     """The results of a job, and of one upload, by the worker."""
     store = ObjectStore({"pictures": dict(OBJECTS), "results": {}})
-    clients = cast("Clients", SimpleNamespace(s3=store, events=store))
-    worker = build_worker(Settings(), WorkerSettings(results_bucket="results", policy=policy), clients, judge)
+    worker = build_worker(Settings(), WorkerSettings(results_bucket="results", policy=policy), store.clients(), judge)
     given = {"job": "job", "policy": policy, "bucket": "pictures"}
     worker({"BatchInput": given, "Items": store.items("pictures", "in/")}, None)
     body = json.dumps(store.upload("pictures", "in/00ü.png", OBJECTS["in/00ü.png"], version="1"))

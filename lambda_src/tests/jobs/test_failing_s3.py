@@ -7,8 +7,7 @@ import json
 import random
 from collections import Counter
 from dataclasses import dataclass, field
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from botocore.exceptions import IncompleteReadError, ReadTimeoutError
@@ -16,7 +15,6 @@ from botocore.response import StreamingBody
 from urllib3.exceptions import ProtocolError
 
 from moderator.jobs.build import Handler, build_worker
-from moderator.jobs.clients import Clients
 from moderator.jobs.judge_process import JudgeProcess
 from moderator.jobs.results import Results
 from moderator.jobs.worker_settings import WorkerSettings
@@ -116,7 +114,7 @@ def store() -> Shaky:
 
 def worker_on(store: Shaky, judge: JudgeProcess) -> Handler:
     settings = WorkerSettings(results_bucket="results", policy="demo", bus="verdicts", tag=True)
-    return build_worker(Settings(), settings, cast("Clients", SimpleNamespace(s3=store, events=store)), judge)
+    return build_worker(Settings(), settings, store.clients(), judge)
 
 
 def lines(store: Shaky) -> dict[str, dict[str, Any]]:
@@ -140,7 +138,7 @@ def job(worker: Handler, store: Shaky, name: str) -> dict[str, Any]:
         given = {"job": name, "policy": "demo", "bucket": "pictures"}
         tried(worker, {"BatchInput": given, "Items": items[at : at + 20]})
     asked = {"source": "prefix", "bucket": "pictures", "prefix": "", "policy": "demo"}
-    end = {"job": name, "policy": "demo", "started": "2026-11-28T08:00:00+00:00", "asked": asked}
+    end = {"job": name, "policy": "demo", "started": "2026-11-28T08:00:00+00:00", "asked": asked, "standard": False}
     return tried(worker, {"end": end})
 
 
@@ -218,7 +216,7 @@ def test_a_part_that_breaks_off_between_two_lines_is_not_taken_for_whole() -> No
 
     store = Cut({"results": {}})
     results = Results(store, "results")
-    results.write_part("verdicts/part.jsonl", [{"number": 1}, {"number": 2}], "job")
+    results.write_part("verdicts/part.jsonl", [{"number": 1}, {"number": 2}], "job", new=2)
     before = dict(store.buckets["results"])
     with pytest.raises(IncompleteReadError):
         results.take_out("verdicts/part.jsonl", lambda line: line["number"] == 1)

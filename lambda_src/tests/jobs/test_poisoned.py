@@ -13,7 +13,6 @@ import pytest
 
 from moderator.errors import ConfigurationError, InvalidField
 from moderator.jobs.build import Handler, build_worker
-from moderator.jobs.clients import Clients
 from moderator.jobs.desk import Desk
 from moderator.jobs.judge import read_configured
 from moderator.jobs.judge_process import JudgeNotStarted, JudgeProcess
@@ -32,6 +31,7 @@ import os, sys, time
 from multiprocessing.connection import Connection
 from moderator.jobs.judge import read_configured
 from moderator.jobs.judge_child import serve
+from moderator.jobs.requests import Requests
 from moderator.settings import read_settings
 
 class Obedient:
@@ -51,7 +51,7 @@ class Obedient:
     def video(self, policy, source):
         raise ValueError("a film")
 
-serve(Connection(int(sys.argv[1])), Obedient)
+serve(Connection(int(sys.argv[1])), Obedient, Requests())
 """
 VIDEO = b"\0\0\0\x18ftypisom" + bytes(20)
 
@@ -61,9 +61,8 @@ def working(
     store: ObjectStore, program: str = CHILD, seconds: float = 30.0, start_seconds: float = 120.0
 ) -> Iterator[Handler]:
     judge = JudgeProcess(seconds=seconds, video_seconds=30, start_seconds=start_seconds, program=("-c", program))
-    clients = cast("Clients", SimpleNamespace(s3=store, events=store))
     with closing(cast("Any", SimpleNamespace(close=judge.stop))):
-        yield build_worker(Settings(), WorkerSettings(results_bucket="results", policy="demo"), clients, judge)
+        yield build_worker(Settings(), WorkerSettings(results_bucket="results", policy="demo"), store.clients(), judge)
 
 
 def store_of(**objects: bytes) -> ObjectStore:
@@ -154,8 +153,7 @@ def test_a_judge_that_is_configured_wrongly_says_so_at_each_try() -> None:
 def test_a_judge_that_ended_between_two_batches_is_no_objects_fault() -> None:
     store = store_of(only=b"a picture")
     judge = JudgeProcess(seconds=30, video_seconds=30, program=("-c", CHILD))
-    clients = cast("Clients", SimpleNamespace(s3=store, events=store))
-    worker = build_worker(Settings(), WorkerSettings(results_bucket="results", policy="demo"), clients, judge)
+    worker = build_worker(Settings(), WorkerSettings(results_bucket="results", policy="demo"), store.clients(), judge)
     worker(batch(store), None)
     assert judge._child is not None
     judge._child.kill()
@@ -197,7 +195,9 @@ def test_an_item_that_names_no_object_is_counted_and_the_others_are_judged(caplo
             counted = worker({"BatchInput": given, "Items": [*wrong, *store.items("pictures")]}, None)
         asked = {"source": "jsonl", "policy": "demo"}
         started = "2026-11-28T08:00:00+00:00"
-        summary = worker({"end": {"job": "job", "policy": "demo", "started": started, "asked": asked}}, None)
+        summary = worker(
+            {"end": {"job": "job", "policy": "demo", "started": started, "asked": asked, "standard": False}}, None
+        )
         # A list with other columns is nobody's slip: it is said aloud.
         with pytest.raises(InvalidField, match="names no object: it must have a key"):
             worker({"BatchInput": given, "Items": [{"name": "a"}, {"name": "b"}]}, None)

@@ -16,7 +16,7 @@ from moderator.errors import TooMuch
 from moderator.jobs.desk import Desk
 from moderator.jobs.judge import read_configured
 from moderator.jobs.judge_process import JudgeProcess
-from moderator.jobs.objects import Objects
+from moderator.jobs.objects import HEAD_BYTES, Objects
 from moderator.jobs.reading import AHEAD_BYTES, Read, read_objects
 from moderator.jobs.results import Results
 from moderator.jobs.sources import Source
@@ -48,12 +48,13 @@ class Held:
             "Body": Body(asked, self),
         }
 
-    def read(self, length: int) -> bytes:
+    def read(self, place: int, length: int) -> bytes:
         self._at_read()
         with self._lock:
             self.now += length
             self.most = max(self.most, self.now)
-        return self._start + bytes(length - len(self._start))
+        start = self._start[place : place + length]
+        return start + bytes(length - len(start))
 
     def give_back(self, read: Read) -> None:
         with self._lock:
@@ -64,10 +65,13 @@ class Body:
     """What botocore answers with: it can be closed before all of it was read."""
 
     def __init__(self, length: int, held: Held) -> None:
-        self._length, self._held = length, held
+        self._length, self._held, self._place = length, held, 0
 
     def read(self, amount: int | None = None) -> bytes:
-        return self._held.read(self._length if amount is None else min(amount, self._length))
+        left = self._length - self._place
+        data = self._held.read(self._place, left if amount is None else min(amount, left))
+        self._place += len(data)
+        return data
 
     def close(self) -> None:
         pass
@@ -128,12 +132,16 @@ def test_whatever_the_sizes_all_come_in_order_within_the_memory(
     assert held.most <= AHEAD_BYTES + (0 if known in (sizes, {}) else LARGEST)
 
 
-def test_of_a_long_video_the_first_bytes_are_read_though_no_list_has_its_size() -> None:
-    sizes = {f"{number}": 500_000_000 for number in range(3)}
+@pytest.mark.parametrize("is_listed", [True, False])
+@pytest.mark.parametrize("size", [100, 20_000_000, 500_000_000])
+def test_of_a_video_the_first_bytes_are_read_whatever_its_size(size: int, is_listed: bool) -> None:
+    """Its decoder asks for ranges: what it is given here, it would have twice."""
+    sizes = {f"{number}": size for number in range(3)}
     held = Held(sizes, film=True)
-    reads = list(read_objects(Objects(held, max_bytes=LARGEST), sources(sizes, {}), threads=THREADS))
-    assert [(read.video, read.source.size) for read in reads] == [(True, 500_000_000)] * 3
-    assert held.now < 1000
+    listed = sources(sizes, sizes if is_listed else {})
+    reads = list(read_objects(Objects(held, max_bytes=LARGEST), listed, threads=THREADS))
+    assert [(read.video, read.source.size) for read in reads] == [(True, size)] * 3
+    assert (held.now, held.requests) == (3 * HEAD_BYTES, 3)
 
 
 def test_of_a_large_video_every_piece_is_whole() -> None:

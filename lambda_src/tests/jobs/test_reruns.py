@@ -17,7 +17,7 @@ from moderator.jobs.results import Results
 from moderator.jobs.sources import Source
 from moderator.settings import Settings
 from support.account import Account
-from support.object_store import ObjectStore
+from support.object_store import ObjectStore, refused
 
 
 @pytest.fixture(scope="module")
@@ -84,13 +84,86 @@ def test_a_batch_that_died_after_writing_goes_on_from_there(configured: Policies
         account.put(key, b"\x89PNG")
     items = [*account.items(KEYS), {"Key": "gone.png", "Etag": "x"}]
     account.job("job", items, batch=100)
-    # Step Functions tries it again, elsewhere: also what was about the moment is done, for this job.
-    assert account.job("job", items, batch=100, desk=1) == len(items)
+    # Step Functions tries it again, elsewhere: also what was about the moment is done, for this job, and was not known.
+    assert account.job("job", items, batch=100, desk=1) == 0
     assert set(account.judge.judged.values()) == {1}
     assert account.lines().keys() == {*KEYS, "gone.png"}
     account.put("gone.png", b"\x89PNG")
     account.job("another", items, batch=100)
     assert "error" not in account.lines()["gone.png"], "what was about the moment is tried again by another job"
+
+
+def test_what_is_known_from_before_is_so_at_each_try(configured: Policies) -> None:
+    """A batch of which a half has lines, of the same part and of others, and which is tried three times."""
+    account = Account(configured, workers=3)
+    for key in KEYS[:12]:
+        account.put(key, b"\x89PNG")
+    account.job("first", account.items(KEYS[:12]), batch=12)
+    for key in KEYS[:5]:
+        account.put(key, b"\x89PNG of other bytes")
+    for desk in range(3):
+        assert account.job("second", account.items(KEYS[:12]), batch=12, desk=desk) == 7
+    assert account.end("second")["known"] == 7
+
+    results = account.store.buckets["results"]
+    for count in [key for key in results if key.startswith("jobs/second/batches/")]:
+        del results[count]  # as if the worker had died before it wrote this
+    failed = account.end("second", {"Lambda.Unknown": [account.items(KEYS[:12])]})
+    assert (failed["objects"], failed["known"], failed["unjudged"]["objects"]) == (12, 7, 0)
+
+
+REFUSED, GONE = refused(403, "AccessDenied"), refused(404, "NoSuchKey")
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["in the same batch", "in another"])
+def test_what_s3_says_nothing_about_keeps_its_verdict(configured: Policies, order: int) -> None:
+    """A list without ETags, in an outage: the bytes may be the same as before, and are not known to be others."""
+    account = Account(configured)
+    for key in KEYS[:3]:
+        account.put(key, b"\x89PNG")
+    account.job("first", account.items(KEYS[:3]), batch=3)
+    before = account.lines()
+    items = account.items(KEYS[:3], e_tags=False)[::order]
+    account.put("new.png", b"\x89PNG")
+    items.append({"key": "new.png"})
+
+    def fail(bucket: str, call: str) -> None:
+        if bucket == "pictures":
+            raise REFUSED
+
+    account.store.meanwhile = fail
+    account.job("second", items, batch=2 + order)
+    assert {key: line for key, line in account.lines().items() if key in before} == before
+    summary = account.end("second")
+    assert (summary["objects"], summary["known"]) == (4, 3)
+    assert summary["failures"] == {"object-refused": 4}, "that it was not looked at is said"
+    assert summary["verdicts"] == {"allow": 3, "review": 1}
+
+    # What is known to be gone, or to be other, loses it.
+    account.store.meanwhile = lambda *_: None
+    account.store.buckets["pictures"].pop(KEYS[0])
+    account.put(KEYS[1], b"\x89PNG of other bytes")
+    account.job("third", items, batch=4)
+    found = account.lines()
+    assert found[KEYS[0]]["error"]["type"].endswith(":object-gone")
+    assert found[KEYS[1]]["source"]["eTag"] != before[KEYS[1]]["source"]["eTag"]
+    assert found[KEYS[2]] == before[KEYS[2]]
+
+
+def test_delete_markers_of_an_inventory_have_no_line_and_are_counted(configured: Policies) -> None:
+    account = Account(configured)
+    for version in ("1", "2"):
+        account.store.upload("pictures", "a.png", b"\x89PNG", version=version)
+    rows = [
+        {"Bucket": "pictures", "Key": "a.png", "VersionId": version, "IsLatest": "false", "IsDeleteMarker": marker}
+        for version, marker in (("1", "false"), ("2", "false"), ("3", "true"))
+    ]
+    gone = [row | {"VersionId": str(number), "IsDeleteMarker": "TRUE"} for number, row in enumerate(rows)]
+    account.job("job", [*rows, *gone], batch=3)
+    account.job("job", [dict(row, Key="b.png") for row in gone], batch=3)
+    summary = account.end("job")
+    assert (summary["objects"], summary["batches"]) == (2, 3)
+    assert summary["failures"] == {"delete-marker": 7}
 
 
 @pytest.mark.parametrize("then", ["the same batch again", "a later job of everything"])
@@ -181,7 +254,7 @@ def test_a_part_that_is_written_while_its_last_line_goes_is_not_deleted(configur
     newer = [old | {"verdict": "review"}]
 
     def is_old(line: Line) -> bool:
-        results.write_part(part, newer, "another")
+        results.write_part(part, newer, "another", new=1)
         return bool(line == old)
 
     results.take_out(part, is_old)
@@ -217,5 +290,5 @@ def test_the_longest_name_of_a_part_is_one_that_s3_takes(configured: Policies, b
     results = Results(store, "results")
     sources = [Source(bucket=bucket, key=f"{number:04}{'x' * 1000}") for number in range(150)]
     key, _ = results.own_part(sources, configured.names("demo"))
-    results.write_part(key, [], "job")  # the store refuses a name of over 1024 bytes
+    results.write_part(key, [], "job", new=0)  # the store refuses a name of over 1024 bytes
     assert key in store.buckets["results"]

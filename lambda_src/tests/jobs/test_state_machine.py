@@ -36,9 +36,10 @@ ODD = {
 GONE = "in/0007 a b.png"
 FILM = "in/1000 a+b%20ü.mp4"  # of a minute: a red circle is there for three seconds of it
 
-# One request to S3 in twenty is refused, and the object that is to be gone is gone when it is read.
+# One request to S3 in twenty is refused, the object that is to be gone is gone when it is read, and every third batch
+# has time for a half only.
 FAULTS = f"""
-import random, boto3
+import itertools, random, boto3
 from botocore.awsrequest import AWSResponse
 _client = boto3.client
 class _Raw:
@@ -53,6 +54,13 @@ def client(*args, **more):
     made.meta.events.register("before-send.s3", _fail)
     return made
 boto3.client = client
+
+from moderator.jobs.desk import Desk
+_lines, _calls = Desk.lines, itertools.count()
+def lines(self, policy, sources, **more):
+    some = sources[: len(sources) // 2 + 1] if next(_calls) % 3 == 0 else sources
+    return _lines(self, policy, some, **more)
+Desk.lines = lines
 """
 
 
@@ -159,6 +167,12 @@ def test_the_summary_adds_up(stack: Stack, first: dict[str, Any]) -> None:
     assert first["verdicts"] == Counter(line["verdict"] for line in lines)
     assert sum(first["failures"].values()) == len(ODD) + 1
     assert first["batches"] == -(-(len(objects()) + 1) // 100)
+    assert first["known"] == 0
+    assert len(stack.keys(f"jobs/{first['job']}/batches/")) > first["batches"], "some batches took several tries"
+    # Each object is read once, and the video in ranges; besides, lines are looked for. What a killed worker sent is not
+    # counted.
+    assert len(lines) - 100 < first["requests"]["reads"] < 2 * len(lines)
+    assert first["requests"]["writes"] > 2 * first["batches"]
 
 
 @pytest.mark.usefixtures("first")
@@ -170,15 +184,21 @@ def test_a_second_job_judges_only_what_may_be_otherwise_now(stack: Stack) -> Non
 
 
 def test_uploads_that_come_twice_or_late_have_one_line_and_leave_no_message(stack: Stack) -> None:
+    """Also while a worker is killed that has some of them."""
     s3, sqs = (stack.emulator.client(name) for name in ("s3", "sqs"))
-    uploads = {f"up {number} a+b%20ü.png": KINDS[number % 4] for number in range(30)}
+    uploads = {f"up {number} a+b%20ü.png": KINDS[number % 4] for number in range(60)}
     for number, (key, data) in enumerate(uploads.items()):
         tag = s3.put_object(Bucket="uploads", Key=key, Body=data)["ETag"].strip('"')  # S3 sends the first event
         event = {"detail": {"bucket": {"name": "uploads"}, "object": {"key": key, "size": len(data), "etag": tag}}}
         sqs.send_message(QueueUrl=stack.names["queue"], MessageBody=json.dumps(event), DelaySeconds=3 * (number % 2))
+    killed: list[int] = []
     ends = time.monotonic() + 60
     while stack.waiting("queue") and time.monotonic() < ends:
-        time.sleep(0.2)
+        if not killed and stack.keys("verdicts/bucket=uploads/"):
+            killed += stack.emulator.workers()[:1]
+            os.kill(killed[0], signal.SIGKILL)
+        time.sleep(0.05)
+    assert killed, "the uploads were over before a worker could be killed"
     lines = stack.lines("verdicts/bucket=uploads/")
     assert sorted(line["source"]["key"] for line in lines) == sorted(uploads)
     for line in lines:

@@ -61,6 +61,16 @@ def test_a_batch_that_was_given_up_and_ended_all_the_same_counts_once(configured
     assert (summary["unjudged"]["objects"], summary["unjudged"]["batches"]) == (2, 1)
 
 
+def test_a_redrive_that_comes_to_what_was_left_out_leaves_no_list_of_it(configured: Policies) -> None:
+    account = filled(configured)
+    account.end("job", {"Lambda.Unknown": [account.items(KEYS[:2])]})
+    assert len(account.unjudged("job")) == 2
+    account.job("job", account.items(KEYS[:2]), batch=2)
+    summary = account.end("job", {"Lambda.Unknown": [account.items(KEYS[:2])]})
+    assert summary["unjudged"]["list"] is None
+    assert not [key for key in account.store.buckets["results"] if key.endswith("unjudged.jsonl")]
+
+
 def test_what_another_batch_of_the_same_job_has_judged_is_not_unjudged(configured: Policies) -> None:
     """Also where the worker remembers the parts' names from before the job."""
     account = filled(configured, page=2)

@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from moderator.errors import ConfigurationError
 from moderator.handler import build_handler
 from moderator.jobs.build import Handler, build_worker
-from moderator.jobs.clients import Clients
 from moderator.jobs.judge_process import JudgeProcess
 from moderator.jobs.worker_settings import WorkerSettings, read_worker_settings
 from moderator.settings import Settings
@@ -51,7 +49,7 @@ def make(store: ObjectStore, judge: JudgeProcess) -> Make:
     def build(store: ObjectStore = store, **settings: Any) -> Handler:
         known: dict[str, Any] = {"results_bucket": "results", "policy": "demo", "max_object_bytes": 500_000}
         worker = WorkerSettings(**(known | settings))
-        return build_worker(Settings(), worker, cast("Clients", SimpleNamespace(s3=store, events=store)), judge)
+        return build_worker(Settings(), worker, store.clients(), judge)
 
     return build
 
@@ -163,6 +161,7 @@ def test_the_summary_adds_up(store: ObjectStore, make: Make) -> None:
         "policy": "demo",
         "started": "2026-11-28T08:00:00+00:00",
         "asked": {"source": "prefix", "bucket": "pictures", "prefix": "in/"},
+        "standard": False,
     }
     summary = worker({"end": end}, None)
     assert summary["objects"] == len(PICTURES) == sum(summary["verdicts"].values())
@@ -216,11 +215,13 @@ def test_memory_is_bounded_by_what_is_read_ahead(store: ObjectStore, make: Make)
 POISONED = """
 import os, sys, time
 from multiprocessing.connection import Connection
+from moderator.jobs.clients import Clients
 from moderator.jobs.judge_child import make_judge, serve
+from moderator.jobs.requests import Requests
 
 class Poisoned:
     def __init__(self):
-        self._judge = make_judge()
+        self._judge = make_judge(Clients())
     def pictures(self, policy, group):
         for _, data in group:
             if data.endswith(b"CRASH"):
@@ -229,7 +230,7 @@ class Poisoned:
                 time.sleep(600)
         return self._judge.pictures(policy, group)
 
-serve(Connection(int(sys.argv[1])), Poisoned)
+serve(Connection(int(sys.argv[1])), Poisoned, Requests())
 """
 
 
@@ -238,8 +239,7 @@ def test_a_poisoned_object_costs_itself_only(store: ObjectStore, judge: JudgePro
     store.buckets["pictures"] = {f"in/{number}.png": (RED, BLUE, GREEN)[number % 3] for number in range(9)}
     store.buckets["pictures"]["in/poison.png"] = RED + poison
     fragile = JudgeProcess(seconds=3, video_seconds=1, program=("-c", POISONED))
-    clients = cast("Clients", SimpleNamespace(s3=store, events=store))
-    worker = build_worker(Settings(), WorkerSettings(results_bucket="results", policy="demo"), clients, fragile)
+    worker = build_worker(Settings(), WorkerSettings(results_bucket="results", policy="demo"), store.clients(), fragile)
     try:
         counted = worker(batch(store), None)
     finally:

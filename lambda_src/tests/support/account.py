@@ -80,6 +80,7 @@ class Account:
             "policy": "demo",
             "started": "2026-11-28T08:00:00+00:00",
             "asked": {"source": "prefix", "bucket": "pictures", "prefix": "", "policy": "demo"},
+            "standard": False,
             "map": {"ResultWriterDetails": {"Bucket": "results", "Key": f"{folder}/manifest.json"}},
         }
         return summarise({"end": end}, self.desks[0], memory_mb=3008, **more)

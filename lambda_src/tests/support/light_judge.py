@@ -9,6 +9,7 @@ from typing import Any
 
 from moderator.jobs.judge import Policies
 from moderator.jobs.line import Line
+from moderator.jobs.requests import Requests
 from moderator.jobs.sources import Source
 
 
@@ -18,6 +19,7 @@ class LightJudge:
 
     configured: Policies
     judged: Counter[str] = field(default_factory=Counter)
+    requests: Requests = field(default_factory=Requests)
 
     def pictures(self, policy: str, group: Sequence[tuple[Source, bytes]], *_: Any, **__: Any) -> list[Line]:
         names = self.configured.names(policy)

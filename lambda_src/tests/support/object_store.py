@@ -10,10 +10,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError, ReadTimeoutError
 from botocore.response import StreamingBody
+
+from moderator.jobs.requests import Requests
+
+if TYPE_CHECKING:
+    from moderator.jobs.clients import Clients
 
 
 def refused(status: int, code: str) -> ClientError:
@@ -42,6 +48,10 @@ class ObjectStore:
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
         self._calls = 0
+
+    def clients(self) -> Clients:
+        """A worker's clients, which count nothing: they send no requests."""
+        return cast("Clients", SimpleNamespace(s3=self, events=self, requests=Requests()))
 
     def upload(self, bucket: str, key: str, data: bytes, *, version: str = "") -> dict[str, Any]:
         """Put an object there as a stranger does, in place of another, or as a version; return the event of it."""

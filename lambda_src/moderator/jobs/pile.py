@@ -1,0 +1,148 @@
+"""Objects of one bucket whose lines make one part: what has a line keeps it, the others are judged, none has two."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from moderator.jobs.desk import Desk
+from moderator.jobs.line import GONE, Line, Names, error_kind, is_final
+from moderator.jobs.parts import PART_OBJECTS, digest
+from moderator.jobs.sources import Source
+from moderator.jobs.standing import Standing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pile:
+    """The objects, and by which policy which job asks about them."""
+
+    job: str
+    policy: str
+    names: Names
+    sources: Sequence[Source]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """What came of a pile: its lines, fewer where the time was over, and the part that they stand in, or none.
+
+    `new` of them this job has judged, at this try or an earlier one, and `now` at this one. `failures` are by reason,
+    of objects whose lines tell of an earlier verdict.
+    """
+
+    lines: Sequence[Line]
+    new: int
+    now: int
+    failures: Counter[str]
+    part: str
+
+
+def piles_of(sources: Sequence[Source]) -> list[tuple[Source, ...]]:
+    """Divide the objects of a batch into those whose lines make one part; one named twice is there once."""
+    by_bucket: dict[str, dict[tuple[str, str], Source]] = defaultdict(dict)
+    for source in sources:
+        by_bucket[source.bucket][source.key, source.version_id or ""] = source
+    ordered = [tuple(of[name] for name in sorted(of)) for of in by_bucket.values()]
+    return [of[at : at + PART_OBJECTS] for of in ordered for at in range(0, len(of), PART_OBJECTS)]
+
+
+def judge_pile(pile: Pile, desk: Desk, until: float) -> Judged:
+    """Judge what has no line yet, write the lines, and see to it that no object has two."""
+    there = _There(pile, desk)
+    judged = desk.lines(pile.policy, [source for source in pile.sources if source not in there.stand], until=until)
+    failures = there.keep_instead_of(judged)
+    new = there.new + len(judged)
+    if judged:
+        # Before older lines of the same objects are taken out.
+        here = there.stand_here | judged
+        lines = [here[source] for source in pile.sources if source in here]
+        desk.results.write_part(there.own, lines, pile.job, new=new)
+    there.take_out_what_is_old(judged)
+    everything = there.stand | judged
+    return Judged(
+        lines=[everything[source] for source in pile.sources if source in everything],
+        new=min(new, len(everything)),  # others may have taken lines out of the part
+        now=len(judged),
+        failures=failures,
+        part=there.own if judged or there.stand_here else "",
+    )
+
+
+class _There:
+    """The lines that there are of a pile's objects: in its own part, or wherever other batches had them.
+
+    `stand` are those that need not be made again, `stand_here` those of them in the pile's own part, and `new` those
+    that this job has made.
+    """
+
+    def __init__(self, pile: Pile, desk: Desk) -> None:
+        self._desk, self._standing = desk, Standing(pile.sources, pile.names)
+        self.own, before = desk.results.own_part(pile.sources, pile.names)
+        self._others = desk.results.elsewhere(pile.job, pile.sources, pile.names, {self.own})
+        self._parts: dict[str, Sequence[Line]] = {self.own: before.lines, **self._others}
+        self._e_tags = desk.e_tags(self._standing.unsure([line for lines in self._parts.values() for line in lines]))
+        self.stand_here, self.new = self._standing.among(before.lines, e_tags=self._e_tags), 0
+        if before.job == digest([pile.job]):
+            self.stand_here, self.new = self._standing.of_this_job(before.lines), before.new
+        self.stand = dict(self.stand_here)
+        self._place = dict.fromkeys(self.stand_here, self.own)
+        for part, lines in self._others.items():
+            for source, line in self._standing.among(lines, e_tags=self._e_tags).items():
+                self.stand.setdefault(source, line)
+                self._place.setdefault(source, part)
+
+    def keep_instead_of(self, judged: dict[Source, Line]) -> Counter[str]:
+        """Take out of `judged` what could not be read now, and may have the same bytes as before; count it by reason.
+
+        The verdict that it had stands.
+        """
+        failures: Counter[str] = Counter()
+        for part, lines in self._parts.items():
+            for source, line in self._standing.in_doubt(lines, e_tags=self._e_tags).items():
+                if source not in judged or is_final(judged[source]) or error_kind(judged[source]) == GONE:
+                    continue
+                failures[error_kind(judged.pop(source))] += 1
+                self.stand[source], self._place[source] = line, part
+                if part == self.own:
+                    self.stand_here[source] = line
+        return failures
+
+    def take_out_what_is_old(self, judged: Mapping[Source, Line]) -> None:
+        """Leave no object a second line: neither one that is older, nor the same once more.
+
+        Other bytes than those that stand are older, or newer ones that another job has met since: S3 knows.
+        """
+        # The pile's own part needs no such care where it was just written.
+        parts = self._others if judged else self._parts
+        unlike = {
+            found
+            for part, lines in parts.items()
+            for line in lines
+            if (found := self._stands_elsewhere(line, part)) is not None and _e_tag(line) != _e_tag(self.stand[found])
+        }
+        present = self._desk.e_tags(unlike)
+
+        def is_old(line: Line, part: str) -> bool:
+            if self._standing.source_of(line) in judged:
+                return True
+            source = self._stands_elsewhere(line, part)
+            if source is None:
+                return False
+            stands = self.stand[source]
+            replaced = _e_tag(line) != _e_tag(stands) and present.get(source) == _e_tag(stands)
+            return bool(stands["source"] == line["source"]) or replaced
+
+        for part, lines in parts.items():
+            # None but those that were read: another job may have written a newer one since, of the same object.
+            if old := [line for line in lines if is_old(line, part)]:
+                self._desk.results.take_out(part, old.__contains__)
+
+    def _stands_elsewhere(self, line: Line, part: str) -> Source | None:
+        source = self._standing.source_of(line)
+        return source if source is not None and source in self.stand and self._place[source] != part else None
+
+
+def _e_tag(line: Line) -> str | None:
+    e_tag: str | None = line["source"]["eTag"]
+    return e_tag
