@@ -8,9 +8,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
 from moderator.errors import ConfigurationError, InvalidField
 from moderator.settings import read_settings
 from tools.calibration.data import DataError, read_data
@@ -21,6 +18,7 @@ from tools.calibration.target import check_free, policy_path
 from tools.calibration.thresholds import Targets
 from tools.calibration.today import today
 from tools.core import build_core
+from tools.progress import bar
 
 _UNUSABLE, _STOPPED = 2, 130
 
@@ -37,11 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         core = build_core(settings)
         _, before = policy_before(core, asked.policy)
         labelled = read_data(asked.data, [category.name for category in before.categories])
-        bar = Progress(
-            BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True
-        )
-        with bar:
-            task = bar.add_task("", total=len(labelled.categories))
+        with bar() as shown:
+            task = shown.add_task("", total=len(labelled.categories))
             done = run(
                 core,
                 labelled,
@@ -56,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     report=report,
                     replace=asked.replace,
                 ),
-                lambda: bar.advance(task),
+                lambda: shown.advance(task),
             )
     except (ConfigurationError, InvalidField, DataError) as error:
         print(error, file=sys.stderr)

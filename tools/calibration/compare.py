@@ -8,8 +8,10 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
+from moderator.clip.model import read_model
 from moderator.errors import ConfigurationError, InvalidField
 from moderator.settings import read_settings
 from tools.calibration.data import DataError, read_data
@@ -17,8 +19,9 @@ from tools.calibration.outputs import check_comparison
 from tools.calibration.today import today
 from tools.core import build_core
 from tools.files import printable
+from tools.progress import bar
 
-_UNUSABLE = 2
+_UNUSABLE, _STOPPED = 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,6 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"{error.filename} cannot be read or written: {error.strerror}.", file=sys.stderr)
         return _UNUSABLE
+    except KeyboardInterrupt:
+        print("Stopped. What was embedded is kept, and is not embedded again.", file=sys.stderr)
+        return _STOPPED
     return 0
 
 
@@ -55,10 +61,15 @@ def _compare(asked: argparse.Namespace) -> str:
     from tools.whole_file import write_whole
 
     settings = read_settings(os.environ)
+    for folder in asked.models:
+        read_model(folder)  # the last one's name may be mistyped, and the first one's pictures take an hour
     _, policy = policy_before(build_core(replace(settings, model_dir=asked.models[0])), asked.policy)
     labelled = read_data(asked.data, [category.name for category in policy.categories])
-    compared = compare(settings, labelled, asked.policy, asked.models, EMBEDDINGS)
     asked.out.mkdir(parents=True, exist_ok=True)
+    with bar() as shown:
+        task = shown.add_task("", total=len(labelled.categories) * len(asked.models))
+        advance = partial(shown.advance, task)
+        compared = compare(settings, labelled, asked.policy, asked.models, EMBEDDINGS, advance)
     write_whole(asked.out / "compare.md", table(compared) + "\n")
     write_whole(asked.out / "compare.json", json.dumps([asdict(one) for one in compared], indent=1) + "\n")
     return printable(f"{table(compared)}\nWritten: {asked.out / 'compare.md'}, {asked.out / 'compare.json'}")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -56,16 +56,21 @@ class _Seen:
 
 
 def compare(
-    settings: Settings, labelled: Labelled, policy: str, folders: Sequence[Path], store: Path
+    settings: Settings,
+    labelled: Labelled,
+    policy: str,
+    folders: Sequence[Path],
+    store: Path,
+    advance: Callable[[], None],
 ) -> list[Compared]:
-    """Measure each model.
+    """Measure each model; `advance` is called after each picture of each.
 
     Raises:
         ConfigurationError: a model folder or the policy cannot be used.
         DataError: no picture can be read, or no category has enough of them.
         InvalidField: a label is longer than a model's context.
     """
-    seen = [_seen(settings, labelled, policy, folder, store) for folder in folders]
+    seen = [_seen(settings, labelled, policy, folder, store, advance) for folder in folders]
     together = _groups_of_common([one.pictures for one in seen])
     compared = [_compared(one, together) for one in seen]
     if not any(one.auroc for one in compared):
@@ -73,10 +78,12 @@ def compare(
     return compared
 
 
-def _seen(settings: Settings, labelled: Labelled, policy: str, folder: Path, store: Path) -> _Seen:
+def _seen(
+    settings: Settings, labelled: Labelled, policy: str, folder: Path, store: Path, advance: Callable[[], None]
+) -> _Seen:
     core = build_core(replace(settings, model_dir=folder))
     _, judged_by = policy_before(core, policy)
-    pictures = Embedder(core, judged_by, store).embed(labelled, lambda: None)
+    pictures = Embedder(core, judged_by, store).embed(labelled, advance)
     part_ms = _part_ms(core.model, core.threads)
     return _Seen(folder=folder, model=core.model, policy=judged_by, pictures=pictures, part_ms=part_ms)
 

@@ -17,8 +17,9 @@ _MOST_SHOWN = 60
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class Shown:
-    """One picture within a group; the later in order, the worse."""
+    """One picture within a group; the later in order, the worse: `over` is the score less the threshold."""
 
+    over: float
     score: float
     path: str
     category: str
@@ -75,6 +76,7 @@ def _places(line: Line, lowest: dict[str, float]) -> Iterable[tuple[str, Shown]]
         yield (
             reason["category"],
             Shown(
+                over=reason.get("score", 0.0) - reason.get("threshold", 0.0),
                 path=path,
                 category=reason["category"],
                 score=reason.get("score", 0.0),
@@ -91,6 +93,7 @@ def _places(line: Line, lowest: dict[str, float]) -> Iterable[tuple[str, Shown]]
         yield (
             "",
             Shown(
+                over=acting[name]["score"] - lowest[name],
                 path=path,
                 category=name,
                 score=acting[name]["score"],
@@ -102,4 +105,4 @@ def _places(line: Line, lowest: dict[str, float]) -> Iterable[tuple[str, Shown]]
 
 
 def _descending(heap: list[Shown]) -> tuple[Shown, ...]:
-    return tuple(sorted(heap, key=lambda shown: (-shown.score, shown.path)))
+    return tuple(sorted(heap, key=lambda shown: (-shown.over, shown.path)))

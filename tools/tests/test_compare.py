@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +23,7 @@ from moderator.settings import Settings
 from tools.calibration.embed import EMBEDDINGS, made_by
 from tools.calibration.store import EmbeddingStore, Stored
 from tools.core import build_core
-from tools.tests.desk import command, draw_into
+from tools.tests.desk import ROOT, command, draw_into, heeds_ctrl_c
 
 pytestmark = pytest.mark.slow
 
@@ -92,6 +97,35 @@ def test_a_folder_that_is_no_model_is_named(tmp_path: Path) -> None:
     assert told.returncode == 2
     assert told.stderr == "The model folder nothing does not exist: `make model` writes one.\n"
     assert not (tmp_path / "build/compare").exists()
+
+
+def test_a_mistyped_last_model_is_named_before_the_first_one_embeds_anything(tmp_path: Path) -> None:
+    draw_into(tmp_path / "data/neutral", [("green", "star")], seed=1)
+    asked = ("tools.calibration.compare", "data", "--policy", "demo", "--models", Settings().model_dir, "nothing")
+    told = command(*asked, cwd=tmp_path)
+    assert (told.returncode, told.stderr) == (2, "The model folder nothing does not exist: `make model` writes one.\n")
+    assert not (tmp_path / "build").exists()
+
+
+def test_ctrl_c_stops_with_a_sentence(tmp_path: Path) -> None:
+    """What a first model has embedded by then is kept: `embed.py` adds it picture by picture."""
+    draw_into(tmp_path / "data/neutral", [("green", "star")] * 400, seed=1)
+    asked = ["tools.calibration.compare", "data", "--policy", "demo", "--models", str(Settings().model_dir)]
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "lambda_src")])
+    with subprocess.Popen(
+        [sys.executable, "-m", *asked],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": paths},
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heeds_ctrl_c,
+    ) as run:
+        while run.poll() is None and not (tmp_path / EMBEDDINGS).exists():
+            time.sleep(0.002)
+        run.send_signal(signal.SIGINT)
+        _, told = run.communicate()
+    assert (run.returncode, told.strip()) == (130, "Stopped. What was embedded is kept, and is not embedded again.")
+    assert not (tmp_path / "build/compare/compare.json").exists()
 
 
 def test_all_models_are_compared_on_the_same_groups_of_near_duplicates(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,27 @@ def test_each_group_shows_its_worst_and_counts_all(core: Core) -> None:
     (group,) = groups(found, core.policy("demo"))
     assert (group.verdict, group.category, group.count) == ("review", "blue squares", 200)
     assert [picture.path for picture in group.pictures] == [f"{score:.3f}.jpg" for score in sorted(scores)[:-61:-1]]
+
+
+def test_allowed_pictures_are_shown_by_how_near_they_came_to_their_threshold(core: Core) -> None:
+    policy = core.policy("demo")
+    first, second, *_ = policy.categories
+    lowest = min(threshold for threshold in (first.review, first.block) if threshold is not None)
+    near, far = lowest - 0.01, lowest - 0.4
+    tall = replace(second, review=None, block=0.99)
+    policy = replace(policy, categories=(first, tall))
+    found = [
+        {
+            "source": {"path": path},
+            "verdict": "allow",
+            "reasons": [],
+            "categories": {first.name: {"score": score}, tall.name: {"score": other}},
+        }
+        for path, score, other in (("near.jpg", near, 0.0), ("far.jpg", far, 0.0), ("higher.jpg", 0.0, 0.9))
+    ]
+    (group,) = groups(found, policy)
+    assert 0.9 > near, "the highest score is not the nearest to its threshold"
+    assert [picture.path for picture in group.pictures] == ["near.jpg", "higher.jpg", "far.jpg"]
 
 
 def test_videos_are_judged_beside_the_pictures(core: Core, folder: Path, tmp_path: Path) -> None:
