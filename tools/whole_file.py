@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -9,11 +10,12 @@ from pathlib import Path
 def write_whole(path: Path, text: str) -> None:
     """Write a file so that whoever reads it finds the old one, or none, until the new one is whole.
 
-    Until then it is beside it, under a name that no other process uses, and that does not end in .json: no service reads
-    it as a policy. What a link leads to is written, and the link stays.
+    Until then it is beside it, under a short name that no other process uses, and that does not end in .json: no service
+    reads it as a policy. What a link leads to is written, and the link stays.
     """
     path = path.resolve()
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    name = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
+    unfinished = path.with_name(f".{name}.{os.getpid()}.unfinished")
     try:
         with unfinished.open("w", encoding="utf-8") as file:
             file.write(text)

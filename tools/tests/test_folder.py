@@ -166,7 +166,7 @@ def test_allowed_pictures_are_shown_by_how_near_they_came_to_their_threshold(cor
         for path, score, other in (("near.jpg", near, 0.0), ("far.jpg", far, 0.0), ("higher.jpg", 0.0, 0.9))
     ]
     (group,) = groups(found, policy)
-    assert 0.9 > near, "the highest score is not the nearest to its threshold"
+    assert near < 0.9, "the highest score is not the nearest to its threshold"
     assert [picture.path for picture in group.pictures] == ["near.jpg", "higher.jpg", "far.jpg"]
 
 

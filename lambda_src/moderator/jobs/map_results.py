@@ -14,7 +14,7 @@ from typing import Any
 
 from moderator.errors import InvalidField
 from moderator.jobs.results import Results
-from moderator.jobs.sources import Source, of_item
+from moderator.jobs.sources import Source, is_delete_marker, of_item
 
 _AT_ONCE = 1 << 20  # bytes; a file may have 5 GB
 
@@ -51,15 +51,16 @@ def failed_batches(results: Results, record: Mapping[str, Any] | None) -> Iterat
 def _failed_batch(execution: Mapping[str, Any], status: str) -> FailedBatch:
     batch = json.loads(execution["Input"])
     given = batch["BatchInput"]
+    items = [item for item in batch["Items"] if not is_delete_marker(item)]
     sources = []
-    for item in batch["Items"]:
+    for item in items:
         with contextlib.suppress(InvalidField):
             sources.append(of_item(item, given))
     return FailedBatch(
         why=str(execution.get("Error") or execution.get("Status") or status),
         policy=given["policy"],
         sources=sources,
-        nameless=len(batch["Items"]) - len(sources),
+        nameless=len(items) - len(sources),
     )
 
 

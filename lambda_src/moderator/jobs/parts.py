@@ -41,6 +41,11 @@ def part_name(sources: Sequence[Source]) -> str:
     return f"{batch_name(sources)}{base64.urlsafe_b64encode(prints).decode()}{_SUFFIX}"
 
 
+def own_key(sources: Sequence[Source], names: Names) -> str:
+    """Return the key of these objects' own part; all are of one bucket."""
+    return folder_of(sources[0].bucket, names) + part_name(sources)
+
+
 def part_hash(key: str) -> str:
     """Return the beginning of a part's name, which no other part of its folder has."""
     return key.rpartition("/")[2][:_HASH]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from moderator.jobs.desk import Desk
 from moderator.jobs.line import GONE, Line, Names, error_kind, is_final
-from moderator.jobs.parts import PART_OBJECTS, digest
+from moderator.jobs.parts import PART_OBJECTS, digest, own_key
 from moderator.jobs.sources import Source
 from moderator.jobs.standing import Standing
 
@@ -78,8 +79,11 @@ class _There:
 
     def __init__(self, pile: Pile, desk: Desk) -> None:
         self._desk, self._standing = desk, Standing(pile.sources, pile.names)
-        self.own, before = desk.results.own_part(pile.sources, pile.names)
-        self._others = desk.results.elsewhere(pile.job, pile.sources, pile.names, {self.own})
+        self.own = own_key(pile.sources, pile.names)
+        with ThreadPoolExecutor(1) as meanwhile:
+            reading = meanwhile.submit(desk.results.part, self.own)
+            self._others = desk.results.elsewhere(pile.job, pile.sources, pile.names, {self.own})
+            before = reading.result()
         self._parts: dict[str, Sequence[Line]] = {self.own: before.lines, **self._others}
         self._e_tags = desk.e_tags(self._standing.unsure([line for lines in self._parts.values() for line in lines]))
         self.stand_here, self.new = self._standing.among(before.lines, e_tags=self._e_tags), 0

@@ -16,8 +16,10 @@ from moderator.jobs.room import Room
 from moderator.jobs.sources import Source
 from moderator.jobs.video_kind import is_video
 
-# Judged together, where they are small: as many parts as the image tower takes at once.
+# Judged together, where they are small: as many parts as the image tower takes at once. The first are fewer, so that
+# the tower waits for one round of reading and not for two.
 GROUP = 16
+_FIRST_GROUP = 4
 # Read ahead of the tower, at most: what bounds the memory.
 AHEAD_BYTES = 64_000_000
 
@@ -65,13 +67,14 @@ def read_objects(
 def in_groups(reads: Iterator[Read], take: Callable[[Read], bool], *, size: int = GROUP) -> Iterator[list[Read]]:
     """Gather those that `take` accepts, up to `size` or a quarter of what is read ahead; yield each group."""
     group: list[Read] = []
+    most = min(size, _FIRST_GROUP)
     for read in reads:
         if not take(read):
             continue
         group.append(read)
-        if len(group) == size or sum(len(one.data) for one in group) > AHEAD_BYTES // 4:
+        if len(group) == most or sum(len(one.data) for one in group) > AHEAD_BYTES // 4:
             yield group
-            group = []
+            group, most = [], size
     if group:
         yield group
 

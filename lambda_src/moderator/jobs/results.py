@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from moderator.jobs.line import Line, Names, read_lines, write_lines
-from moderator.jobs.parts import PartsIndex, digest, folder_of, part_name
+from moderator.jobs.parts import PartsIndex, digest, folder_of
 from moderator.jobs.sources import Source
 
 # What a worker remembers of earlier parts: 120 MB. Where there is more, each batch goes through all names by itself.
@@ -51,10 +51,21 @@ class Results:
         self._job = ""
         self._indexes: dict[str, PartsIndex] = {}  # of that job, by folder
 
-    def own_part(self, sources: Sequence[Source], names: Names) -> tuple[str, Part]:
-        """Return the key of these objects' own part, and what is there; `sources` are of one bucket."""
-        key = folder_of(sources[0].bucket, names) + part_name(sources)
-        return key, self._part(key)
+    def part(self, key: str) -> Part:
+        """Read a part; one that is not there is empty."""
+        from botocore.exceptions import ClientError
+
+        try:
+            answer = self._s3.get_object(Bucket=self._bucket, Key=key)
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+                return Part()
+            raise
+        # As a context it would be urllib3's body, some versions of which end too early without a word.
+        with closing(answer["Body"]) as body:
+            lines = read_lines(body.read())
+        told = answer["Metadata"]
+        return Part(lines=lines, job=told.get("job", ""), new=int(told.get("new", "0")), e_tag=answer["ETag"])
 
     def elsewhere(
         self, job: str, sources: Sequence[Source], names: Names, own: Collection[str]
@@ -65,7 +76,7 @@ class Results:
         keys = [folder + name for name in self._parts_with(job, folder, wanted) if folder + name not in own]
 
         def lines(key: str) -> list[Line]:
-            return [line for line in self._part(key).lines if line["source"]["key"] in wanted]
+            return [line for line in self.part(key).lines if line["source"]["key"] in wanted]
 
         with ThreadPoolExecutor(_READERS) as pool:
             return {key: found for key, found in zip(keys, pool.map(lines, keys), strict=True) if found}
@@ -83,7 +94,7 @@ class Results:
         from botocore.exceptions import ClientError
 
         for _ in range(_TRIES):
-            part = self._part(key)
+            part = self.part(key)
             kept = [line for line in part.lines if not is_old(line)]
             if len(kept) == len(part.lines):
                 return
@@ -199,21 +210,6 @@ class Results:
     def _pages(self, **asked: str) -> Iterator[list[dict[str, Any]]]:
         for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, **asked):
             yield page.get("Contents", [])
-
-    def _part(self, key: str) -> Part:
-        from botocore.exceptions import ClientError
-
-        try:
-            answer = self._s3.get_object(Bucket=self._bucket, Key=key)
-        except ClientError as error:
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
-                return Part()
-            raise
-        # As a context it would be urllib3's body, some versions of which end too early without a word.
-        with closing(answer["Body"]) as body:
-            lines = read_lines(body.read())
-        told = answer["Metadata"]
-        return Part(lines=lines, job=told.get("job", ""), new=int(told.get("new", "0")), e_tag=answer["ETag"])
 
     def _put(self, key: str, body: bytes | BinaryIO, **more: Any) -> None:
         self._s3.put_object(Bucket=self._bucket, Key=key, Body=body, ContentType="application/x-ndjson", **more)

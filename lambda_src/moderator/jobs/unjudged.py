@@ -17,7 +17,7 @@ from typing import Any
 from moderator.jobs.desk import Desk
 from moderator.jobs.line import Line, Names, count
 from moderator.jobs.map_results import FailedBatch, failed_batches
-from moderator.jobs.parts import batch_name, digest, part_hash
+from moderator.jobs.parts import batch_name, digest, own_key, part_hash
 from moderator.jobs.pile import piles_of
 from moderator.jobs.results import Part
 from moderator.jobs.sources import Source
@@ -104,9 +104,10 @@ class Unjudged:
             for pile in piles_of(batch.sources)
         ]
         with ThreadPoolExecutor(_READERS) as pool:
-            found = list(pool.map(lambda one: self._desk.results.own_part(one[2], one[1]), asked))
+            owns = [own_key(sources, names) for _, names, sources in asked]
+            found = list(pool.map(self._desk.results.part, owns))
         of_folder: dict[tuple[str, str], list[_Pile]] = defaultdict(list)
-        for (batch, names, sources), (own, part) in zip(asked, found, strict=True):
+        for (batch, names, sources), own, part in zip(asked, owns, found, strict=True):
             pile = _Pile(why=batch.why, names=names, sources=sources, own=own, part=part)
             of_folder[sources[0].bucket, batch.policy].append(pile)
         for piles in of_folder.values():

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from moderator.jobs.judge import Policies, read_configured
 from moderator.jobs.line import Line
-from moderator.jobs.parts import PartsIndex, part_name
+from moderator.jobs.parts import PartsIndex, own_key, part_name
 from moderator.jobs.results import Results
 from moderator.jobs.sources import Source
 from moderator.settings import Settings
@@ -164,6 +164,8 @@ def test_delete_markers_of_an_inventory_have_no_line_and_are_counted(configured:
     summary = account.end("job")
     assert (summary["objects"], summary["batches"]) == (2, 3)
     assert summary["failures"] == {"delete-marker": 7}
+    # Nor are they left out by a batch that fails.
+    assert account.end("other", {"Lambda.Unknown": [gone]})["unjudged"]["objects"] == 0
 
 
 @pytest.mark.parametrize("then", ["the same batch again", "a later job of everything"])
@@ -289,6 +291,6 @@ def test_the_longest_name_of_a_part_is_one_that_s3_takes(configured: Policies, b
     store = ObjectStore({"results": {}})
     results = Results(store, "results")
     sources = [Source(bucket=bucket, key=f"{number:04}{'x' * 1000}") for number in range(150)]
-    key, _ = results.own_part(sources, configured.names("demo"))
+    key = own_key(sources, configured.names("demo"))
     results.write_part(key, [], "job", new=0)  # the store refuses a name of over 1024 bytes
     assert key in store.buckets["results"]
