@@ -10,8 +10,8 @@ from pathlib import Path
 def write_whole(path: Path, text: str) -> None:
     """Write a file so that whoever reads it finds the old one, or none, until the new one is whole.
 
-    Until then it is beside it, under a short name that no other process uses, and that does not end in .json: no service
-    reads it as a policy. What a link leads to is written, and the link stays.
+    Until then it is beside it, under a short name that no other process uses, and that does not end in .json: a service
+    must not read it as a policy. What a link leads to is written, and the link stays.
     """
     path = path.resolve()
     name = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
