@@ -19,6 +19,7 @@ from moderator.settings import Settings
 from support.emulator import JOBS, Emulator, deploy, recorded, running
 from support.films import CIRCLE
 from support.harness import serving
+from support.hostile_pictures import bombs
 from support.pictures import as_base64, drawn, encoded
 
 pytestmark = pytest.mark.slow
@@ -32,6 +33,11 @@ ODD = {
     "in/broken.png": (KINDS[0][:-60], "broken-picture"),
     "in/large.png": (KINDS[0] + bytes(60_000_000), "too-much"),
     "in/notes.txt": (b"no picture", "unknown-picture"),
+    # All by their headers: of AVIF and WebP, that these do not fit to what follows.
+    **{
+        f"in/{number:03} {name}": (data, "broken-picture" if name.startswith(("AVIF", "WebP")) else "too-much")
+        for number, (name, data) in enumerate(bombs())
+    },
 }
 GONE = "in/0007 a b.png"
 FILM = "in/1000 a+b%20ü.mp4"  # of a minute: a red circle is there for three seconds of it
