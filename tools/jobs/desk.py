@@ -12,10 +12,14 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from moderator.errors import ConfigurationError, InvalidField
+from moderator.jobs.judge import read_configured
+from moderator.settings import read_settings
 from support.emulator import Emulator, deploy, recorded, running
 from tools.jobs.__main__ import main as job
 
 _BUCKET = "pictures"
+_UNUSABLE = 2
 # In bytes, of most file systems; and what is kept of a longer name, whose beginning is a hash.
 _LONGEST_NAME, _KEPT = 255, 150
 
@@ -29,7 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if not given.folder.is_dir():
         print(f"job-local: There is no folder {given.folder}.", file=sys.stderr)
-        return 2
+        return _UNUSABLE
+    try:
+        read_configured(read_settings(os.environ)).named(given.policy)
+    except (ConfigurationError, InvalidField) as error:
+        print(f"job-local: {error}", file=sys.stderr)
+        return _UNUSABLE
     with tempfile.TemporaryDirectory() as temporary, running(Path(temporary)) as emulator:
         print("Making what the Pulumi program asks for on a local AWS", file=sys.stderr)
         deploy(emulator, recorded(settings(given.policy)), before=_model())

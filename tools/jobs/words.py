@@ -30,7 +30,8 @@ def summary_lines(summary: Mapping[str, Any], results_bucket: str) -> Iterator[s
     """Say what a job found, from its summary.json in the bucket."""
     objects, known = summary["objects"], summary["known"]
     again = f", {known:,} of them known from before" if known else ""
-    yield f"{objects:,} objects ({summary['bytes'] / 1e6:,.1f} MB) in {summary['batches']:,} batches{again}"
+    size = f"{summary['bytes'] / 1e6:,.1f} MB"
+    yield f"{_number(objects, 'object')} ({size}) in {_number(summary['batches'], 'batch', 'batches')}{again}"
     yield f"verdicts     {verdicts(summary['verdicts']) or 'none'}"
     yield f"categories   {_counts(summary['categories']) or 'none acted'}"
     yield f"not judged   {_counts(summary['failures']) or 'nothing'}"
@@ -43,7 +44,8 @@ def summary_lines(summary: Mapping[str, Any], results_bucket: str) -> Iterator[s
     unjudged = summary["unjudged"]
     if unjudged["objects"]:
         alone = " Judge these alone:" if unjudged["list"] else ""  # a list's line may name nothing
-        yield f"{unjudged['objects']:,} objects have no line, for their batches failed.{alone}"
+        have = "has no line, for its batch" if unjudged["objects"] == 1 else "have no line, for their batches"
+        yield f"{_number(unjudged['objects'], 'object')} {have} failed.{alone}"
     if unjudged["list"]:
         yield f"             make job LIST=s3://{results_bucket}/{unjudged['list']} POLICY={policy['name']}"
 
@@ -62,6 +64,10 @@ def duration(seconds: float) -> str:
         return f"{minutes} min {rest} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min"
+
+
+def _number(number: int, one: str, many: str = "") -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def _counts(counts: Mapping[str, int]) -> str:

@@ -191,7 +191,7 @@ def test_objects_whose_batch_failed_are_not_passed_over_in_silence(
     stack.put("lists/half.csv", ("key\n" + "".join(f'"{key}"\n' for key in keys)).encode())
     assert stack.job("--list", "s3://pictures/lists/half.csv", "--bucket", "pictures") == 1
     said = capsys.readouterr()
-    assert "10 objects (0.0 MB) in 1 batches" in said.out
+    assert "10 objects (0.0 MB) in 1 batch, " in said.out
     assert "not judged   batch-failed 10\n" in said.out
     assert "1 of the batches: An item of the list names no object" in said.out
     unjudged = summary_of(stack, execution_in(said.err))["unjudged"]
@@ -353,6 +353,8 @@ def test_the_makefile_hands_on_what_it_is_given(stack: Stack) -> None:
     at = f"ENDPOINT={stack.emulator.url}"
     done = make("job", "BUCKET=pictures", "PREFIX=a b/", "POLICY=demo", at)
     assert done.returncode == 0, done.stderr
-    assert "1 objects" in done.stdout
+    assert "1 object (" in done.stdout
     assert "There is no queue no such queue: " in make("redrive", "QUEUE=no such queue", at).stderr
     assert "There is no folder /no such/folder." in make("job-local", "DIR=/no such/folder", "POLICY=demo").stderr
+    said = make("job-local", "DIR=docs", "POLICY=nothing").stderr
+    assert said.startswith("job-local: There is no policy 'nothing': it must be one of demo, moderation.\n")
