@@ -55,10 +55,13 @@ class _Waiting:
     data: bytes
 
 
-def made_by(model: Model, policy: Policy, *, max_pixels: int) -> str:
-    """Return what an embedding depends on besides the picture: the model, what is looked at, the limit, and this code.
+def open_store(path: Path, model: Model, policy: Policy, *, max_pixels: int) -> EmbeddingStore:
+    """Open the embeddings that depend, besides the picture, on this model, what is looked at, the limit and this code.
 
     Without the limit, what it refuses would count or not by whether an earlier run knew it.
+
+    Raises:
+        DataError: the file cannot be used.
     """
     code = code_version(
         SERVICE / "pictures",
@@ -66,8 +69,14 @@ def made_by(model: Model, policy: Policy, *, max_pixels: int) -> str:
         SERVICE / "classifier.py",
         TOOLS / "calibration/embed.py",
         TOOLS / "calibration/lookalikes.py",
+        TOOLS / "calibration/store.py",
     )
-    return f"{model.fingerprint}:{policy.view}:{policy.frames.most}:{policy.frames.every}:{max_pixels}:{code}"
+    return EmbeddingStore(
+        path,
+        made_by=f"{model.fingerprint}:{policy.view}:{policy.frames.most}:{policy.frames.every}:{max_pixels}",
+        code=code,
+        embedding_size=model.embedding_size,
+    )
 
 
 class Embedder:
@@ -77,11 +86,7 @@ class Embedder:
         self._core = core
         self._policy = policy
         self._sampling = FrameSampling(most=policy.frames.most, every=policy.frames.every)
-        self._store = EmbeddingStore(
-            store,
-            made_by=made_by(core.model, policy, max_pixels=core.settings.max_pixels),
-            embedding_size=core.model.embedding_size,
-        )
+        self._store = open_store(store, core.model, policy, max_pixels=core.settings.max_pixels)
         self._unreadable: list[tuple[str, str]] = []
         # Before the first picture: a label that cannot be used must not be blamed on a picture.
         core.labels.embed(policy.labels)

@@ -31,12 +31,13 @@ class Stored:
 class EmbeddingStore:
     """One file of embeddings, of one model and view at a time."""
 
-    def __init__(self, path: Path, *, made_by: str, embedding_size: int) -> None:
-        """Open the file.
+    def __init__(self, path: Path, *, made_by: str, code: str, embedding_size: int) -> None:
+        """Open the file; what other code has made is forgotten, for nobody would ever ask for it.
 
         Args:
             path: made where it does not exist yet.
             made_by: the model's fingerprint, and how pictures were looked at.
+            code: the version of the code that embeds: `code.py`.
             embedding_size: the model's.
 
         Raises:
@@ -48,10 +49,12 @@ class EmbeddingStore:
             self._connection = sqlite3.connect(path)
             try:
                 self._make_table()
+                with self._connection:
+                    self._connection.execute("delete from embeddings where made_by not like ?", (f"%:{code}",))
             except BaseException:
                 self._connection.close()
                 raise
-        self._made_by = made_by
+        self._made_by = f"{made_by}:{code}"
         self._size = embedding_size
 
     def close(self) -> None:

@@ -14,9 +14,9 @@ import pytest
 from moderator.settings import Settings
 from support.pictures import drawn, encoded
 from tools.calibration.data import DataError, read_data
-from tools.calibration.embed import EMBEDDINGS, Embedder, Pictures, made_by
+from tools.calibration.embed import EMBEDDINGS, Embedder, Pictures, open_store
 from tools.calibration.run import Done, Request, run
-from tools.calibration.store import EmbeddingStore, Stored
+from tools.calibration.store import Stored
 from tools.calibration.thresholds import Targets
 from tools.core import Core
 from tools.tests.desk import command, draw_into
@@ -189,11 +189,7 @@ def test_twenty_thousand_pictures_fit_into_little_memory(core: Core, tmp_path: P
     """Their embeddings come from the disk a few at a time; here they were put there without pictures."""
     rng = np.random.default_rng(0)
     policy = core.policy("demo")
-    store = EmbeddingStore(
-        tmp_path / EMBEDDINGS,
-        made_by=made_by(core.model, policy, max_pixels=core.settings.max_pixels),
-        embedding_size=core.model.embedding_size,
-    )
+    store = open_store(tmp_path / EMBEDDINGS, core.model, policy, max_pixels=core.settings.max_pixels)
     red = core.labels.embed(["a red circle"]).matrix
     for name, count, like in (("red circles", 200, red), ("neutral", 19_800, 0 * red)):
         (tmp_path / "data" / name).mkdir(parents=True)

@@ -23,10 +23,10 @@ from moderator.policy.score import scores
 from moderator.policy.verdict import action_of
 from moderator.settings import Settings
 from support.lit_embeddings import DIM, LOGIT_SCALE, photographs, texts
-from tools.calibration.embed import EMBEDDINGS, made_by
+from tools.calibration.embed import EMBEDDINGS, open_store
 from tools.calibration.fit import fit
 from tools.calibration.run import Done
-from tools.calibration.store import EmbeddingStore, Stored
+from tools.calibration.store import Stored
 from tools.tests.desk import command, policies
 from tools.tests.photographs import POLICY, SHOWN, calibrate
 
@@ -222,8 +222,7 @@ def test_the_command_itself_runs_on_real_numbers(done: tuple[Done, Path], tmp_pa
 
     policy = POLICY | {"view": "center"}
     judged_by = read_inline(policy, known=(), max_labels=1000)
-    looking = made_by(read_model(model_dir), judged_by, max_pixels=Settings().max_pixels)
-    store = EmbeddingStore(tmp_path / EMBEDDINGS, made_by=looking, embedding_size=DIM)
+    store = open_store(tmp_path / EMBEDDINGS, read_model(model_dir), judged_by, max_pixels=Settings().max_pixels)
     rng = np.random.default_rng(0)
     rows = ["path,categories"]
     for number in sorted(seen):

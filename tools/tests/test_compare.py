@@ -20,8 +20,8 @@ from PIL import Image
 from skimage.data import astronaut
 
 from moderator.settings import Settings
-from tools.calibration.embed import EMBEDDINGS, made_by
-from tools.calibration.store import EmbeddingStore, Stored
+from tools.calibration.embed import EMBEDDINGS, open_store
+from tools.calibration.store import Stored
 from tools.core import build_core
 from tools.tests.desk import ROOT, command, draw_into, heeds_ctrl_c
 
@@ -166,11 +166,7 @@ def test_models_are_compared_only_on_pictures_that_all_of_them_can_read(tmp_path
     """Here one model's embeddings are known of pictures that are too large for the other one."""
     draw_large_squares(tmp_path / "data")
     core, limit = build_core(Settings()), 200 * 200
-    known = EmbeddingStore(
-        tmp_path / EMBEDDINGS,
-        made_by=made_by(core.model, core.policy("demo"), max_pixels=limit),
-        embedding_size=core.model.embedding_size,
-    )
+    known = open_store(tmp_path / EMBEDDINGS, core.model, core.policy("demo"), max_pixels=limit)
     rng = np.random.default_rng(0)
     for large in (tmp_path / "data/blue squares").iterdir():
         # Like red circles, so that they would count against the model that knows them.

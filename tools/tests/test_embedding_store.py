@@ -20,8 +20,8 @@ _DAMAGED = "is damaged or no file of embeddings: delete it, or move it if it is 
 _TEXT = b"This is a list of my pictures, and no data base of any kind.\n" * 9
 
 
-def opened(path: Path) -> EmbeddingStore:
-    return EmbeddingStore(path, made_by="a model", embedding_size=4)
+def opened(path: Path, model: str = "a model", code: str = "01234567") -> EmbeddingStore:
+    return EmbeddingStore(path, made_by=model, code=code, embedding_size=4)
 
 
 def some() -> dict[str, Stored]:
@@ -39,21 +39,15 @@ def test_the_commands_name_a_file_that_is_no_data_base(tmp_path: Path, tool: str
     assert (tmp_path / EMBEDDINGS).read_bytes() == _TEXT
 
 
-def test_a_file_that_was_damaged_later_on_is_named_when_it_is_read(tmp_path: Path) -> None:
+def test_a_file_that_was_damaged_later_on_is_named_when_it_is_opened(tmp_path: Path) -> None:
     path = tmp_path / "embeddings.sqlite"
     store = opened(path)
     store.add(some())
     store.close()
     content = path.read_bytes()
     path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))  # its first page is whole
-    damaged = opened(path)
     with pytest.raises(DataError, match=_DAMAGED):
-        damaged.has("content 1")
-    with pytest.raises(DataError, match=_DAMAGED):
-        damaged.add(some())
-    with pytest.raises(DataError, match=_DAMAGED):
-        list(damaged.read(["content 1"]))
-    damaged.close()
+        opened(path)
 
 
 @pytest.mark.parametrize("table", ["embeddings (name text)", "songs (name text)"])
@@ -82,3 +76,24 @@ def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
     (tmp_path / "embeddings.sqlite").mkdir()
     with pytest.raises(DataError, match=r"embeddings\.sqlite cannot be read or written: unable to open database file"):
         opened(tmp_path / "embeddings.sqlite")
+
+
+def test_what_other_code_has_made_is_forgotten_and_another_models_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "embeddings.sqlite"
+    for model, code in (("a model", "01234567"), ("another", "01234567")):
+        store = opened(path, model, code)
+        store.add(some())
+        store.close()
+    size = path.stat().st_size
+    for model in ("a model", "another"):
+        store = opened(path, model)
+        assert store.has("content 1")
+        store.close()
+    newer = opened(path, code="76543210")
+    assert not newer.has("content 1")
+    newer.add(some())
+    newer.close()
+    assert path.stat().st_size <= size, "the place of the others is used again"
+    older = opened(path)
+    assert not older.has("content 1")
+    older.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -53,28 +53,26 @@ def judge_pile(pile: Pile, desk: Desk, until: float) -> Judged:
     there = _There(pile, desk)
     judged = desk.lines(pile.policy, [source for source in pile.sources if source not in there.stand], until=until)
     failures = there.keep_instead_of(judged)
-    new = there.new + len(judged)
+    new = there.mine | judged
     if judged:
         # Before older lines of the same objects are taken out.
-        here = there.stand_here | judged
-        lines = [here[source] for source in pile.sources if source in here]
-        desk.results.write_part(there.own, lines, pile.job, new=new)
+        first = [new[source] for source in pile.sources if source in new]
+        desk.results.write_part(there.own, [*first, *there.left_as_they_are(new)], pile.job, new=len(first))
     there.take_out_what_is_old(judged)
     everything = there.stand | judged
     return Judged(
         lines=[everything[source] for source in pile.sources if source in everything],
-        new=min(new, len(everything)),  # others may have taken lines out of the part
+        new=len(new),
         now=len(judged),
         failures=failures,
-        part=there.own if judged or there.stand_here else "",
+        part=there.own if judged or there.is_of_own() else "",
     )
 
 
 class _There:
     """The lines that there are of a pile's objects: in its own part, or wherever other batches had them.
 
-    `stand` are those that need not be made again, `stand_here` those of them in the pile's own part, and `new` those
-    that this job has made.
+    `stand` are those that need not be made again, and `mine` those of them that an earlier try of this job has made.
     """
 
     def __init__(self, pile: Pile, desk: Desk) -> None:
@@ -86,11 +84,10 @@ class _There:
             before = reading.result()
         self._parts: dict[str, Sequence[Line]] = {self.own: before.lines, **self._others}
         self._e_tags = desk.e_tags(self._standing.unsure([line for lines in self._parts.values() for line in lines]))
-        self.stand_here, self.new = self._standing.among(before.lines, e_tags=self._e_tags), 0
-        if before.job == digest([pile.job]):
-            self.stand_here, self.new = self._standing.of_this_job(before.lines), before.new
-        self.stand = dict(self.stand_here)
-        self._place = dict.fromkeys(self.stand_here, self.own)
+        by_job = before.lines[: before.new] if before.job == digest([pile.job]) else ()
+        self.mine = self._standing.of_this_job(by_job)
+        self.stand = self._standing.among(before.lines, e_tags=self._e_tags) | self.mine
+        self._place = dict.fromkeys(self.stand, self.own)
         for part, lines in self._others.items():
             for source, line in self._standing.among(lines, e_tags=self._e_tags).items():
                 self.stand.setdefault(source, line)
@@ -108,9 +105,22 @@ class _There:
                     continue
                 failures[error_kind(judged.pop(source))] += 1
                 self.stand[source], self._place[source] = line, part
-                if part == self.own:
-                    self.stand_here[source] = line
         return failures
+
+    def is_of_own(self) -> bool:
+        """Return whether lines of the own part stand."""
+        return self.own in self._place.values()
+
+    def left_as_they_are(self, new: Container[Source]) -> list[Line]:
+        """Return the lines of the own part that new ones, or such as stand elsewhere, do not replace.
+
+        They stand, or the time was over before their objects' turn.
+        """
+        return [
+            line
+            for line in self._parts[self.own]
+            if self._standing.source_of(line) not in new and not self._stands_elsewhere(line, self.own)
+        ]
 
     def take_out_what_is_old(self, judged: Mapping[Source, Line]) -> None:
         """Leave no object a second line: neither one that is older, nor the same once more.

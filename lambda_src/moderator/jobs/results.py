@@ -34,7 +34,7 @@ _TRIES = 8
 class Part:
     """A part as it was read: the job that wrote it last, and its ETag, which is that of its content.
 
-    `new` is how many of the lines that job has judged itself; the others stood from before.
+    `new` is how many of the lines that job has judged itself: they come first. The others were there before.
     """
 
     lines: Sequence[Line] = ()
@@ -82,7 +82,7 @@ class Results:
             return {key: found for key, found in zip(keys, pool.map(lines, keys), strict=True) if found}
 
     def write_part(self, key: str, lines: Sequence[Line], job: str, *, new: int) -> None:
-        """Write a part, in place of what is there; `new` of the lines this job has judged."""
+        """Write a part, in place of what is there; the first `new` of the lines this job has judged."""
         self._put(key, write_lines(lines), Metadata={"job": digest([job]), "new": str(new)})
 
     def take_out(self, key: str, is_old: Callable[[Line], bool]) -> None:
@@ -100,7 +100,8 @@ class Results:
                 return
             try:
                 if kept:
-                    told = {"job": part.job, "new": str(part.new)}
+                    new = sum(not is_old(line) for line in part.lines[: part.new])
+                    told = {"job": part.job, "new": str(new)}
                     self._put(key, write_lines(kept), Metadata=told, IfMatch=part.e_tag)
                 else:
                     self._s3.delete_object(Bucket=self._bucket, Key=key, IfMatch=part.e_tag)

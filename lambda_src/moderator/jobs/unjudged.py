@@ -130,8 +130,8 @@ class Unjudged:
         lines: list[Line] = []
         new = 0
         for pile in piles:
-            by_job = pile.part.lines if pile.part.job == of_job else ()
-            new += pile.part.new if by_job else 0
+            by_job = pile.part.lines[: pile.part.new] if pile.part.job == of_job else ()
+            new += len(by_job)
             tried = _by_name(Standing(pile.sources, names).of_this_job(by_job))
             for source in pile.sources:
                 name = (source.key, source.version_id)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from moderator.jobs.desk import Desk
 from moderator.jobs.judge import Policies, read_configured
 from moderator.jobs.line import Line
 from moderator.jobs.parts import PartsIndex, own_key, part_name
@@ -148,6 +149,57 @@ def test_what_s3_says_nothing_about_keeps_its_verdict(configured: Policies, orde
     assert found[KEYS[0]]["error"]["type"].endswith(":object-gone")
     assert found[KEYS[1]]["source"]["eTag"] != before[KEYS[1]]["source"]["eTag"]
     assert found[KEYS[2]] == before[KEYS[2]]
+
+
+def test_a_try_that_ends_early_leaves_the_lines_of_what_it_did_not_come_to(
+    configured: Policies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a list without ETags, while S3 says nothing about most of the objects."""
+    account = Account(configured)
+    for key in KEYS[:6]:
+        account.put(key, b"\x89PNG")
+    account.job("first", account.items(KEYS[:6]), batch=6)
+    before = account.lines()
+    account.put(KEYS[0], b"\x89PNG of other bytes")
+    account.store.refuses = {f"pictures/{key}" for key in KEYS[1:6]}
+    items = account.items(KEYS[:6], e_tags=False)
+    lines = Desk.lines
+    with monkeypatch.context() as patched:
+        patched.setattr(Desk, "lines", lambda desk, policy, sources, **more: lines(desk, policy, sources[:1], **more))
+        tried = account.batch("second", items)
+    assert tried["unfinished"]
+    assert {key: line for key, line in account.lines().items() if key != KEYS[0]} == {
+        key: line for key, line in before.items() if key != KEYS[0]
+    }
+    # However often the batch is tried, it tells what could not be read, and of which it has judged nothing.
+    for _ in range(2):
+        told = account.batch("second", items)
+        assert (told["objects"], told["known"], told["failures"]) == (6, 5, {"object-refused": 5})
+    assert account.end("second")["failures"] == {"object-refused": 5}
+    assert {key: line for key, line in account.lines().items() if key != KEYS[0]} == {
+        key: line for key, line in before.items() if key != KEYS[0]
+    }
+
+
+def test_what_another_job_takes_out_is_no_more_of_those_that_were_judged(configured: Policies) -> None:
+    """A part of five new lines and of seven that were there: of both, another job takes one away."""
+    account = Account(configured)
+    for key in KEYS[:12]:
+        account.put(key, b"\x89PNG")
+    account.job("first", account.items(KEYS[:12]), batch=12)
+    for key in KEYS[:5]:
+        account.put(key, b"\x89PNG of other bytes")
+    everything = account.items(KEYS[:12])
+    account.job("second", everything, batch=12)
+    for key in (KEYS[0], KEYS[11]):
+        account.put(key, b"\x89PNG of the newest bytes")
+        account.job("third", account.items([key]), batch=1)
+    results = account.store.buckets["results"]
+    for name in [name for name in results if name.startswith("jobs/second/batches/")]:
+        del results[name]
+    failed = account.end("second", {"Lambda.Unknown": [everything]})
+    assert (failed["objects"], failed["known"]) == (10, 6)
+    assert {item["key"] for item in account.unjudged("second")} == {KEYS[0], KEYS[11]}
 
 
 def test_delete_markers_of_an_inventory_have_no_line_and_are_counted(configured: Policies) -> None:

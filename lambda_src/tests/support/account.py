@@ -47,12 +47,15 @@ class Account:
 
     def job(self, name: str, items: list[dict[str, Any]], *, batch: int, desk: int = 0) -> int:
         """Run a job whose batches take turns on the workers; return how many objects were known."""
-        known = 0
-        for number, at in enumerate(range(0, len(items), batch)):
-            given = {"BatchInput": {"job": name, "policy": "demo", "bucket": "pictures"}}
-            desks = self.desks[(desk + number) % len(self.desks)]
-            known += judge_batch(given | {"Items": items[at : at + batch]}, desks, until=NEVER)["known"]
-        return known
+        return sum(
+            self.batch(name, items[at : at + batch], desk=(desk + number) % len(self.desks))["known"]
+            for number, at in enumerate(range(0, len(items), batch))
+        )
+
+    def batch(self, name: str, items: list[dict[str, Any]], *, desk: int = 0) -> dict[str, Any]:
+        """Run one batch of a job; return its answer."""
+        given = {"BatchInput": {"job": name, "policy": "demo", "bucket": "pictures"}, "Items": items}
+        return judge_batch(given, self.desks[desk], until=NEVER)
 
     def lines(self) -> dict[str, Line]:
         parts = [data for key, data in self.store.buckets["results"].items() if key.startswith("verdicts/")]

@@ -40,6 +40,8 @@ class ObjectStore:
     versions: dict[str, dict[str, bytes]] = field(default_factory=dict)
     # Told of each call about one object, before it is answered: what others do between two calls of a worker.
     meanwhile: Callable[[str, str], None] = field(default=lambda _bucket, _call: None)
+    # By bucket and key: what nobody may look at.
+    refuses: set[str] = field(default_factory=set)
     # Every so many reads or writes fail as S3 does when it is busy; 0 for none.
     fails_every: int = 0
     page: int = 1000  # names that a listing gives at once
@@ -89,7 +91,8 @@ class ObjectStore:
         try:
             data = self._data(Bucket, Key, VersionId)
         except ClientError as error:
-            raise refused(404, "404") from error  # an answer without a body names no error
+            status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+            raise refused(status, str(status)) from error  # an answer without a body names no error
         return {"ETag": f'"{hashlib.md5(data).hexdigest()}"', "ContentLength": len(data)}  # noqa: S324 - S3's own
 
     def put_object(
@@ -158,6 +161,8 @@ class ObjectStore:
         ]
 
     def _data(self, bucket: str, key: str, version: str) -> bytes:
+        if f"{bucket}/{key}" in self.refuses:
+            raise refused(403, "AccessDenied")
         if version:
             data = self.versions.get(f"{bucket}/{key}", {}).get(version)
         else:
