@@ -82,20 +82,20 @@ def job_states(
         }
 
     # A try has lines for what it came to, and the next one goes on from there: a hundred long videos take several. That
-    # is an answer and no error, for errors of the worker raise an alarm; one that comes to nothing is one.
+    # is an answer and no error, for errors of the worker raise an alarm; one that comes no farther than the last is one.
     batch_states = {
         "Judge": invoke(
             {"BatchInput.$": "$.BatchInput", "Items.$": "$.Items"},
             ResultSelector={"counts.$": "$.Payload"},
-            ResultPath="$.judged",
+            ResultPath="$.BatchInput.before",  # for the next try
             Next="IsItDone",
         ),
         "IsItDone": {
             "Type": "Choice",
-            "Choices": [{"Variable": "$.judged.counts.unfinished", "BooleanEquals": True, "Next": "Judge"}],
+            "Choices": [{"Variable": "$.BatchInput.before.counts.unfinished", "BooleanEquals": True, "Next": "Judge"}],
             "Default": "Done",
         },
-        "Done": {"Type": "Succeed", "OutputPath": "$.judged.counts"},
+        "Done": {"Type": "Succeed", "OutputPath": "$.BatchInput.before.counts"},
     }
 
     def each(source: str, label: str, reader: dict[str, Any]) -> dict[str, Any]:

@@ -332,8 +332,9 @@ def test_a_try_that_the_time_did_not_suffice_for_goes_on_and_is_no_error(run: Ca
         if state["Type"] == "Map":
             states = state["ItemProcessor"]["States"]
             (again,) = states["IsItDone"]["Choices"]
-            assert (again["Variable"], again["BooleanEquals"]) == ("$.judged.counts.unfinished", True)
+            assert (again["Variable"], again["BooleanEquals"]) == ("$.BatchInput.before.counts.unfinished", True)
             assert again["Next"] == "Judge"
+            assert states["Judge"]["ResultPath"] == "$.BatchInput.before", "the next try is told how far this one came"
             assert {name for retry in states["Judge"]["Retry"] for name in retry["ErrorEquals"]} >= {"States.ALL"}
             assert sum(retry["MaxAttempts"] for retry in states["Judge"]["Retry"]) < 10
 

@@ -18,15 +18,15 @@ from moderator.web.answers import native
 
 Line = dict[str, Any]
 
-# The kind of error of an object that is not there.
-GONE = "object-gone"
+# The kinds of error of an object that is not there, and of one that was replaced while it was read.
+GONE, CHANGED = "object-gone", "object-changed"
 # Another run may do better: these are about the moment, not about the bytes.
 _OF_THE_MOMENT = (
     GONE,
     "object-refused",
     "object-unreadable",
     "object-archived",
-    "object-changed",
+    CHANGED,
     "out-of-time",
     "decoder-crashed",
     "judge-failed",

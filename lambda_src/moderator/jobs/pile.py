@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from moderator.jobs.desk import Desk
-from moderator.jobs.line import GONE, Line, Names, error_kind, is_final
+from moderator.jobs.line import CHANGED, GONE, Line, Names, error_kind, is_final
 from moderator.jobs.parts import PART_OBJECTS, digest, own_key
 from moderator.jobs.sources import Source
 from moderator.jobs.standing import Standing
+
+_TRIES = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,15 +28,15 @@ class Pile:
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """What came of a pile: its lines, fewer where the time was over, and the part that they stand in, or none.
+    """What came of a pile: a line for each object, but for the `unreached`, and the part that they stand in, or none.
 
-    `new` of them this job has judged, at this try or an earlier one, and `now` at this one. `failures` are by reason,
-    of objects whose lines tell of an earlier verdict.
+    `new` of them this job has judged, at this try or an earlier one. `failures` are by reason, of objects whose lines
+    tell of an earlier verdict.
     """
 
     lines: Sequence[Line]
+    unreached: int
     new: int
-    now: int
     failures: Counter[str]
     part: str
 
@@ -49,24 +51,39 @@ def piles_of(sources: Sequence[Source]) -> list[tuple[Source, ...]]:
 
 
 def judge_pile(pile: Pile, desk: Desk, until: float) -> Judged:
-    """Judge what has no line yet, write the lines, and see to it that no object has two."""
+    """Judge what has no line yet, write the lines, and see to it that no object has two.
+
+    Raises:
+        RuntimeError: others write the pile's part all the time.
+    """
     there = _There(pile, desk)
-    judged = desk.lines(pile.policy, [source for source in pile.sources if source not in there.stand], until=until)
-    failures = there.keep_instead_of(judged)
-    new = there.mine | judged
-    if judged:
-        # Before older lines of the same objects are taken out.
-        first = [new[source] for source in pile.sources if source in new]
-        desk.results.write_part(there.own, [*first, *there.left_as_they_are(new)], pile.job, new=len(first))
+    found = desk.lines(pile.policy, [source for source in pile.sources if source not in there.stand], until=until)
+    for _ in range(_TRIES):
+        judged = {source: line for source, line in found.items() if not there.has(source, line)}
+        failures = there.keep_instead_of(judged)
+        new = _once((there.mine | judged).values())
+        if not judged or there.write(new):  # before older lines of the same objects are taken out
+            break
+        there = _There(pile, desk)  # another call has written the part: a second try of the batch, or another job's
+    else:
+        raise RuntimeError(f"Other workers write {there.own} all the time: the batch must be tried again.")
     there.take_out_what_is_old(judged)
     everything = there.stand | judged
     return Judged(
-        lines=[everything[source] for source in pile.sources if source in everything],
+        lines=_once(everything[source] for source in pile.sources if source in everything),
+        unreached=sum(source not in everything for source in pile.sources),
         new=len(new),
-        now=len(judged),
         failures=failures,
         part=there.own if judged or there.is_of_own() else "",
     )
+
+
+def _once(lines: Iterable[Line]) -> list[Line]:
+    """Return the lines, in order, without those about what another is about.
+
+    A list may name an object twice, with a version and without one.
+    """
+    return list({(line["source"]["key"], line["source"]["versionId"]): line for line in lines}.values())
 
 
 class _There:
@@ -76,7 +93,7 @@ class _There:
     """
 
     def __init__(self, pile: Pile, desk: Desk) -> None:
-        self._desk, self._standing = desk, Standing(pile.sources, pile.names)
+        self._desk, self._job, self._standing = desk, pile.job, Standing(pile.sources, pile.names)
         self.own = own_key(pile.sources, pile.names)
         with ThreadPoolExecutor(1) as meanwhile:
             reading = meanwhile.submit(desk.results.part, self.own)
@@ -84,6 +101,7 @@ class _There:
             before = reading.result()
         self._parts: dict[str, Sequence[Line]] = {self.own: before.lines, **self._others}
         self._e_tags = desk.e_tags(self._standing.unsure([line for lines in self._parts.values() for line in lines]))
+        self._e_tag = before.e_tag
         by_job = before.lines[: before.new] if before.job == digest([pile.job]) else ()
         self.mine = self._standing.of_this_job(by_job)
         self.stand = self._standing.among(before.lines, e_tags=self._e_tags) | self.mine
@@ -96,12 +114,13 @@ class _There:
     def keep_instead_of(self, judged: dict[Source, Line]) -> Counter[str]:
         """Take out of `judged` what could not be read now, and may have the same bytes as before; count it by reason.
 
-        The verdict that it had stands.
+        The verdict that it had stands. What is gone has no bytes, and what could be read so far has those that it has.
         """
         failures: Counter[str] = Counter()
         for part, lines in self._parts.items():
             for source, line in self._standing.in_doubt(lines, e_tags=self._e_tags).items():
-                if source not in judged or is_final(judged[source]) or error_kind(judged[source]) == GONE:
+                now = judged.get(source)
+                if now is None or is_final(now) or error_kind(now) in (GONE, CHANGED) or _e_tag(now):
                     continue
                 failures[error_kind(judged.pop(source))] += 1
                 self.stand[source], self._place[source] = line, part
@@ -111,16 +130,23 @@ class _There:
         """Return whether lines of the own part stand."""
         return self.own in self._place.values()
 
-    def left_as_they_are(self, new: Container[Source]) -> list[Line]:
-        """Return the lines of the own part that new ones, or such as stand elsewhere, do not replace.
+    def has(self, source: Source, line: Line) -> bool:
+        """Return whether a line about the same bytes stands already."""
+        return source in self.stand and bool(self.stand[source]["source"] == line["source"])
 
-        They stand, or the time was over before their objects' turn.
+    def write(self, new: Sequence[Line]) -> bool:
+        """Write the own part, unless another call has written it since it was read; return whether it is written.
+
+        The new lines come first. After them come those that these, or such as stand elsewhere, do not replace: they
+        stand, or the time was over before their objects' turn.
         """
-        return [
+        replaced = {self._standing.source_of(line) for line in new}
+        left = [
             line
             for line in self._parts[self.own]
-            if self._standing.source_of(line) not in new and not self._stands_elsewhere(line, self.own)
+            if self._standing.source_of(line) not in replaced and not self._stands_elsewhere(line, self.own)
         ]
+        return self._desk.results.write_part(self.own, [*new, *left], self._job, new=len(new), instead_of=self._e_tag)
 
     def take_out_what_is_old(self, judged: Mapping[Source, Line]) -> None:
         """Leave no object a second line: neither one that is older, nor the same once more.

@@ -28,6 +28,9 @@ _OBJECTS_REMEMBERED = 10_000_000
 _READERS = 16
 _LONGEST_KEY = 1024  # bytes
 _TRIES = 8
+# What S3 answers where an object is not the one that was to be replaced.
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+_CHANGED = (404, 409, 412)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,9 +84,21 @@ class Results:
         with ThreadPoolExecutor(_READERS) as pool:
             return {key: found for key, found in zip(keys, pool.map(lines, keys), strict=True) if found}
 
-    def write_part(self, key: str, lines: Sequence[Line], job: str, *, new: int) -> None:
-        """Write a part, in place of what is there; the first `new` of the lines this job has judged."""
-        self._put(key, write_lines(lines), Metadata={"job": digest([job]), "new": str(new)})
+    def write_part(self, key: str, lines: Sequence[Line], job: str, *, new: int, instead_of: str) -> bool:
+        """Write a part, in place of the one with this ETag, or of none; the first `new` of the lines are the job's own.
+
+        Return whether it was: another worker may have written one since.
+        """
+        from botocore.exceptions import ClientError
+
+        condition = {"IfMatch": instead_of} if instead_of else {"IfNoneMatch": "*"}
+        try:
+            self._put(key, write_lines(lines), Metadata={"job": digest([job]), "new": str(new)}, **condition)
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] not in _CHANGED:
+                raise
+            return False
+        return True
 
     def take_out(self, key: str, is_old: Callable[[Line], bool]) -> None:
         """Take lines out of a part, also while another worker does that.
@@ -106,7 +121,7 @@ class Results:
                 else:
                     self._s3.delete_object(Bucket=self._bucket, Key=key, IfMatch=part.e_tag)
             except ClientError as error:
-                if error.response["ResponseMetadata"]["HTTPStatusCode"] not in (404, 409, 412):
+                if error.response["ResponseMetadata"]["HTTPStatusCode"] not in _CHANGED:
                     raise
             else:
                 return

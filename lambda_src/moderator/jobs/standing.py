@@ -23,8 +23,8 @@ class Standing:
 
     def unsure(self, lines: Sequence[Line]) -> set[Source]:
         """Return the objects that have a line, and of which a list tells neither version nor ETag."""
-        found = {self.source_of(line) for line in lines}
-        return {source for source in found if source and not source.e_tag and not source.version_id}
+        found = {source for line in lines for source in self._sources_of(line)}
+        return {source for source in found if not source.e_tag and not source.version_id}
 
     def among(self, lines: Sequence[Line], *, e_tags: Mapping[Source, str]) -> dict[Source, Line]:
         """Return the lines that would come out the same again: same bytes, policy version and model.
@@ -49,6 +49,11 @@ class Standing:
 
     def _final(self, lines: Sequence[Line]) -> Iterator[tuple[Source, Line]]:
         for line in lines:
-            source = self.source_of(line)
-            if source is not None and self._names.belongs(line) and is_final(line):
-                yield source, line
+            if self._names.belongs(line) and is_final(line):
+                yield from ((source, line) for source in self._sources_of(line))
+
+    def _sources_of(self, line: Line) -> list[Source]:
+        """Return all objects that a line may be about: a list may name one with its version, and once more without."""
+        key, version = line["source"]["key"], line["source"]["versionId"]
+        found = (self._sources.get((key, of)) for of in dict.fromkeys((version, None)))
+        return [source for source in found if source]

@@ -216,7 +216,7 @@ def test_a_part_that_breaks_off_between_two_lines_is_not_taken_for_whole() -> No
 
     store = Cut({"results": {}})
     results = Results(store, "results")
-    results.write_part("verdicts/part.jsonl", [{"number": 1}, {"number": 2}], "job", new=2)
+    results.write_part("verdicts/part.jsonl", [{"number": 1}, {"number": 2}], "job", new=2, instead_of="")
     before = dict(store.buckets["results"])
     with pytest.raises(IncompleteReadError):
         results.take_out("verdicts/part.jsonl", lambda line: line["number"] == 1)

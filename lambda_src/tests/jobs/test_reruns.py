@@ -140,6 +140,16 @@ def test_what_s3_says_nothing_about_keeps_its_verdict(configured: Policies, orde
     assert summary["failures"] == {"object-refused": 4}, "that it was not looked at is said"
     assert summary["verdicts"] == {"allow": 3, "review": 1}
 
+    # So does what the read itself finds to be other: here the judge fails at it.
+    account.store.meanwhile = lambda bucket, call: fail(bucket, call) if call == "head_object" else None
+    account.put(KEYS[2], b"\x89PNG that fails")
+    account.job("meanwhile", items[:3], batch=2 + order)
+    found = account.lines()
+    assert found[KEYS[2]]["error"]["type"].endswith(":judge-failed")
+    assert found[KEYS[2]]["source"]["eTag"] != before[KEYS[2]]["source"]["eTag"]
+    assert found[KEYS[0]] == before[KEYS[0]]
+    account.put(KEYS[2], b"\x89PNG")
+
     # What is known to be gone, or to be other, loses it.
     account.store.meanwhile = lambda *_: None
     account.store.buckets["pictures"].pop(KEYS[0])
@@ -163,9 +173,8 @@ def test_a_try_that_ends_early_leaves_the_lines_of_what_it_did_not_come_to(
     account.put(KEYS[0], b"\x89PNG of other bytes")
     account.store.refuses = {f"pictures/{key}" for key in KEYS[1:6]}
     items = account.items(KEYS[:6], e_tags=False)
-    lines = Desk.lines
     with monkeypatch.context() as patched:
-        patched.setattr(Desk, "lines", lambda desk, policy, sources, **more: lines(desk, policy, sources[:1], **more))
+        limited(patched, 1)
         tried = account.batch("second", items)
     assert tried["unfinished"]
     assert {key: line for key, line in account.lines().items() if key != KEYS[0]} == {
@@ -179,6 +188,75 @@ def test_a_try_that_ends_early_leaves_the_lines_of_what_it_did_not_come_to(
     assert {key: line for key, line in account.lines().items() if key != KEYS[0]} == {
         key: line for key, line in before.items() if key != KEYS[0]
     }
+
+
+def limited(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Let the time suffice for so many objects a try."""
+    lines = Desk.lines
+    monkeypatch.setattr(
+        Desk, "lines", lambda desk, policy, sources, **more: lines(desk, policy, sources[:number], **more)
+    )
+
+
+@pytest.mark.parametrize("other", ["job", "another job"])
+def test_a_call_that_has_fewer_lines_and_ends_last_takes_none_away(
+    configured: Policies, monkeypatch: pytest.MonkeyPatch, other: str
+) -> None:
+    """Step Functions may try a batch again while its first call still works; and two jobs may run at once."""
+    account = Account(configured, workers=2)
+    for key in KEYS[:6]:
+        account.put(key, b"\x89PNG")
+    items = account.items(KEYS[:6])
+    lines = Desk.lines
+
+    def late(desk: Desk, policy: str, sources: Any, **more: Any) -> Any:
+        found = lines(desk, policy, sources[:2], **more)
+        monkeypatch.undo()
+        account.put(KEYS[5], b"\x89PNG of other bytes")
+        assert account.batch(other, account.items(KEYS[:6]), desk=1)["unfinished"] is False
+        return found
+
+    monkeypatch.setattr(Desk, "lines", late)
+    told = account.batch("job", items)
+    assert account.lines().keys() == set(KEYS[:6])
+    assert told["objects"] == (0 if told["unfinished"] else 6)
+    summary = account.end(other)
+    assert (summary["objects"], summary["known"]) == (6, 0)
+    # And the next try has nothing left to do, but for what the list has other bytes of.
+    account.judge.judged.clear()
+    assert account.batch("job", items)["objects"] == 6
+    assert set(account.judge.judged) <= {KEYS[5]}
+
+
+def test_a_part_that_others_write_all_the_time_is_given_up(
+    configured: Policies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = Account(configured)
+    account.put(KEYS[0], b"\x89PNG")
+    monkeypatch.setattr(account.desks[0].results, "write_part", lambda *_, **__: False)
+    with pytest.raises(RuntimeError, match="Other workers write verdicts/.* all the time: the batch must be tried"):
+        account.batch("job", account.items(KEYS[:1]))
+
+
+def test_a_list_that_names_objects_with_their_version_and_without_comes_to_an_end(
+    configured: Policies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = Account(configured)
+    for key in KEYS[:6]:
+        account.store.upload("pictures", key, b"\x89PNG", version="v")
+    items = [{"key": key, **version} for key in KEYS[:6] for version in ({}, {"versionId": "v"})]
+    limited(monkeypatch, 3)
+    tries, before = 0, {}
+    while True:
+        tries += 1
+        before = account.batch("job", items, before={"counts": before} if before else {})
+        if not before["unfinished"]:
+            break
+    assert tries <= 12
+    assert (before["objects"], before["known"]) == (6, 0)
+    assert account.lines().keys() == set(KEYS[:6])
+    assert max(account.judge.judged.values()) <= 2
+    assert account.batch("another", items)["known"] == 6
 
 
 def test_what_another_job_takes_out_is_no_more_of_those_that_were_judged(configured: Policies) -> None:
@@ -306,9 +384,10 @@ def test_a_part_that_is_written_while_its_last_line_goes_is_not_deleted(configur
     (part,) = [key for key in account.store.buckets["results"] if key.startswith("verdicts/")]
     results, (old,) = account.desks[0].results, account.lines().values()
     newer = [old | {"verdict": "review"}]
+    e_tag = results.part(part).e_tag
 
     def is_old(line: Line) -> bool:
-        results.write_part(part, newer, "another", new=1)
+        results.write_part(part, newer, "another", new=1, instead_of=e_tag)
         return bool(line == old)
 
     results.take_out(part, is_old)
@@ -344,5 +423,5 @@ def test_the_longest_name_of_a_part_is_one_that_s3_takes(configured: Policies, b
     results = Results(store, "results")
     sources = [Source(bucket=bucket, key=f"{number:04}{'x' * 1000}") for number in range(150)]
     key = own_key(sources, configured.names("demo"))
-    results.write_part(key, [], "job", new=0)  # the store refuses a name of over 1024 bytes
+    results.write_part(key, [], "job", new=0, instead_of="")  # the store refuses a name of over 1024 bytes
     assert key in store.buckets["results"]

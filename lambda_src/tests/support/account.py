@@ -52,10 +52,10 @@ class Account:
             for number, at in enumerate(range(0, len(items), batch))
         )
 
-    def batch(self, name: str, items: list[dict[str, Any]], *, desk: int = 0) -> dict[str, Any]:
+    def batch(self, name: str, items: list[dict[str, Any]], *, desk: int = 0, **more: Any) -> dict[str, Any]:
         """Run one batch of a job; return its answer."""
-        given = {"BatchInput": {"job": name, "policy": "demo", "bucket": "pictures"}, "Items": items}
-        return judge_batch(given, self.desks[desk], until=NEVER)
+        given = {"job": name, "policy": "demo", "bucket": "pictures", **more}
+        return judge_batch({"BatchInput": given, "Items": items}, self.desks[desk], until=NEVER)
 
     def lines(self) -> dict[str, Line]:
         parts = [data for key, data in self.store.buckets["results"].items() if key.startswith("verdicts/")]

@@ -8,30 +8,32 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from moderator.jobs.judge import Policies
-from moderator.jobs.line import Line
+from moderator.jobs.line import JudgeFailed, Line, error_line
 from moderator.jobs.requests import Requests
 from moderator.jobs.sources import Source
 
 
 @dataclass
 class LightJudge:
-    """Answers as `JudgeProcess` does; its verdict is `block` where the bytes say so."""
+    """Answers as `JudgeProcess` does; its verdict is `block` where the bytes say so, and it fails likewise."""
 
     configured: Policies
     judged: Counter[str] = field(default_factory=Counter)
     requests: Requests = field(default_factory=Requests)
 
     def pictures(self, policy: str, group: Sequence[tuple[Source, bytes]], *_: Any, **__: Any) -> list[Line]:
-        names = self.configured.names(policy)
         self.judged.update(source.key for source, _ in group)
-        return [
-            {
-                "source": source.as_json(),
-                "verdict": "block" if b"block" in data else "allow",
-                "reasons": [],
-                "categories": {},
-                "policy": dict(names.policy),
-                "model": dict(names.model),
-            }
-            for source, data in group
-        ]
+        return [self._line(policy, source, data) for source, data in group]
+
+    def _line(self, policy: str, source: Source, data: bytes) -> Line:
+        names = self.configured.names(policy)
+        if b"fails" in data:
+            return error_line(source, JudgeFailed("It fails."), self.configured.named(policy), names)
+        return {
+            "source": source.as_json(),
+            "verdict": "block" if b"block" in data else "allow",
+            "reasons": [],
+            "categories": {},
+            "policy": dict(names.policy),
+            "model": dict(names.model),
+        }

@@ -96,12 +96,22 @@ class ObjectStore:
         return {"ETag": f'"{hashlib.md5(data).hexdigest()}"', "ContentLength": len(data)}  # noqa: S324 - S3's own
 
     def put_object(
-        self, *, Bucket: str, Key: str, Body: Any, Metadata: Any = None, IfMatch: str = "", **_: str
+        self,
+        *,
+        Bucket: str,
+        Key: str,
+        Body: Any,
+        Metadata: Any = None,
+        IfMatch: str = "",
+        IfNoneMatch: str = "",
+        **_: str,
     ) -> None:
         self._may_fail("put")
         assert len(Key.encode()) <= 1024
         with self._lock:
             self._match(Bucket, Key, IfMatch)
+            if IfNoneMatch and Key in self.buckets[Bucket]:
+                raise refused(412, "PreconditionFailed")
             self.buckets[Bucket][Key] = Body if isinstance(Body, bytes) else Body.read()
             self.metadata[f"{Bucket}/{Key}"] = Metadata or {}
 
