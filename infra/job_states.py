@@ -82,7 +82,7 @@ def job_states(
         }
 
     # A try has lines for what it came to, and the next one goes on from there: a hundred long videos take several. That
-    # is an answer and no error, for errors of the worker raise an alarm; one that comes no farther than the last is one.
+    # is an answer and no error, for errors of the worker raise an alarm; to come no farther than the last is one.
     batch_states = {
         "Judge": invoke(
             {"BatchInput.$": "$.BatchInput", "Items.$": "$.Items"},

@@ -209,9 +209,10 @@ def _alarms_of_jobs(args: ObservabilityArgs) -> Iterator[_Alarm]:
             namespace="AWS/Lambda",
             metric="Errors",
             dimensions={"FunctionName": args.worker_name},
-            # An error is counted when a call ends, at the time when it began: periods that are over must be looked at.
+            # An error is counted when a call ends, at the time when it began: periods that are over must be looked at,
+            # besides the one that has just begun and one for the minutes until the metric is there.
             # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html#invocation-metrics
-            periods=1 + -(-args.worker_seconds // _PERIOD_SECONDS),
+            periods=2 + -(-args.worker_seconds // _PERIOD_SECONDS),
             datapoints=1,
         )
     if not args.queue_names:

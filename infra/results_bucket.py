@@ -105,6 +105,8 @@ def _rules(keep_days: int) -> list[aws.s3.BucketLifecycleConfigurationRuleArgs]:
             id="forget-what-was-overwritten",
             status="Enabled",
             filter=everything,
+            # What is left of an object whose versions are all gone would slow listings down.
+            expiration=aws.s3.BucketLifecycleConfigurationRuleExpirationArgs(expired_object_delete_marker=True),
             noncurrent_version_expiration=aws.s3.BucketLifecycleConfigurationRuleNoncurrentVersionExpirationArgs(
                 noncurrent_days=30
             ),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import logging
 import time
+import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -49,9 +50,19 @@ def judge_batch(event: Mapping[str, Any], desk: Desk, *, until: float) -> dict[s
     batch = event["BatchInput"]
     began = time.monotonic()
     desk.sent()  # what other batches and uploads have sent
+    try:
+        return _judge(event, desk, until, began)
+    except Exception:
+        # It is paid for like any other.
+        with contextlib.suppress(Exception):
+            _write_unfinished(batch["job"], _spent(began, desk), desk)
+        raise
+
+
+def _judge(event: Mapping[str, Any], desk: Desk, until: float, began: float) -> dict[str, Any]:
+    batch = event["BatchInput"]
     names = desk.configured.names(batch["policy"])
     sources, failures = _named(event["Items"], batch)
-    name = batch_name(sources) if sources else digest([json.dumps(event["Items"])])
 
     lines: list[Line] = []
     new = 0
@@ -64,16 +75,21 @@ def judge_batch(event: Mapping[str, Any], desk: Desk, *, until: float) -> dict[s
         failures += done.failures
         parts.setdefault(pile[0].bucket, []).extend([part_hash(done.part)] if done.part else [])
         if done.unreached:
-            spent = count([]) | _spent(began, desk) | {"unfinished": True, "lines": len(lines)}
-            desk.results.write_count(batch["job"], digest([name, str(time.time_ns())]), spent)
             if len(lines) <= batch.get("before", {}).get("counts", {}).get("lines", 0):
                 raise BatchStuck(f"{len(lines)} of {len(sources)} objects have lines, and the last try had as many.")
-            return spent
+            return _write_unfinished(batch["job"], _spent(began, desk), desk) | {"lines": len(lines)}
 
     # Step Functions ends the whole map where an answer is over 256 KB: it gets numbers.
     counted = count(lines) | {"known": len(lines) - new, "parts": parts} | _spent(began, desk) | {"unfinished": False}
     counted["failures"] = dict(sorted((failures + Counter(counted["failures"])).items()))
-    desk.results.write_count(batch["job"], name, counted)
+    desk.results.write_count(batch["job"], batch_name(sources, event["Items"]), counted)
+    return counted
+
+
+def _write_unfinished(job: str, spent: dict[str, Any], desk: Desk) -> dict[str, Any]:
+    """Write what a try took that left something to do, beside what other tries of its batch took; return it."""
+    counted = count([]) | spent | {"unfinished": True}
+    desk.results.write_count(job, digest([uuid.uuid4().hex]), counted)
     return counted
 
 
@@ -100,6 +116,6 @@ def _named(items: Sequence[Any], batch: Mapping[str, Any]) -> tuple[list[Source]
         except RequestError as error:
             log.warning("%s It is %.300r", error, item)
             wrong.append(error)
-    if wrong and not sources:
+    if wrong and not sources and not deleted:
         raise wrong[0]  # more likely a list with other columns than an item that went wrong
     return sources, +Counter({NAMELESS: len(wrong), DELETE_MARKER: deleted})

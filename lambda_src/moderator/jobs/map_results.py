@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from moderator.errors import InvalidField
+from moderator.jobs.parts import batch_name
 from moderator.jobs.results import Results
 from moderator.jobs.sources import Source, is_delete_marker, of_item
 
@@ -26,6 +27,7 @@ class FailedBatch:
     `nameless` items of a list name no object, which may be why.
     """
 
+    name: str
     why: str
     policy: str
     sources: Sequence[Source]
@@ -57,6 +59,7 @@ def _failed_batch(execution: Mapping[str, Any], status: str) -> FailedBatch:
         with contextlib.suppress(InvalidField):
             sources.append(of_item(item, given))
     return FailedBatch(
+        name=batch_name(sources, batch["Items"]),
         why=str(execution.get("Error") or execution.get("Status") or status),
         policy=given["policy"],
         sources=sources,

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from array import array
 from collections.abc import Iterable, Sequence
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -51,9 +53,10 @@ def part_hash(key: str) -> str:
     return key.rpartition("/")[2][:_HASH]
 
 
-def batch_name(sources: Iterable[Source]) -> str:
-    """Name a batch by what is in it."""
-    return digest([f"{source.bucket}\n{source.key}\n{source.version_id}" for source in sources])
+def batch_name(sources: Iterable[Source], items: Sequence[Any] = ()) -> str:
+    """Name a batch by the objects in it; where `items` name none, by these."""
+    named = [f"{source.bucket}\n{source.key}\n{source.version_id}" for source in sources]
+    return digest(named or [json.dumps(item) for item in items])
 
 
 def digest(texts: Iterable[str]) -> str:

@@ -114,7 +114,8 @@ class _There:
     def keep_instead_of(self, judged: dict[Source, Line]) -> Counter[str]:
         """Take out of `judged` what could not be read now, and may have the same bytes as before; count it by reason.
 
-        The verdict that it had stands. What is gone has no bytes, and what could be read so far has those that it has.
+        The verdict that it had stands, or the reason why it had none, which is counted already. What is gone has no
+        bytes, and what could be read so far has those that it has.
         """
         failures: Counter[str] = Counter()
         for part, lines in self._parts.items():
@@ -122,9 +123,10 @@ class _There:
                 now = judged.get(source)
                 if now is None or is_final(now) or error_kind(now) in (GONE, CHANGED) or _e_tag(now):
                     continue
-                failures[error_kind(judged.pop(source))] += 1
+                del judged[source]
+                failures[error_kind(now)] += not error_kind(line)
                 self.stand[source], self._place[source] = line, part
-        return failures
+        return +failures
 
     def is_of_own(self) -> bool:
         """Return whether lines of the own part stand."""

@@ -1,8 +1,9 @@
-"""How many requests to S3 were sent, as S3 bills them: for reading, or for writing and listing."""
+"""How many requests S3 has answered, as it bills them: for reading, or for writing and listing."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,33 +21,36 @@ class Sent:
 
 
 class Requests:
-    """Counts what clients of boto3's send, each try of a request: by several threads, and told by other processes."""
+    """Counts what clients of boto3's ask, each try of a request: by several threads, and told by other processes.
+
+    Not what S3 fails at, which costs nothing: https://docs.aws.amazon.com/AmazonS3/latest/userguide/ErrorCodeBilling.html
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._reads = self._writes = 0
 
     def watch(self, s3: Any) -> None:
-        """Count what this client sends from now on."""
+        """Count what this client asks from now on."""
         # https://docs.aws.amazon.com/boto3/latest/guide/events.html
-        s3.meta.events.register("before-send.s3", self._sent)
+        s3.meta.events.register("response-received.s3", self._answered)
 
     def add(self, sent: Sent) -> None:
-        """Count what another process has sent."""
+        """Count what another process has asked."""
         with self._lock:
             self._reads += sent.reads
             self._writes += sent.writes
 
     def take(self) -> Sent:
-        """Return what was sent since this was last asked."""
+        """Return what was counted since this was last asked."""
         with self._lock:
             sent = Sent(reads=self._reads, writes=self._writes)
             self._reads = self._writes = 0
         return sent
 
-    def _sent(self, *, event_name: str, **_: Any) -> None:
+    def _answered(self, *, event_name: str, response_dict: Mapping[str, Any] | None, **_: Any) -> None:
         operation = event_name.rpartition(".")[2]
-        if operation.startswith(_FREE):
+        if response_dict is None or response_dict["status_code"] >= 500 or operation.startswith(_FREE):
             return
         is_write = operation.startswith(_WRITES)
         self.add(Sent(reads=not is_write, writes=is_write))

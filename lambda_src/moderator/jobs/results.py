@@ -173,7 +173,10 @@ class Results:
 
     def forget_list(self, job: str, name: str) -> None:
         """Delete a list of objects of a job, if there is one."""
-        self._s3.delete_object(Bucket=self._bucket, Key=f"jobs/{job}/{name}.jsonl")
+        key = f"jobs/{job}/{name}.jsonl"
+        # Deleting what is not there would leave a marker of that.
+        if any(found["Key"] == key for page in self._pages(Prefix=key) for found in page):
+            self._s3.delete_object(Bucket=self._bucket, Key=key)
 
     def with_parts(self, folders: Sequence[str]) -> list[str]:
         """Return those of these folders in which there are parts of jobs."""

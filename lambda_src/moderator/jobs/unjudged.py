@@ -17,7 +17,7 @@ from typing import Any
 from moderator.jobs.desk import Desk
 from moderator.jobs.line import Line, Names, count
 from moderator.jobs.map_results import FailedBatch, failed_batches
-from moderator.jobs.parts import batch_name, digest, own_key, part_hash
+from moderator.jobs.parts import digest, own_key, part_hash
 from moderator.jobs.pile import piles_of
 from moderator.jobs.results import Part
 from moderator.jobs.sources import Source
@@ -69,11 +69,7 @@ class Unjudged:
         `unchecked` of them may have a line in another part, or one that is about their present bytes, where the time
         did not suffice to look: a job that takes the list skips those.
         """
-        failed = (
-            batch
-            for batch in failed_batches(self._desk.results, map_record)
-            if batch_name(batch.sources) not in self._done
-        )
+        failed = (batch for batch in failed_batches(self._desk.results, map_record) if batch.name not in self._done)
         with tempfile.TemporaryFile() as file:
             while some := list(islice(failed, _AT_ONCE)):
                 self._batches += len(some)
@@ -124,7 +120,7 @@ class Unjudged:
             others = self._desk.results.elsewhere(of_end, sources, names, {pile.own for pile in piles})
         standing = Standing(sources, names)
         there = [line for lines in (*(pile.part.lines for pile in piles), *others.values()) for line in lines]
-        e_tags = {} if is_time_over else self._desk.e_tags(standing.unsure(there))
+        e_tags = {} if is_time_over else self._desk.e_tags(standing.unsure(there), until=self._other_parts_until)
         before = _by_name(standing.among(there, e_tags=e_tags))
         of_job = digest([self._job])
         lines: list[Line] = []

@@ -14,6 +14,7 @@ from moderator.jobs.desk import Desk
 from moderator.jobs.judge import Policies, read_configured
 from moderator.jobs.line import Line
 from moderator.jobs.parts import PartsIndex, own_key, part_name
+from moderator.jobs.requests import Sent
 from moderator.jobs.results import Results
 from moderator.jobs.sources import Source
 from moderator.settings import Settings
@@ -234,7 +235,7 @@ def test_a_part_that_others_write_all_the_time_is_given_up(
     account = Account(configured)
     account.put(KEYS[0], b"\x89PNG")
     monkeypatch.setattr(account.desks[0].results, "write_part", lambda *_, **__: False)
-    with pytest.raises(RuntimeError, match="Other workers write verdicts/.* all the time: the batch must be tried"):
+    with pytest.raises(RuntimeError, match=r"Other workers write verdicts/.* all the time: the batch must be tried"):
         account.batch("job", account.items(KEYS[:1]))
 
 
@@ -246,7 +247,8 @@ def test_a_list_that_names_objects_with_their_version_and_without_comes_to_an_en
         account.store.upload("pictures", key, b"\x89PNG", version="v")
     items = [{"key": key, **version} for key in KEYS[:6] for version in ({}, {"versionId": "v"})]
     limited(monkeypatch, 3)
-    tries, before = 0, {}
+    tries = 0
+    before: dict[str, Any] = {}
     while True:
         tries += 1
         before = account.batch("job", items, before={"counts": before} if before else {})
@@ -257,6 +259,35 @@ def test_a_list_that_names_objects_with_their_version_and_without_comes_to_an_en
     assert account.lines().keys() == set(KEYS[:6])
     assert max(account.judge.judged.values()) <= 2
     assert account.batch("another", items)["known"] == 6
+
+
+def test_a_verdict_that_is_kept_and_was_none_is_counted_by_its_own_reason(configured: Policies) -> None:
+    account = Account(configured)
+    account.put(KEYS[0], b"\x89PNG" + bytes(2000))
+    items = account.items(KEYS[:1], e_tags=False)
+    assert account.batch("first", items)["failures"] == {"too-much": 1}
+    account.store.refuses = {f"pictures/{KEYS[0]}"}
+    told = account.batch("second", items)
+    assert (told["objects"], told["known"], told["failures"]) == (1, 1, {"too-much": 1})
+
+
+def test_a_try_that_fails_is_paid_for_too(configured: Policies, monkeypatch: pytest.MonkeyPatch) -> None:
+    account = Account(configured)
+    account.put(KEYS[0], b"\x89PNG")
+    requests = account.desks[0].requests
+
+    def broken(*asked: Any, **more: Any) -> Any:
+        requests.add(Sent(reads=100))
+        raise RuntimeError("broken")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Results, "write_part", broken)
+        with pytest.raises(RuntimeError, match="broken"):
+            account.batch("job", account.items(KEYS[:1]))
+    account.batch("job", account.items(KEYS[:1]))
+    summary = account.end("job")
+    assert (summary["objects"], summary["batches"]) == (1, 1)
+    assert summary["requests"]["reads"] == 100
 
 
 def test_what_another_job_takes_out_is_no_more_of_those_that_were_judged(configured: Policies) -> None:
@@ -294,6 +325,10 @@ def test_delete_markers_of_an_inventory_have_no_line_and_are_counted(configured:
     summary = account.end("job")
     assert (summary["objects"], summary["batches"]) == (2, 3)
     assert summary["failures"] == {"delete-marker": 7}
+    # Beside them, an item that names nothing is no reason to refuse the batch.
+    assert account.batch("more", [*gone, {"Size": "3"}])["failures"] == {"delete-marker": 3, "nameless-item": 1}
+    again = account.end("job", {"Lambda.Unknown": [gone]})
+    assert (again["batches"], again["unjudged"]["batches"]) == (3, 0), "it has counted itself"
     # Nor are they left out by a batch that fails.
     assert account.end("other", {"Lambda.Unknown": [gone]})["unjudged"]["objects"] == 0
 
