@@ -26,8 +26,8 @@ def page(measured: Sequence[Measured], machine: Mapping[str, Any]) -> str:
         _paragraph(
             "Written by `make bench-jobs`. The real worker, with AWS' own client library, at an S3 on the same machine",
             "whose answers begin after 30 ms; thumbnails of 440 x 248 in batches of 100, eight read at the same time.",
-            "The S3 takes its part of the same CPUs. Of the tower alone, a hundred pictures before each round and a hundred",
-            "after it stand for all of the round's.",
+            "The S3 takes its part of the same CPUs. Of the tower alone, a hundred pictures before each round and a",
+            "hundred after it stand for all of the round's.",
         ),
         "",
         f"Machine: {machine['cpu']}, {machine['cpus']} CPUs ({', '.join(machine['instructions'])}), "
