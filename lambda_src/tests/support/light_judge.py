@@ -9,13 +9,16 @@ from typing import Any
 
 from moderator.jobs.judge import Policies
 from moderator.jobs.line import JudgeFailed, Line, error_line
-from moderator.jobs.requests import Requests
+from moderator.jobs.requests import Requests, Sent
 from moderator.jobs.sources import Source
 
 
 @dataclass
 class LightJudge:
-    """Answers as `JudgeProcess` does; its verdict is `block` where the bytes say so, and it fails likewise."""
+    """Answers as `JudgeProcess` does; its verdict is `block` where the bytes say so, and it fails likewise.
+
+    For each object it says that it has sent a request, as for a video's range.
+    """
 
     configured: Policies
     judged: Counter[str] = field(default_factory=Counter)
@@ -23,6 +26,7 @@ class LightJudge:
 
     def pictures(self, policy: str, group: Sequence[tuple[Source, bytes]], *_: Any, **__: Any) -> list[Line]:
         self.judged.update(source.key for source, _ in group)
+        self.requests.add(Sent(reads=len(group)))
         return [self._line(policy, source, data) for source, data in group]
 
     def _line(self, policy: str, source: Source, data: bytes) -> Line:
