@@ -67,7 +67,7 @@ class Unjudged:
         """Write the list; return how many objects are left out, of how many batches, why, and the list's key.
 
         `unchecked` of them may have a line in another part, or one that is about their present bytes, where the time
-        did not suffice to look: a job that takes the list skips those.
+        did not suffice to look, or S3 did not say: a job that takes the list skips those.
         """
         failed = (batch for batch in failed_batches(self._desk.results, map_record) if batch.name not in self._done)
         with tempfile.TemporaryFile() as file:
@@ -122,6 +122,7 @@ class Unjudged:
         there = [line for lines in (*(pile.part.lines for pile in piles), *others.values()) for line in lines]
         e_tags = {} if is_time_over else self._desk.e_tags(standing.unsure(there), until=self._other_parts_until)
         before = _by_name(standing.among(there, e_tags=e_tags))
+        in_doubt = _by_name(standing.in_doubt(there, e_tags=e_tags))
         of_job = digest([self._job])
         lines: list[Line] = []
         new = 0
@@ -137,7 +138,7 @@ class Unjudged:
                     lines.append(line)
                 else:
                     self._reasons[pile.why] += 1
-                    self._unchecked += is_time_over
+                    self._unchecked += is_time_over or name in in_doubt
                     yield source
         parts = [part_hash(pile.own) for pile in piles if pile.part.lines]
         self._add(count(lines) | {"known": max(0, len(lines) - new), "parts": {sources[0].bucket: parts}})

@@ -90,6 +90,16 @@ def test_a_summary_whose_time_is_short_names_more_and_says_so(configured: Polici
     assert account.end("third", {"Lambda.Unknown": [account.items(KEYS[3:7])]})["unjudged"]["unchecked"] == 0
 
 
+def test_what_s3_says_nothing_about_may_have_a_line(configured: Policies) -> None:
+    account = filled(configured)
+    account.job("first", account.items(KEYS[:5]), batch=5)
+    account.store.refuses = {f"pictures/{key}" for key in KEYS[:2]}
+    failed = [account.items(KEYS[:7], e_tags=False)]
+    left = account.end("second", {"Lambda.Unknown": failed})["unjudged"]
+    assert (left["objects"], left["unchecked"]) == (4, 2)
+    assert {item["key"] for item in account.unjudged("second")} == {*KEYS[:2], *KEYS[5:7]}
+
+
 SOME = st.lists(st.sampled_from(KEYS), unique=True, max_size=len(KEYS))
 
 
