@@ -21,7 +21,13 @@ _view = stepfunctions._map_run_view
 
 # How many items an execution's map has, in batches.
 _items_of: dict[str, int] = {}
-_STATES = {"RUNNING": "running", "SUCCEEDED": "succeeded", "FAILED": "failed"}
+_STATES = {
+    "RUNNING": "running",
+    "SUCCEEDED": "succeeded",
+    "FAILED": "failed",
+    "TIMED_OUT": "timedOut",
+    "ABORTED": "aborted",
+}
 
 
 def add() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from infra import rules
 from infra.job_states import job_states
+from moderator.jobs.line import count
 from tools.emulator.limits import DATA_BYTES, in_batches, size_of
 
 # The longest that AWS allows: a function's name, an execution's name, a bucket's name and a key.
@@ -48,6 +49,18 @@ def test_a_batch_of_the_longest_keys_leaves_room_for_what_its_task_is_called_wit
     )
     assert [item["Key"] for task in found for item in task["Payload"]["Items"]] == keys
     assert len(found) > 3, "bytes are what ends a batch, not the number of its items"
+
+
+def test_the_state_has_room_for_what_the_last_try_answered() -> None:
+    """That goes with the batch into the next one; most of it is where its lines are, at worst in as many buckets."""
+    buckets = [f"{number:03}{'b' * 60}" for number in range(MOST)]
+    counts = count([]) | {"parts": {bucket: ["0" * 24] for bucket in buckets}, "known": 0, "ms": 900_000}
+    counts |= {"requests": {"reads": 10**6, "writes": 10**6}, "unfinished": False, "lines": MOST}
+    counts["failures"] = {f"{number}{'reason' * 4}": MOST for number in range(20)}
+    counts["categories"] = {f"{number:02}{'c' * 62}": MOST for number in range(100)}
+    for task in batches([f"{number:04}{'k' * 1020}" for number in range(3 * MOST)]):
+        given = task["Payload"]["BatchInput"] | {"before": {"counts": counts}}
+        assert size_of({"FunctionName": FUNCTION, "Payload": task["Payload"] | {"BatchInput": given}}) <= DATA_BYTES
 
 
 def test_of_short_keys_a_batch_has_as_many_as_were_asked_for() -> None:
