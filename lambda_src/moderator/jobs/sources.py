@@ -72,6 +72,10 @@ def of_item(item: Any, batch: Mapping[str, Any]) -> Source:
     version = fields.get("versionid")
     if version is not None and not isinstance(version, str):
         raise InvalidField("An item of the list names no object: its version must be text.")
+    if version == "" and "islatest" in fields:
+        # An inventory of all versions writes nothing for those that were there before the bucket had versions.
+        # https://docs.aws.amazon.com/AmazonS3/latest/userguide/inventory-configure-bops.html
+        version = "null"
     size = fields.get("size")
     return Source(
         bucket=bucket,

@@ -371,6 +371,24 @@ def test_versions_have_a_line_each(configured: Policies) -> None:
         account.lines()
 
 
+def test_what_was_there_before_a_bucket_had_versions_is_judged_as_what_it_is(configured: Policies) -> None:
+    """An inventory of all versions has an empty one for it, which elsewhere means whatever is there now."""
+    account = Account(configured)
+    for key in KEYS[:3]:
+        account.store.upload("pictures", key, b"\x89PNG block", version="null")
+        account.store.upload("pictures", key, b"\x89PNG", version="2")
+    rows = [
+        {"Bucket": "pictures", "Key": key, "VersionId": version, "IsLatest": latest, "IsDeleteMarker": "false"}
+        for key in KEYS[:3]
+        for version, latest in (("2", "true"), ("", "false"))
+    ]
+    told = account.batch("job", rows)
+    assert (told["objects"], told["verdicts"]) == (6, {"allow": 3, "block": 3})
+    assert account.batch("again", rows)["known"] == 6
+    listed = [{"Key": key, "VersionId": ""} for key in KEYS[:3]]
+    assert account.batch("listed", listed)["verdicts"] == {"allow": 3}, "a list of one's own means what is there now"
+
+
 def test_two_workers_may_take_lines_out_of_one_part(configured: Policies) -> None:
     account = Account(configured)
     for key in KEYS[:3]:
