@@ -75,9 +75,14 @@ def _judge(event: Mapping[str, Any], desk: Desk, until: float, began: float) -> 
         failures += done.failures
         parts.setdefault(pile[0].bucket, []).extend([part_hash(done.part)] if done.part else [])
         if done.unreached:
-            if len(lines) <= batch.get("before", {}).get("counts", {}).get("lines", 0):
-                raise BatchStuck(f"{len(lines)} of {len(sources)} objects have lines, and the last try had as many.")
-            return _write_unfinished(batch["job"], _spent(began, desk), desk) | {"lines": len(lines)}
+            before = batch.get("before", {}).get("counts", {})
+            tries = before.get("tries", 0) + 1
+            # Lines that were there may be gone: then what this job has judged tells how far it came.
+            is_farther = len(lines) > before.get("lines", 0) or new > before.get("judged", 0)
+            if not is_farther or tries > 2 * len(sources):
+                raise BatchStuck(f"{len(lines)} of {len(sources)} objects have lines: no more than after the last try.")
+            far = {"lines": len(lines), "judged": new, "tries": tries}
+            return _write_unfinished(batch["job"], _spent(began, desk), desk) | far
 
     # Step Functions ends the whole map where an answer is over 256 KB: it gets numbers.
     counted = count(lines) | {"known": len(lines) - new, "parts": parts} | _spent(began, desk) | {"unfinished": False}

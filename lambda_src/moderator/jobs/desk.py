@@ -13,6 +13,7 @@ from moderator.errors import RequestError
 from moderator.jobs.judge import Policies
 from moderator.jobs.judge_process import JudgeProcess, Suspicious
 from moderator.jobs.line import Line, error_line
+from moderator.jobs.object_errors import ObjectGone
 from moderator.jobs.objects import Objects
 from moderator.jobs.reading import GROUP, Read, in_groups, read_objects
 from moderator.jobs.requests import Requests, Sent
@@ -55,14 +56,16 @@ class Desk:
         self._round(policy, slow, lines, until=until, size=1)
         return lines
 
-    def e_tags(self, sources: Collection[Source], *, until: float = math.inf) -> dict[Source, str]:
-        """Ask S3 which bytes are there; an object of which it does not say so by `until` has an empty text."""
+    def e_tags(self, sources: Collection[Source], *, until: float = math.inf) -> dict[Source, str | None]:
+        """Ask S3 which bytes are there: None for none, and an empty text where it does not say by `until`."""
 
-        def e_tag(source: Source) -> str:
+        def e_tag(source: Source) -> str | None:
             if time.monotonic() >= until:
                 return ""
             try:
                 return self.objects.e_tag(source)
+            except ObjectGone:
+                return None
             except RequestError:
                 return ""
 

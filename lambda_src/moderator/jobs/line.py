@@ -88,6 +88,14 @@ def is_final(line: Line) -> bool:
     return error_kind(line) not in _OF_THE_MOMENT
 
 
+def once(lines: Iterable[Line]) -> list[Line]:
+    """Return lines of one bucket, in order, each about something else.
+
+    A list may name an object with its version, and once more without.
+    """
+    return list({(line["source"]["key"], line["source"]["versionId"]): line for line in lines}.values())
+
+
 def write_lines(lines: Iterable[Line]) -> bytes:
     """Write lines as JSONL."""
     return b"".join(

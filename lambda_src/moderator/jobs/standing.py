@@ -26,28 +26,29 @@ class Standing:
         found = {source for line in lines for source in self._sources_of(line)}
         return {source for source in found if not source.e_tag and not source.version_id}
 
-    def among(self, lines: Sequence[Line], *, e_tags: Mapping[Source, str]) -> dict[Source, Line]:
+    def among(self, lines: Sequence[Line], *, e_tags: Mapping[Source, str | None]) -> dict[Source, Line]:
         """Return the lines that would come out the same again: same bytes, policy version and model.
 
         `e_tags` are those of the unsure.
         """
         stand = {}
-        for source, line in self._final(lines):
+        for source, line in self.final(lines):
             e_tag = source.e_tag or e_tags.get(source)
             said = line["source"]
             if (e_tag and e_tag == said["eTag"]) or (source.version_id and source.version_id == said["versionId"]):
                 stand[source] = line
         return stand
 
-    def in_doubt(self, lines: Sequence[Line], *, e_tags: Mapping[Source, str]) -> dict[Source, Line]:
+    def in_doubt(self, lines: Sequence[Line], *, e_tags: Mapping[Source, str | None]) -> dict[Source, Line]:
         """Return the lines of the unsure of which S3 does not say whether their bytes are still there."""
-        return {source: line for source, line in self._final(lines) if e_tags.get(source) == ""}
+        return {source: line for source, line in self.final(lines) if e_tags.get(source) == ""}
 
     def of_this_job(self, lines: Sequence[Line]) -> dict[Source, Line]:
         """Return the lines that an earlier try of the same batch has written: these stand, whatever they say."""
         return {source: line for line in lines if (source := self.source_of(line))}
 
-    def _final(self, lines: Sequence[Line]) -> Iterator[tuple[Source, Line]]:
+    def final(self, lines: Sequence[Line]) -> Iterator[tuple[Source, Line]]:
+        """Yield the lines by the same policy and model that would come out again, each with what it is about."""
         for line in lines:
             if self._names.belongs(line) and is_final(line):
                 yield from ((source, line) for source in self._sources_of(line))

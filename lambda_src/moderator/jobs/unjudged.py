@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Any
 
 from moderator.jobs.desk import Desk
-from moderator.jobs.line import Line, Names, count
+from moderator.jobs.line import Line, Names, count, once
 from moderator.jobs.map_results import FailedBatch, failed_batches
 from moderator.jobs.parts import digest, own_key, part_hash
 from moderator.jobs.pile import piles_of
@@ -140,6 +140,7 @@ class Unjudged:
                     self._reasons[pile.why] += 1
                     self._unchecked += is_time_over or name in in_doubt
                     yield source
+        lines = once(lines)
         parts = [part_hash(pile.own) for pile in piles if pile.part.lines]
         self._add(count(lines) | {"known": max(0, len(lines) - new), "parts": {sources[0].bucket: parts}})
 
