@@ -8,6 +8,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 
 def bar() -> Progress:
     """Return a bar, to be used as a context; it goes to standard error, since what was found goes to the output."""
+    console = Console(stderr=True)
+    # Where nobody looks, it would leave an empty line.
     return Progress(
-        BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
     )
