@@ -36,11 +36,20 @@ export async function readPicture(picture) {
   bitmap.close();
 }
 
-// Twice, because a browser that has just started, on a busy machine, was seen to refuse a sound picture once.
-const decoded = (file) =>
-  createImageBitmap(file)
-    .catch(() => pause(200).then(() => createImageBitmap(file)))
-    .catch(() => null);
+// A browser that has just started, on a busy machine, was seen to refuse a sound picture, once and again: what it knows
+// it is asked for three times, after pauses in milliseconds. Of what it does not know once is enough.
+const KNOWN = /^image\/(png|jpeg|gif|webp|avif)$/;
+async function decoded(file) {
+  for (const before of KNOWN.test(file.type) ? [0, 200, 800] : [0]) {
+    await pause(before);
+    try {
+      return await createImageBitmap(file);
+    } catch {
+      // the next time, or never
+    }
+  }
+  return null;
+}
 
 export function forget(picture) {
   for (const url of [picture.url, picture.thumbnail]) if (url) URL.revokeObjectURL(url);
