@@ -1,6 +1,6 @@
 // Reads files into pictures: small enough to send, with a thumbnail.
 
-import { el, pause } from "./dom.js";
+import { el } from "./dom.js";
 
 // Every model's input is far smaller, so only bytes are lost.
 const LONGER = 1600;
@@ -14,12 +14,13 @@ export const newPicture = (file, name = file.name || "pasted picture") => ({
   id: (made += 1), name, file, note: "", views: new Map(), judged: new Map(), error: "",
 });
 
+// Whoever asks first has it read, and all wait for that: a judgement that is begun anew must not go on without.
+export const readPicture = (picture) => (picture.reading ??= read(picture));
+
 // A file that this browser cannot show is left as it is: the service may read it.
-export async function readPicture(picture) {
-  if (picture.isRead) return;
-  picture.isRead = true;
+async function read(picture) {
   const { file } = picture;
-  const bitmap = await decoded(file);
+  const bitmap = await createImageBitmap(file).catch(() => null);
   if (!bitmap) return;
   const { width, height } = bitmap;
   const scale = Math.min(1, Math.max(LONGER / Math.max(width, height), SHORTER / Math.min(width, height)));
@@ -34,21 +35,6 @@ export async function readPicture(picture) {
   const small = THUMBNAIL / Math.max(width, height);
   picture.thumbnail = small < 1 ? URL.createObjectURL(await drawn(bitmap, small)) : picture.url;
   bitmap.close();
-}
-
-// A browser that has just started, on a busy machine, was seen to refuse a sound picture, once and again: what it knows
-// it is asked for three times, after pauses in milliseconds. Of what it does not know once is enough.
-const KNOWN = /^image\/(png|jpeg|gif|webp|avif)$/;
-async function decoded(file) {
-  for (const before of KNOWN.test(file.type) ? [0, 200, 800] : [0]) {
-    await pause(before);
-    try {
-      return await createImageBitmap(file);
-    } catch {
-      // the next time, or never
-    }
-  }
-  return null;
 }
 
 export function forget(picture) {
