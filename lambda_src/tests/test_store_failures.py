@@ -223,5 +223,9 @@ def test_values_that_are_no_embeddings_are_computed_and_overwritten(
                 getattr(redis_server.client, others[kind])(key, "x")
         witness = Witness(start_service(cache_url=redis_server.url, memory_labels=1), service)
         assert witness.ask(DURING).label_cache["store"] == 0
-        assert witness.ask(DURING).label_cache["store"] >= 2
+        # A machine that stands still for 150 ms has the store passed over for five seconds.
+        found, deadline = 0, time.monotonic() + 20
+        while found < 2 and time.monotonic() < deadline:
+            found = witness.ask(DURING).label_cache["store"]
+        assert found >= 2
         tally.add("Store", "Every stored value is wrong in one way", "computed and overwritten")
