@@ -95,6 +95,11 @@ def test_the_readmes_request_gets_the_readmes_answer(service: Service) -> None:
     answer = ask(target)
     assert answer["result"] == pytest.approx(shown["result"], rel=0.01)
     assert answer["model"] == shown["model"]
+    assert answer.keys() == shown.keys()
+    warnings = answer["warnings"]
+    assert isinstance(warnings, list)
+    for warning, told in zip(warnings, shown["warnings"], strict=True):
+        assert warning.startswith(told.removesuffix("..."))
 
     # The sentence about bad labels: among them, something bad wins.
     bad = re.findall(r"`(an? [a-z ]+)`", text)

@@ -9,7 +9,7 @@ import pytest
 
 from moderator.jobs.cost import Prices, job_parts, requests_of_batches
 from moderator.jobs.objects import Objects
-from moderator.jobs.requests import Sent
+from moderator.jobs.requests import Answered
 from moderator.jobs.sources import Source
 from tools.jobs import costs
 
@@ -37,7 +37,7 @@ def test_express_children_cost_their_requests_their_time_and_a_transition_each()
 
 def test_what_is_asked_of_s3_for_each_batch() -> None:
     """Its own part is looked for, all names are listed, and its part and its counts are written."""
-    assert requests_of_batches(100_000) == Sent(reads=100_000, writes=300_000)
+    assert requests_of_batches(100_000) == Answered(reads=100_000, writes=300_000)
 
 
 def test_standard_children_cost_four_transitions_each_and_no_time() -> None:

@@ -16,7 +16,7 @@ from moderator.jobs.desk import Desk
 from moderator.jobs.line import Line, count
 from moderator.jobs.parts import batch_name, digest, part_hash
 from moderator.jobs.pile import Pile, judge_pile, piles_of
-from moderator.jobs.requests import Sent
+from moderator.jobs.requests import Answered
 from moderator.jobs.sources import Source, is_delete_marker, of_item
 
 # In the counts of failures: items of a list that name no object, and so can have no line; and those of an inventory
@@ -49,7 +49,7 @@ def judge_batch(event: Mapping[str, Any], desk: Desk, *, until: float) -> dict[s
     """
     batch = event["BatchInput"]
     began = time.monotonic()
-    desk.sent()  # what other batches and uploads have sent
+    desk.answered()  # what other batches and uploads have asked
     try:
         return _judge(event, desk, until, began)
     except Exception:
@@ -100,10 +100,10 @@ def _write_unfinished(job: str, spent: dict[str, Any], desk: Desk) -> dict[str, 
 
 def _spent(began: float, desk: Desk) -> dict[str, Any]:
     """Return what a try took, with the request that is about to write its counts."""
-    sent = desk.sent()
+    answered = desk.answered()
     return {
         "ms": round(1000 * (time.monotonic() - began)),
-        "requests": asdict(Sent(reads=sent.reads, writes=sent.writes + 1)),
+        "requests": asdict(Answered(reads=answered.reads, writes=answered.writes + 1)),
     }
 
 

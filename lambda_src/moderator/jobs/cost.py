@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from moderator.jobs.requests import Sent
+from moderator.jobs.requests import Answered
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,12 +71,12 @@ def job_parts(
     }
 
 
-def requests_of_batches(batches: int) -> Sent:
+def requests_of_batches(batches: int) -> Answered:
     """Return what is asked of S3 for batches whose objects have no lines yet, beside the objects themselves.
 
     A batch looks for its own part, lists earlier ones once at most, and writes a part and its counts.
     """
-    return Sent(reads=batches, writes=3 * batches)
+    return Answered(reads=batches, writes=3 * batches)
 
 
 def stream_parts(

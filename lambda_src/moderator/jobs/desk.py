@@ -16,7 +16,7 @@ from moderator.jobs.line import Line, error_line
 from moderator.jobs.object_errors import ObjectGone
 from moderator.jobs.objects import Objects
 from moderator.jobs.reading import GROUP, Read, in_groups, read_objects
-from moderator.jobs.requests import Requests, Sent
+from moderator.jobs.requests import Answered, Requests
 from moderator.jobs.results import Results
 from moderator.jobs.sources import Source
 
@@ -36,8 +36,8 @@ class Desk:
     readers: int
     requests: Requests = field(default_factory=Requests)
 
-    def sent(self) -> Sent:
-        """Return how many requests were sent to S3 since this was last asked."""
+    def answered(self) -> Answered:
+        """Return how many requests S3 has answered since this was last asked, the judge's among them."""
         self.requests.add(self.judge.requests.take())
         return self.requests.take()
 

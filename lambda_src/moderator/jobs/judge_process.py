@@ -160,8 +160,8 @@ class JudgeProcess:
     def _answer(self, pipe: Connection, seconds: float, until: float) -> Any:
         if not pipe.poll(max(0.0, min(seconds, until - time.monotonic()))):
             raise TimeoutError(f"no answer within {seconds:g} s")
-        kind, value, sent = pipe.recv()
-        self.requests.add(sent)
+        kind, value, answered = pipe.recv()
+        self.requests.add(answered)
         if kind == "configuration":
             raise ConfigurationError(value)
         if kind == "bug":

@@ -88,6 +88,29 @@ def is_final(line: Line) -> bool:
     return error_kind(line) not in _OF_THE_MOMENT
 
 
+def alike(one: Line, other: Line) -> bool:
+    """Return whether two lines about an object are about the same bytes, as far as they tell."""
+    versions = {line["source"]["versionId"] for line in (one, other)} - {None}
+    same_bytes = e_tag_of(one) is not None and e_tag_of(one) == e_tag_of(other) and len(versions) < 2
+    return same_bytes or bool(one["source"] == other["source"])
+
+
+def is_about_bytes(line: Line) -> bool:
+    """Return whether a line says which bytes there are, or that there are none, or that they have changed."""
+    return not is_of_moment(line) or e_tag_of(line) is not None
+
+
+def is_of_moment(line: Line) -> bool:
+    """Return whether a line says nothing about the object, but that it could not be judged now."""
+    return not is_final(line) and error_kind(line) not in (GONE, CHANGED)
+
+
+def e_tag_of(line: Line) -> str | None:
+    """Return the ETag of the bytes that a line is about, or None where it tells none."""
+    e_tag: str | None = line["source"]["eTag"]
+    return e_tag
+
+
 def once(lines: Iterable[Line]) -> list[Line]:
     """Return lines of one bucket, in order, each about something else.
 

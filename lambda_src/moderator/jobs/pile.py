@@ -8,7 +8,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from moderator.jobs.desk import Desk
-from moderator.jobs.line import CHANGED, GONE, Line, Names, error_kind, is_final, once
+from moderator.jobs.line import (
+    GONE,
+    Line,
+    Names,
+    alike,
+    e_tag_of,
+    error_kind,
+    is_about_bytes,
+    is_final,
+    is_of_moment,
+    once,
+)
 from moderator.jobs.parts import PART_OBJECTS, digest, own_key
 from moderator.jobs.sources import Source
 from moderator.jobs.standing import Standing
@@ -93,9 +104,9 @@ class _There:
         self.own = own_key(pile.sources, pile.names)
         with ThreadPoolExecutor(1) as meanwhile:
             reading = meanwhile.submit(desk.results.part, self.own)
-            self._others = desk.results.elsewhere(pile.job, pile.sources, pile.names, {self.own})
+            others = desk.results.elsewhere(pile.job, pile.sources, pile.names, {self.own})
             before = reading.result()
-        self._parts: dict[str, Sequence[Line]] = {self.own: before.lines, **self._others}
+        self._parts: dict[str, Sequence[Line]] = {self.own: before.lines, **others}
         self._until = until
         unsure = self._standing.unsure([line for lines in self._parts.values() for line in lines])
         self._e_tags = desk.e_tags(unsure, until=until)
@@ -105,14 +116,14 @@ class _There:
         self.mine = self._standing.of_this_job(by_job)
         self.stand = self._standing.among(before.lines, e_tags=self._e_tags) | self.mine
         self._place = dict.fromkeys(self.stand, self.own)
-        for part, lines in self._others.items():
+        for part, lines in others.items():
             for source, line in self._candidates(lines).items():
                 self._let_stand(source, line, part)
 
     def _candidates(self, lines: Sequence[Line]) -> dict[Source, Line]:
         found = self._standing.among(lines, e_tags=self._e_tags)
         for source, line in self._standing.final(lines):
-            if source in self.mine and _alike(line, self.mine[source]):
+            if source in self.mine and alike(line, self.mine[source]):
                 found.setdefault(source, line)
         return found
 
@@ -120,7 +131,7 @@ class _There:
         """Let another part's line stand, unless one does that is as good; whoever looks then leaves the same one."""
         stands = self.stand.get(source)
         if stands is not None and is_final(stands):
-            if part > self._place[source] or not _alike(line, stands):
+            if part > self._place[source] or not alike(line, stands):
                 return
         elif stands is not None:
             self.mine.pop(source, None)  # what this job could not read, another one could
@@ -138,7 +149,7 @@ class _There:
             in_doubt = self._standing.in_doubt(lines, e_tags=self._e_tags)
             for source, line in self._standing.final(lines):
                 now = judged.get(source)
-                if now is None or not (_alike(now, line) if _is_about_bytes(now) else in_doubt.get(source) is line):
+                if now is None or not (alike(now, line) if is_about_bytes(now) else in_doubt.get(source) is line):
                     continue
                 del judged[source]
                 failures[error_kind(now)] += not is_final(now) and not error_kind(line)
@@ -161,12 +172,12 @@ class _There:
             source = self._standing.source_of(line)
             if source is not None and source in found and line not in first._parts[first.own]:
                 rivals.setdefault(source, line)
-        unlike = {source for source, line in rivals.items() if _e_tag(line) != _e_tag(found[source])}
+        unlike = {source for source, line in rivals.items() if e_tag_of(line) != e_tag_of(found[source])}
         present = self._desk.e_tags(unlike, until=self._until)
         better = {}
         for source, line in found.items():
             rival = rivals.get(source)
-            is_present = source in unlike and present[source] == _e_tag(line)
+            is_present = source in unlike and present[source] == e_tag_of(line)
             says_more = source in unlike and present[source] == "" and rival is not None and not is_final(rival)
             if rival is None or (is_final(line) and (is_present or says_more)):
                 better[source] = line
@@ -201,12 +212,12 @@ class _There:
         than those that stand are older, or newer ones that another job has met since: S3 knows. Of lines that are
         alike, none is taken out of the first part by name, whoever looks.
         """
-        parts = self._parts
         unlike = {
             found
-            for part, lines in parts.items()
+            for part, lines in self._parts.items()
             for line in lines
-            if (found := self._stands_elsewhere(line, part)) is not None and _e_tag(line) != _e_tag(self.stand[found])
+            if (found := self._stands_elsewhere(line, part)) is not None
+            and e_tag_of(line) != e_tag_of(self.stand[found])
         }
         present = self._desk.e_tags(unlike, until=self._until)
 
@@ -215,17 +226,17 @@ class _There:
             if about in judged:
                 return part != self.own  # where it is replaced already
             if about is not None and about in instead:
-                return not _alike(line, instead[about])
+                return not alike(line, instead[about])
             source = self._stands_elsewhere(line, part)
             if source is None:
                 return False
             stands = self.stand[source]
-            now = None if error_kind(stands) == GONE else _e_tag(stands)
+            now = None if error_kind(stands) == GONE else e_tag_of(stands)
             is_replaced = source in present and present[source] == now
-            says_less = is_final(stands) and _is_of_moment(line) and _e_tag(line) in (None, _e_tag(stands))
-            return is_replaced or says_less or (_alike(line, stands) and self._place[source] < part)
+            says_less = is_final(stands) and is_of_moment(line) and e_tag_of(line) in (None, e_tag_of(stands))
+            return is_replaced or says_less or (alike(line, stands) and self._place[source] < part)
 
-        for part, lines in parts.items():
+        for part, lines in self._parts.items():
             # None but those that were read: another job may have written a newer one since, of the same object.
             if old := [line for line in lines if is_old(line, part)]:
                 self._desk.results.take_out(part, old.__contains__)
@@ -233,25 +244,3 @@ class _There:
     def _stands_elsewhere(self, line: Line, part: str) -> Source | None:
         source = self._standing.source_of(line)
         return source if source is not None and source in self.stand and self._place[source] != part else None
-
-
-def _alike(one: Line, other: Line) -> bool:
-    """Return whether two lines about an object are about the same bytes, as far as they tell."""
-    versions = {line["source"]["versionId"] for line in (one, other)} - {None}
-    same_bytes = _e_tag(one) is not None and _e_tag(one) == _e_tag(other) and len(versions) < 2
-    return same_bytes or bool(one["source"] == other["source"])
-
-
-def _is_about_bytes(line: Line) -> bool:
-    """Return whether a line says which bytes there are, or that there are none, or that they have changed."""
-    return not _is_of_moment(line) or _e_tag(line) is not None
-
-
-def _is_of_moment(line: Line) -> bool:
-    """Return whether a line says nothing about the object, but that it could not be judged now."""
-    return not is_final(line) and error_kind(line) not in (GONE, CHANGED)
-
-
-def _e_tag(line: Line) -> str | None:
-    e_tag: str | None = line["source"]["eTag"]
-    return e_tag

@@ -13,7 +13,7 @@ _FREE = ("Delete", "Abort")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sent:
+class Answered:
     """Numbers of requests."""
 
     reads: int = 0
@@ -35,22 +35,22 @@ class Requests:
         # https://docs.aws.amazon.com/boto3/latest/guide/events.html
         s3.meta.events.register("response-received.s3", self._answered)
 
-    def add(self, sent: Sent) -> None:
+    def add(self, answered: Answered) -> None:
         """Count what another process has asked."""
         with self._lock:
-            self._reads += sent.reads
-            self._writes += sent.writes
+            self._reads += answered.reads
+            self._writes += answered.writes
 
-    def take(self) -> Sent:
+    def take(self) -> Answered:
         """Return what was counted since this was last asked."""
         with self._lock:
-            sent = Sent(reads=self._reads, writes=self._writes)
+            answered = Answered(reads=self._reads, writes=self._writes)
             self._reads = self._writes = 0
-        return sent
+        return answered
 
     def _answered(self, *, event_name: str, response_dict: Mapping[str, Any] | None, **_: Any) -> None:
         operation = event_name.rpartition(".")[2]
         if response_dict is None or response_dict["status_code"] >= 500 or operation.startswith(_FREE):
             return
         is_write = operation.startswith(_WRITES)
-        self.add(Sent(reads=not is_write, writes=is_write))
+        self.add(Answered(reads=not is_write, writes=is_write))

@@ -17,7 +17,7 @@ from moderator.jobs.build import build_worker
 from moderator.jobs.clients import Clients
 from moderator.jobs.judge_process import JudgeProcess
 from moderator.jobs.line import Line
-from moderator.jobs.requests import Sent
+from moderator.jobs.requests import Answered
 from moderator.jobs.sources import Source
 from moderator.jobs.worker_settings import WorkerSettings
 from moderator.settings import Settings
@@ -65,13 +65,13 @@ def test_what_s3_fails_at_costs_nothing_and_deleting_neither(clients: Clients) -
     s3.get_object(**named)
     s3.head_object(**named)
     s3.get_object_tagging(**named)
-    assert clients.requests.take() == Sent(reads=3, writes=0)
+    assert clients.requests.take() == Answered(reads=3, writes=0)
     s3.put_object(**named, Body=b"line")
     s3.put_object_tagging(**named, Tagging={"TagSet": []})
     s3.list_objects_v2(Bucket="bucket")
-    assert clients.requests.take() == Sent(reads=0, writes=3)
+    assert clients.requests.take() == Answered(reads=0, writes=3)
     s3.delete_object(**named)
-    assert clients.requests.take() == Sent()
+    assert clients.requests.take() == Answered()
     assert Busy.asked == 14, "the server has seen them all"
 
 
@@ -80,7 +80,7 @@ def test_what_s3_refuses_is_billed(clients: Clients, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(Busy, "do_GET", lambda handler: handler.send_error(403))
     with pytest.raises(ClientError, match="403"):
         clients.s3.get_object(Bucket="bucket", Key="key")
-    assert clients.requests.take() == Sent(reads=1)
+    assert clients.requests.take() == Answered(reads=1)
 
 
 def test_a_batch_counts_what_it_asks_of_s3(judge: JudgeProcess, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +95,7 @@ def test_a_batch_counts_what_it_asks_of_s3(judge: JudgeProcess, monkeypatch: pyt
         clients = Clients()
         worker = build_worker(Settings(), WorkerSettings(results_bucket="results", policy="demo"), clients, judge)
         given = {"BatchInput": {"job": "job", "policy": "demo", "bucket": "pictures"}, "Items": items(0, 5)}
-        clients.requests.add(Sent(reads=50))  # for uploads that came before
+        clients.requests.add(Answered(reads=50))  # for uploads that came before
         counted = worker(given, None)
         s3.kill()
     assert (counted["objects"], counted["requests"]) == (5, {"reads": 6, "writes": 3})
@@ -106,13 +106,13 @@ CHILD = """
 import sys
 from multiprocessing.connection import Connection
 from moderator.jobs.judge_child import serve
-from moderator.jobs.requests import Requests, Sent
+from moderator.jobs.requests import Requests, Answered
 
 requests = Requests()
 
 class Reading:
     def video(self, policy, source):
-        requests.add(Sent(reads=3))
+        requests.add(Answered(reads=3))
         if source.key == "bug":
             raise ValueError("a bug")
         return {"verdict": "allow"}
@@ -132,5 +132,5 @@ def test_what_the_judges_process_sends_is_counted_with_the_workers() -> None:
             judge.video("demo", Source(bucket="b", key=key), error)
     finally:
         judge.stop()
-    assert judge.requests.take() == Sent(reads=9)
-    assert judge.requests.take() == Sent()
+    assert judge.requests.take() == Answered(reads=9)
+    assert judge.requests.take() == Answered()

@@ -14,7 +14,7 @@ from moderator.jobs.desk import Desk
 from moderator.jobs.judge import Policies, read_configured
 from moderator.jobs.line import Line
 from moderator.jobs.parts import PartsIndex, own_key, part_name
-from moderator.jobs.requests import Sent
+from moderator.jobs.requests import Answered
 from moderator.jobs.results import Results
 from moderator.jobs.sources import Source
 from moderator.settings import Settings
@@ -277,7 +277,7 @@ def test_a_try_that_fails_is_paid_for_too(configured: Policies, monkeypatch: pyt
     requests = account.desks[0].requests
 
     def broken(*asked: Any, **more: Any) -> Any:
-        requests.add(Sent(reads=100))
+        requests.add(Answered(reads=100))
         raise RuntimeError("broken")
 
     with monkeypatch.context() as patched:

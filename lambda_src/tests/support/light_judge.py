@@ -9,7 +9,7 @@ from typing import Any
 
 from moderator.jobs.judge import Policies
 from moderator.jobs.line import JudgeFailed, Line, error_line
-from moderator.jobs.requests import Requests, Sent
+from moderator.jobs.requests import Answered, Requests
 from moderator.jobs.sources import Source
 
 
@@ -26,7 +26,7 @@ class LightJudge:
 
     def pictures(self, policy: str, group: Sequence[tuple[Source, bytes]], *_: Any, **__: Any) -> list[Line]:
         self.judged.update(source.key for source, _ in group)
-        self.requests.add(Sent(reads=len(group)))
+        self.requests.add(Answered(reads=len(group)))
         return [self._line(policy, source, data) for source, data in group]
 
     def _line(self, policy: str, source: Source, data: bytes) -> Line:
